@@ -1,0 +1,1 @@
+//! A dashboard's connection: reconnect, resume, requests.

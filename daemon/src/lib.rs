@@ -1,0 +1,1 @@
+//! The middle: ingress, hub, rings and cursors, store and output log.

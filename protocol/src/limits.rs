@@ -1,0 +1,49 @@
+//! Bounds that both ends of a connection must agree on. Sizes are in bytes.
+
+use std::time::Duration;
+
+/// The largest message, before and after decompression (contract: "1 MiB is the limit").
+pub const MAX_MESSAGE: usize = 1024 * 1024;
+
+/// Payloads whose JSON is larger than this travel gzipped (requirement C8).
+pub const COMPRESS_ABOVE: usize = 10 * 1024;
+
+/// The largest piece of output in one message. 32 KiB fills a pipe read twice over and still lets a control message
+/// pass within a millisecond on a slow link.
+pub const MAX_OUTPUT_PIECE: usize = 32 * 1024;
+
+/// The largest piece of input in one message.
+pub const MAX_INPUT_PIECE: usize = 32 * 1024;
+
+/// How much input a client may have under way beyond the last `inputOffset` that the agent reported.
+pub const INPUT_WINDOW: u64 = 1024 * 1024;
+
+/// How often the reader of a program's input reports its `inputOffset`.
+pub const INPUT_REPORT_EVERY: u64 = 256 * 1024;
+
+/// Messages that cannot be parsed and are answered before the next one closes the connection (within a minute).
+pub const MAX_BAD_MESSAGES: u32 = 2;
+
+/// Channel patterns that one connection may hold.
+pub const MAX_SUBSCRIPTIONS: usize = 1024;
+
+/// The longest agent name, selector, key, label key or label value.
+pub const MAX_NAME: usize = 128;
+
+/// The longest selector.
+pub const MAX_SELECTOR: usize = 4096;
+
+/// Arguments and environment variables of one command, all together.
+pub const MAX_COMMAND_BYTES: usize = 256 * 1024;
+
+/// How long a fresh connection may take to say who it is.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often each side pings when nothing else was sent.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// A peer that was silent this long is gone: two heartbeats and some travel time.
+pub const HEARTBEAT_DEADLINE: Duration = Duration::from_secs(35);
+
+/// The largest terminal in columns or rows. An emulator allocates all of it.
+pub const MAX_TERMINAL_SIDE: u16 = 1000;

@@ -1,0 +1,149 @@
+//! What an agent tells of itself, and what dashboards see of it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::command::{CommandReport, CommandSummary};
+use crate::ids::{AgentId, Timestamp};
+
+/// `agent:connect`: the first message of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentConnect {
+    /// The agent's name; a second live connection with it replaces the first.
+    pub agent_id: AgentId,
+    /// Labels that selectors match.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Facts about the host: `os`, `arch`, `hostname`, `user`, `version`, …
+    #[serde(default)]
+    pub facts: BTreeMap<String, String>,
+    /// What the agent can do beyond the contract's minimum: `pty`, `stdin`, `resize`.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// How many commands the agent runs at once; the daemon holds further ones back. Absent: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_commands: Option<u32>,
+    /// Every command that the agent still knows.
+    #[serde(default)]
+    pub commands: Vec<CommandReport>,
+}
+
+/// `agent:status` from an agent: what has changed about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AgentReport {
+    /// What the agent is doing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
+    /// Facts that changed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+}
+
+/// What an agent is doing, as a person would put it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Activity {
+    /// Busy.
+    Working,
+    /// Waits for a person.
+    Blocked,
+    /// Nothing to do.
+    Idle,
+    /// Finished, not yet looked at.
+    Done,
+    /// Failed.
+    Error,
+    /// Not known, and not guessed.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// Whether an agent has a live connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Presence {
+    /// It has.
+    Connected,
+    /// It has not.
+    Disconnected,
+}
+
+/// `agent:status` to dashboards, and an item of `agent:list`: all that is known about an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentInfo {
+    /// The agent's name.
+    pub agent_id: AgentId,
+    /// Whether it has a live connection.
+    pub status: Presence,
+    /// Since when it has that status.
+    pub since: Timestamp,
+    /// When it was last heard.
+    pub last_seen: Timestamp,
+    /// Labels that selectors match.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Facts about its host.
+    #[serde(default)]
+    pub facts: BTreeMap<String, String>,
+    /// What it can do.
+    #[serde(default)]
+    pub capabilities: Vec<String>,
+    /// What it is doing.
+    #[serde(default)]
+    pub activity: Activity,
+    /// Commands that are running or wait on it, oldest first.
+    #[serde(default)]
+    pub commands: Vec<CommandSummary>,
+    /// The last measured round trip, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    /// How many commands it runs at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_commands: Option<u32>,
+}
+
+impl AgentInfo {
+    /// Whether the agent has a live connection.
+    pub fn is_connected(&self) -> bool {
+        self.status == Presence::Connected
+    }
+}
+
+/// `agent:list`: the fleet as this connection may see it; several when one would be too big.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentList {
+    /// Ordered by name.
+    pub agents: Vec<AgentInfo>,
+    /// Whether another `agent:list` continues this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
+/// `agent:connected`: an agent came (back).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentConnected {
+    /// Which one.
+    pub agent_id: AgentId,
+    /// All that is known about it.
+    pub agent: AgentInfo,
+}
+
+/// `agent:disconnected`: an agent's connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentDisconnected {
+    /// Which one.
+    pub agent_id: AgentId,
+    /// Why, for people.
+    pub reason: String,
+    /// All that is known about it.
+    pub agent: AgentInfo,
+}

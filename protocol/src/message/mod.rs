@@ -1,0 +1,190 @@
+//! Every message, as one enum for each direction. Payload structs say what their fields mean; unknown fields are ignored
+//! and absent ones take their default, so that either side may be newer.
+//!
+//! - [`session`]: who is there, what is subscribed, what went wrong.
+//! - [`agent`]: what an agent tells of itself, what dashboards see of it.
+//! - [`command`]: asking for commands, their life, steering them.
+//! - [`stream`]: their output.
+//! - [`topic`]: what agents and people publish.
+
+pub mod agent;
+pub mod command;
+pub mod session;
+pub mod stream;
+pub mod topic;
+
+use schemars::{Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+pub use agent::{
+    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, AgentList, AgentReport, Presence,
+};
+pub use command::{
+    AcceptedCommand, CommandAccepted, CommandCancel, CommandExecute, CommandInput, CommandInterrupt,
+    CommandList, CommandQuery, CommandReport, CommandRequest, CommandResize, CommandSpec, CommandStatus,
+    CommandSummary, Program, Signal, State, Stdin, Target,
+};
+pub use session::{
+    Connected, DashboardConnect, ErrorCode, ErrorPayload, LimitsInfo, Nothing, Position, Rights, Role, Since,
+    Subscribe, Subscribed, SubscribedStream, Unsubscribe,
+};
+pub use stream::{Gap, Kind, Payload, TerminalAck, TerminalOutput, TerminalSnapshot};
+pub use topic::{ActivityLog, Event, Level, Notification, Priority, Publish, TaskStatus};
+
+/// A set of messages that travel in one direction.
+pub trait Direction: Sized {
+    /// The `type` on the wire.
+    fn kind(&self) -> &'static str;
+
+    /// The payload's JSON.
+    fn payload(&self) -> Result<Box<RawValue>, serde_json::Error>;
+
+    /// Reads a payload; `None` when this direction has no such `type`.
+    fn read(kind: &str, payload: &str) -> Option<Result<Self, serde_json::Error>>;
+
+    /// Each `type` with the schema of its payload.
+    fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)>;
+}
+
+fn read_payload<T: DeserializeOwned>(payload: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(payload)
+}
+
+/// Declares one direction: the enum, and the table between its variants and their `type`s.
+macro_rules! direction {
+    ($(#[$doc:meta])* $name:ident { $($kind:literal => $variant:ident($payload:ty)),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum $name {
+            $(#[doc = concat!("`", $kind, "`")] $variant($payload),)+
+        }
+
+        impl Direction for $name {
+            fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $kind,)+ }
+            }
+
+            fn payload(&self) -> Result<Box<RawValue>, serde_json::Error> {
+                match self { $(Self::$variant(payload) => serde_json::value::to_raw_value(payload),)+ }
+            }
+
+            fn read(kind: &str, payload: &str) -> Option<Result<Self, serde_json::Error>> {
+                match kind {
+                    $($kind => Some(read_payload(payload).map(Self::$variant)),)+
+                    _ => None,
+                }
+            }
+
+            fn schemas(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+                vec![$(($kind, generator.subschema_for::<$payload>()),)+]
+            }
+        }
+
+        $(direction!(@from $name $variant $payload);)+
+    };
+    // `Nothing` stands for several messages, so it says nothing about which.
+    (@from $name:ident $variant:ident Nothing) => {};
+    (@from $name:ident $variant:ident $payload:ty) => {
+        impl From<$payload> for $name {
+            fn from(payload: $payload) -> Self {
+                Self::$variant(payload)
+            }
+        }
+    };
+}
+
+direction! {
+    /// What a dashboard tells the daemon.
+    DashboardMessage {
+        "dashboard:connect" => Connect(DashboardConnect),
+        "subscribe" => Subscribe(Subscribe),
+        "unsubscribe" => Unsubscribe(Unsubscribe),
+        "command:request" => Request(CommandRequest),
+        "command:interrupt" => Interrupt(CommandInterrupt),
+        "command:cancel" => Cancel(CommandCancel),
+        "command:input" => Input(CommandInput),
+        "command:resize" => Resize(CommandResize),
+        "command:query" => Query(CommandQuery),
+        "publish" => Publish(Publish),
+        "ping" => Ping(Nothing),
+    }
+}
+
+direction! {
+    /// What the daemon tells a dashboard.
+    ToDashboard {
+        "connected" => Connected(Connected),
+        "subscribed" => Subscribed(Subscribed),
+        "unsubscribed" => Unsubscribed(Unsubscribe),
+        "agent:list" => AgentList(AgentList),
+        "agent:status" => AgentStatus(AgentInfo),
+        "agent:connected" => AgentConnected(AgentConnected),
+        "agent:disconnected" => AgentDisconnected(AgentDisconnected),
+        "command:accepted" => Accepted(CommandAccepted),
+        "command:status" => Status(CommandStatus),
+        "command:list" => CommandList(CommandList),
+        "terminal:output" => Output(TerminalOutput),
+        "terminal:snapshot" => Snapshot(TerminalSnapshot),
+        "gap" => Gap(Gap),
+        "event" => Event(Event),
+        "task_status" => TaskStatus(TaskStatus),
+        "notification" => Notification(Notification),
+        "activity_log" => ActivityLog(ActivityLog),
+        "error" => Error(ErrorPayload),
+        "pong" => Pong(Nothing),
+    }
+}
+
+direction! {
+    /// What an agent tells the daemon.
+    AgentMessage {
+        "agent:connect" => Connect(AgentConnect),
+        "agent:status" => Report(AgentReport),
+        "command:status" => Status(CommandStatus),
+        "terminal:output" => Output(TerminalOutput),
+        "gap" => Gap(Gap),
+        "publish" => Publish(Publish),
+        "task_status" => TaskStatus(TaskStatus),
+        "notification" => Notification(Notification),
+        "activity_log" => ActivityLog(ActivityLog),
+        "error" => Error(ErrorPayload),
+        "ping" => Ping(Nothing),
+    }
+}
+
+direction! {
+    /// What the daemon tells an agent.
+    ToAgent {
+        "connected" => Connected(Connected),
+        "command:execute" => Execute(CommandExecute),
+        "command:interrupt" => Interrupt(CommandInterrupt),
+        "command:input" => Input(CommandInput),
+        "command:resize" => Resize(CommandResize),
+        "terminal:ack" => Ack(TerminalAck),
+        "error" => Error(ErrorPayload),
+        "pong" => Pong(Nothing),
+    }
+}
+
+/// The JSON Schema of the whole contract: for each direction, each `type` with its payload.
+pub fn schema() -> serde_json::Value {
+    let mut generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
+    let mut directions = serde_json::Map::new();
+    let mut add = |name: &str, schemas: Vec<(&'static str, Schema)>| {
+        let types = schemas.into_iter().map(|(kind, schema)| (kind.to_owned(), schema.to_value()));
+        directions.insert(name.to_owned(), serde_json::Value::Object(types.collect()));
+    };
+    add("dashboardToDaemon", DashboardMessage::schemas(&mut generator));
+    add("daemonToDashboard", ToDashboard::schemas(&mut generator));
+    add("agentToDaemon", AgentMessage::schemas(&mut generator));
+    add("daemonToAgent", ToAgent::schemas(&mut generator));
+    let definitions = generator.take_definitions(true);
+    serde_json::json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "opsctl wire contract, payloads by direction and type",
+        "version": crate::VERSION,
+        "properties": directions,
+        "$defs": definitions,
+    })
+}

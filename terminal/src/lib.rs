@@ -1,0 +1,1 @@
+//! Terminal emulation behind a small trait, screen snapshots as escape sequences.
