@@ -60,7 +60,9 @@ pub fn retry(number: u16) -> Retry {
 /// Reads the hint `retry-after-ms=N` out of a close reason, in milliseconds.
 pub fn retry_after_ms(reason: &str) -> Option<u64> {
     let (_, rest) = reason.split_once("retry-after-ms=")?;
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
 
@@ -79,9 +81,15 @@ mod tests {
 
     #[test]
     fn hint_is_read_from_anywhere_in_the_reason() {
-        assert_eq!(retry_after_ms("restarting; retry-after-ms=1500"), Some(1500));
+        assert_eq!(
+            retry_after_ms("restarting; retry-after-ms=1500"),
+            Some(1500)
+        );
         assert_eq!(retry_after_ms("retry-after-ms=20; bye"), Some(20));
         assert_eq!(retry_after_ms("bye"), None);
-        assert_eq!(retry_after_ms("retry-after-ms=99999999999999999999999"), None);
+        assert_eq!(
+            retry_after_ms("retry-after-ms=99999999999999999999999"),
+            None
+        );
     }
 }

@@ -35,12 +35,18 @@ pub struct Header {
 impl Header {
     /// A message that wants an answer.
     pub fn asking(id: impl Into<String>) -> Self {
-        Self { id: Some(id.into()), ..Self::default() }
+        Self {
+            id: Some(id.into()),
+            ..Self::default()
+        }
     }
 
     /// The answer to `id`.
     pub fn answering(id: Option<String>) -> Self {
-        Self { re: id, ..Self::default() }
+        Self {
+            re: id,
+            ..Self::default()
+        }
     }
 }
 
@@ -168,9 +174,14 @@ pub fn encode<M: Direction>(header: &Header, message: &M) -> Result<String, Enco
     }
     let compressed = plain > COMPRESS_ABOVE;
     if compressed {
-        payload = serde_json::value::to_raw_value(&STANDARD.encode(gzip(payload.get().as_bytes())))?;
+        payload =
+            serde_json::value::to_raw_value(&STANDARD.encode(gzip(payload.get().as_bytes())))?;
     }
-    let timestamp = if header.timestamp.0 == 0 { Timestamp::now() } else { header.timestamp };
+    let timestamp = if header.timestamp.0 == 0 {
+        Timestamp::now()
+    } else {
+        header.timestamp
+    };
     let text = serde_json::to_string(&Outgoing {
         version: VERSION,
         kind: message.kind(),
@@ -183,7 +194,11 @@ pub fn encode<M: Direction>(header: &Header, message: &M) -> Result<String, Enco
         encoding: compressed.then_some("gzip"),
         payload: &payload,
     })?;
-    if text.len() > MAX_MESSAGE { Err(EncodeError::TooBig(text.len())) } else { Ok(text) }
+    if text.len() > MAX_MESSAGE {
+        Err(EncodeError::TooBig(text.len()))
+    } else {
+        Ok(text)
+    }
 }
 
 /// Reads a text frame.
@@ -195,7 +210,10 @@ pub fn decode<M: Direction>(text: &str) -> Result<Decoded<M>, DecodeError> {
         serde_json::from_str(text).map_err(|error| DecodeError::Envelope(error.to_string()))?;
     let (kind, id) = (incoming.kind, incoming.id);
     if !same_major(&incoming.version) {
-        return Err(DecodeError::Version { found: incoming.version, id });
+        return Err(DecodeError::Version {
+            found: incoming.version,
+            id,
+        });
     }
     let unpacked;
     let payload = match incoming.encoding.as_deref() {
@@ -203,7 +221,11 @@ pub fn decode<M: Direction>(text: &str) -> Result<Decoded<M>, DecodeError> {
         Some("gzip") => {
             unpacked = unpack(incoming.payload).map_err(|why| match why {
                 Unpack::TooBig => DecodeError::TooBig,
-                Unpack::Bad(why) => DecodeError::Payload { kind: kind.clone(), id: id.clone(), why },
+                Unpack::Bad(why) => DecodeError::Payload {
+                    kind: kind.clone(),
+                    id: id.clone(),
+                    why,
+                },
             })?;
             &unpacked
         }
@@ -214,7 +236,11 @@ pub fn decode<M: Direction>(text: &str) -> Result<Decoded<M>, DecodeError> {
     };
     match M::read(&kind, payload) {
         None => Err(DecodeError::UnknownType { kind, id }),
-        Some(Err(error)) => Err(DecodeError::Payload { kind, id, why: error.to_string() }),
+        Some(Err(error)) => Err(DecodeError::Payload {
+            kind,
+            id,
+            why: error.to_string(),
+        }),
         Some(Ok(message)) => Ok(Decoded {
             header: Header {
                 timestamp: incoming.timestamp,
@@ -230,7 +256,11 @@ pub fn decode<M: Direction>(text: &str) -> Result<Decoded<M>, DecodeError> {
 }
 
 fn same_major(version: &str) -> bool {
-    let major = |text: &str| text.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let major = |text: &str| {
+        text.split('.')
+            .next()
+            .and_then(|major| major.parse::<u32>().ok())
+    };
     major(version).is_some_and(|theirs| Some(theirs) == major(VERSION))
 }
 
@@ -240,9 +270,11 @@ enum Unpack {
 }
 
 fn unpack(payload: &RawValue) -> Result<String, Unpack> {
-    let base64: String =
-        serde_json::from_str(payload.get()).map_err(|_| Unpack::Bad("a gzipped payload is a string".to_owned()))?;
-    let packed = STANDARD.decode(base64).map_err(|error| Unpack::Bad(error.to_string()))?;
+    let base64: String = serde_json::from_str(payload.get())
+        .map_err(|_| Unpack::Bad("a gzipped payload is a string".to_owned()))?;
+    let packed = STANDARD
+        .decode(base64)
+        .map_err(|error| Unpack::Bad(error.to_string()))?;
     let json = gunzip(&packed)?;
     String::from_utf8(json).map_err(|_| Unpack::Bad("the gzipped payload is not UTF-8".to_owned()))
 }
@@ -250,14 +282,23 @@ fn unpack(payload: &RawValue) -> Result<String, Unpack> {
 /// Compresses at the fastest level: output is text in small pieces, where higher levels win little.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2), Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("writing to memory succeeds")
+    encoder
+        .write_all(bytes)
+        .and_then(|()| encoder.finish())
+        .expect("writing to memory succeeds")
 }
 
 fn gunzip(packed: &[u8]) -> Result<Vec<u8>, Unpack> {
     let mut plain = Vec::new();
     let mut reader = GzDecoder::new(packed).take(MAX_MESSAGE as u64 + 1);
-    reader.read_to_end(&mut plain).map_err(|error| Unpack::Bad(format!("not gzip: {error}")))?;
-    if plain.len() > MAX_MESSAGE { Err(Unpack::TooBig) } else { Ok(plain) }
+    reader
+        .read_to_end(&mut plain)
+        .map_err(|error| Unpack::Bad(format!("not gzip: {error}")))?;
+    if plain.len() > MAX_MESSAGE {
+        Err(Unpack::TooBig)
+    } else {
+        Ok(plain)
+    }
 }
 
 /// Unpacks a whole envelope that came as a compressed binary frame.
@@ -266,7 +307,8 @@ pub(crate) fn gunzip_envelope(packed: &[u8]) -> Result<String, DecodeError> {
         Unpack::TooBig => DecodeError::TooBig,
         Unpack::Bad(why) => DecodeError::Envelope(why),
     })?;
-    String::from_utf8(plain).map_err(|_| DecodeError::Envelope("the envelope is not UTF-8".to_owned()))
+    String::from_utf8(plain)
+        .map_err(|_| DecodeError::Envelope("the envelope is not UTF-8".to_owned()))
 }
 
 #[cfg(test)]
@@ -286,34 +328,65 @@ mod tests {
     #[test]
     fn large_payloads_travel_compressed() {
         let event = |size: usize| {
-            ToDashboard::Event(Event { event: "x".into(), data: "y".repeat(size).into(), from: "me".into() })
+            ToDashboard::Event(Event {
+                event: "x".into(),
+                data: "y".repeat(size).into(),
+                from: "me".into(),
+            })
         };
         let small = encode(&Header::default(), &event(100)).unwrap();
         assert!(!small.contains("encoding"));
         let large = encode(&Header::default(), &event(100_000)).unwrap();
         assert!(large.contains(r#""encoding":"gzip""#) && large.len() < 2_000);
-        assert_eq!(decode::<ToDashboard>(&large).unwrap().message, event(100_000));
-        assert!(matches!(encode(&Header::default(), &event(MAX_MESSAGE)), Err(EncodeError::TooBig(_))));
+        assert_eq!(
+            decode::<ToDashboard>(&large).unwrap().message,
+            event(100_000)
+        );
+        assert!(matches!(
+            encode(&Header::default(), &event(MAX_MESSAGE)),
+            Err(EncodeError::TooBig(_))
+        ));
     }
 
     #[test]
     fn bad_frames_have_names() {
         let code = |text: &str| decode::<DashboardMessage>(text).unwrap_err().answer();
         assert_eq!(code("{").1.code, ErrorCode::BadMessage);
-        assert_eq!(code(r#"{"version":"1.0.0","type":"ping","payload":{}}"#).1.code, ErrorCode::BadMessage);
-        let (id, error) = code(r#"{"version":"2.0.0","type":"ping","timestamp":1,"id":"a","payload":{}}"#);
-        assert_eq!((id.as_deref(), error.code), (Some("a"), ErrorCode::UnsupportedVersion));
-        let (id, error) = code(r#"{"version":"1.7","type":"dance","timestamp":1,"id":"b","payload":{}}"#);
-        assert_eq!((id.as_deref(), error.code), (Some("b"), ErrorCode::UnknownType));
-        let (id, error) = code(r#"{"version":"1.0.0","type":"subscribe","timestamp":1,"id":"c","payload":{}}"#);
-        assert_eq!((id.as_deref(), error.code), (Some("c"), ErrorCode::BadMessage));
+        assert_eq!(
+            code(r#"{"version":"1.0.0","type":"ping","payload":{}}"#)
+                .1
+                .code,
+            ErrorCode::BadMessage
+        );
+        let (id, error) =
+            code(r#"{"version":"2.0.0","type":"ping","timestamp":1,"id":"a","payload":{}}"#);
+        assert_eq!(
+            (id.as_deref(), error.code),
+            (Some("a"), ErrorCode::UnsupportedVersion)
+        );
+        let (id, error) =
+            code(r#"{"version":"1.7","type":"dance","timestamp":1,"id":"b","payload":{}}"#);
+        assert_eq!(
+            (id.as_deref(), error.code),
+            (Some("b"), ErrorCode::UnknownType)
+        );
+        let (id, error) =
+            code(r#"{"version":"1.0.0","type":"subscribe","timestamp":1,"id":"c","payload":{}}"#);
+        assert_eq!(
+            (id.as_deref(), error.code),
+            (Some("c"), ErrorCode::BadMessage)
+        );
     }
 
     #[test]
     fn a_decompression_bomb_is_refused() {
         let bomb = STANDARD.encode(gzip(&vec![b' '; 50 * MAX_MESSAGE]));
-        let text =
-            format!(r#"{{"version":"1.0.0","type":"ping","timestamp":1,"encoding":"gzip","payload":"{bomb}"}}"#);
-        assert!(matches!(decode::<DashboardMessage>(&text), Err(DecodeError::TooBig)));
+        let text = format!(
+            r#"{{"version":"1.0.0","type":"ping","timestamp":1,"encoding":"gzip","payload":"{bomb}"}}"#
+        );
+        assert!(matches!(
+            decode::<DashboardMessage>(&text),
+            Err(DecodeError::TooBig)
+        ));
     }
 }

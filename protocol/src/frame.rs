@@ -130,8 +130,12 @@ impl BinaryFrame {
         let bad = |why: &str| DecodeError::Envelope(why.to_owned());
         match frame.first() {
             Some(&ENVELOPE) => gunzip_envelope(&frame[1..]).map(Self::Envelope),
-            Some(&(OUTPUT | INPUT)) if frame.len() < HEADER_BYTES => Err(bad("a binary frame's header has 48 bytes")),
-            Some(&OUTPUT) => decode_output(frame).map(Self::Output).ok_or_else(|| bad("unknown kind or channel")),
+            Some(&(OUTPUT | INPUT)) if frame.len() < HEADER_BYTES => {
+                Err(bad("a binary frame's header has 48 bytes"))
+            }
+            Some(&OUTPUT) => decode_output(frame)
+                .map(Self::Output)
+                .ok_or_else(|| bad("unknown kind or channel")),
             Some(&INPUT) => Ok(Self::Input(decode_input(frame))),
             Some(other) => Err(bad(&format!("unknown binary frame type {other}"))),
             None => Err(bad("the frame is empty")),

@@ -11,7 +11,18 @@ use crate::limits::MAX_NAME;
 
 /// Milliseconds since the Unix epoch, by the clock of whoever wrote it.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
@@ -19,7 +30,9 @@ pub struct Timestamp(pub u64);
 impl Timestamp {
     /// The present; a clock before 1970 reads as zero.
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Self(since.as_millis() as u64)
     }
 }
@@ -67,7 +80,10 @@ fn check_name(name: &str) -> Result<(), NameError> {
     if name.len() > MAX_NAME {
         return Err(NameError::TooLong(name.len()));
     }
-    if let Some(c) = name.chars().find(|c| !c.is_alphanumeric() && !"._-@".contains(*c)) {
+    if let Some(c) = name
+        .chars()
+        .find(|c| !c.is_alphanumeric() && !"._-@".contains(*c))
+    {
         return Err(NameError::Character(c));
     }
     if matches!(name, "not" | "and" | "or") {
@@ -162,7 +178,9 @@ impl Serialize for CommandId {
 
 impl<'de> Deserialize<'de> for CommandId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -202,7 +220,9 @@ pub enum Topic {
 
 /// What is not a channel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a channel; channels are agent:ID, command:ID, task:ID, issue:ID, project:ID and system")]
+#[error(
+    "{0:?} is not a channel; channels are agent:ID, command:ID, task:ID, issue:ID, project:ID and system"
+)]
 pub struct BadChannel(pub String);
 
 impl fmt::Display for Channel {
@@ -230,7 +250,9 @@ impl FromStr for Channel {
         match kind {
             "agent" => AgentId::new(id).map(Self::Agent).map_err(|_| bad()),
             "command" => id.parse().map(Self::Command).map_err(|_| bad()),
-            "task" | "issue" | "project" if !id.is_empty() && id.len() <= MAX_NAME && !id.contains('*') => {
+            "task" | "issue" | "project"
+                if !id.is_empty() && id.len() <= MAX_NAME && !id.contains('*') =>
+            {
                 let topic = match kind {
                     "task" => Topic::Task,
                     "issue" => Topic::Issue,
@@ -251,7 +273,9 @@ impl Serialize for Channel {
 
 impl<'de> Deserialize<'de> for Channel {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -271,9 +295,14 @@ impl Pattern {
                     && (text.starts_with('*')
                         || kinds.iter().any(|kind| text.starts_with(kind))
                         || text.split('*').next().is_some_and(|head| {
-                            "system".starts_with(head) || kinds.iter().any(|kind| kind.starts_with(head))
+                            "system".starts_with(head)
+                                || kinds.iter().any(|kind| kind.starts_with(head))
                         })));
-        if possible { Ok(Self(text)) } else { Err(BadChannel(text)) }
+        if possible {
+            Ok(Self(text))
+        } else {
+            Err(BadChannel(text))
+        }
     }
 
     /// The pattern that matches exactly this channel.
@@ -288,7 +317,11 @@ impl Pattern {
 
     /// The channel, when the pattern has no wildcard.
     pub fn concrete(&self) -> Option<Channel> {
-        if self.0.contains('*') { None } else { self.0.parse().ok() }
+        if self.0.contains('*') {
+            None
+        } else {
+            self.0.parse().ok()
+        }
     }
 
     /// Whether the pattern covers this channel.
@@ -364,10 +397,23 @@ mod tests {
 
     #[test]
     fn channels_survive_text() {
-        for text in ["agent:web-1", "command:00112233445566778899aabbccddeeff", "task:7", "system"] {
+        for text in [
+            "agent:web-1",
+            "command:00112233445566778899aabbccddeeff",
+            "task:7",
+            "system",
+        ] {
             assert_eq!(text.parse::<Channel>().unwrap().to_string(), text);
         }
-        for text in ["agent:", "agent:*", "command:7", "planet:x", "", "system:x", "task:"] {
+        for text in [
+            "agent:",
+            "agent:*",
+            "command:7",
+            "planet:x",
+            "",
+            "system:x",
+            "task:",
+        ] {
             assert!(text.parse::<Channel>().is_err(), "{text}");
         }
     }

@@ -24,7 +24,7 @@ pub mod close;
 pub mod limits;
 pub mod reconnect;
 
-pub use codec::{Decoded, DecodeError, Header, decode, encode};
+pub use codec::{DecodeError, Decoded, Header, decode, encode};
 pub use frame::{BinaryFrame, OutputFrame};
 pub use ids::{AgentId, Channel, CommandId, Pattern, Timestamp};
 pub use message::{AgentMessage, DashboardMessage, ToAgent, ToDashboard};

@@ -6,7 +6,7 @@ use std::time::Duration;
 const CAP: Duration = Duration::from_secs(30);
 
 /// A connection that lived this long counts as stable, and the counter starts anew.
-pub const STABLE_AFTER: Duration = Duration::from_secs(60);
+pub const STABLE_AFTER: Duration = Duration::from_mins(1);
 
 /// After this many failed attempts the console offers a manual reconnect (requirement R2).
 pub const OFFER_MANUAL_AFTER: u32 = 5;
@@ -83,7 +83,7 @@ mod tests {
         backoff.next(0.5);
         backoff.lived(Duration::from_secs(59));
         assert_eq!(backoff.next(0.5).as_secs(), 2);
-        backoff.lived(Duration::from_secs(60));
+        backoff.lived(Duration::from_mins(1));
         assert_eq!(backoff.next(0.5), Duration::ZERO);
     }
 }

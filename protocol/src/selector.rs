@@ -37,7 +37,9 @@ pub enum Selector {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorError {
     /// Nothing was given.
-    #[error("the selector is empty; name an agent, a glob such as web-*, or a label such as env=prod")]
+    #[error(
+        "the selector is empty; name an agent, a glob such as web-*, or a label such as env=prod"
+    )]
     Empty,
     /// Longer than the limit.
     #[error("the selector has more than {MAX_SELECTOR} bytes")]
@@ -74,7 +76,9 @@ impl Selector {
     pub fn matches(&self, agent: &AgentId, labels: &BTreeMap<String, String>) -> bool {
         match self {
             Self::Name(glob) => glob_matches(glob, agent.as_str()),
-            Self::Label(key, glob) => glob_matches(glob, labels.get(key).map_or("", String::as_str)),
+            Self::Label(key, glob) => {
+                glob_matches(glob, labels.get(key).map_or("", String::as_str))
+            }
             Self::Any(of) => of.iter().any(|one| one.matches(agent, labels)),
             Self::All(of) => of.iter().all(|one| one.matches(agent, labels)),
             Self::Not(inner) => !inner.matches(agent, labels),
@@ -134,16 +138,22 @@ impl FromStr for Selector {
         if text.len() > MAX_SELECTOR {
             return Err(SelectorError::TooLong);
         }
-        let mut parser = Parser { tokens: tokens(text), at: 0, end: text.len() + 1, depth: 0 };
+        let mut parser = Parser {
+            tokens: tokens(text),
+            at: 0,
+            end: text.len() + 1,
+            depth: 0,
+        };
         if parser.tokens.is_empty() {
             return Err(SelectorError::Empty);
         }
         let selector = parser.or()?;
         match parser.peek() {
             None => Ok(selector),
-            Some(token) => {
-                Err(SelectorError::ExpectedEnd { column: token.column, found: format!("{:?}", token.text) })
-            }
+            Some(token) => Err(SelectorError::ExpectedEnd {
+                column: token.column,
+                found: format!("{:?}", token.text),
+            }),
         }
     }
 }
@@ -161,10 +171,16 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
         let punctuation = matches!(c, '(' | ')' | ',');
         if c.is_whitespace() || punctuation {
             if let Some(from) = start.take() {
-                tokens.push(Token { column: from + 1, text: &text[from..at] });
+                tokens.push(Token {
+                    column: from + 1,
+                    text: &text[from..at],
+                });
             }
             if punctuation {
-                tokens.push(Token { column: at + 1, text: &text[at..=at] });
+                tokens.push(Token {
+                    column: at + 1,
+                    text: &text[at..=at],
+                });
             }
         } else if start.is_none() {
             start = Some(at);
@@ -242,16 +258,24 @@ impl<'a> Parser<'a> {
 
     fn term(&mut self) -> Result<Selector, SelectorError> {
         let Some(token) = self.peek() else {
-            return Err(SelectorError::ExpectedTerm { column: self.end, found: "the end".to_owned() });
+            return Err(SelectorError::ExpectedTerm {
+                column: self.end,
+                found: "the end".to_owned(),
+            });
         };
         if is_reserved(token.text) {
-            return Err(SelectorError::ExpectedTerm { column: token.column, found: format!("{:?}", token.text) });
+            return Err(SelectorError::ExpectedTerm {
+                column: token.column,
+                found: format!("{:?}", token.text),
+            });
         }
         let selector = match token.text.split_once('=') {
             None => Selector::Name(token.text.to_owned()),
             Some((key, value)) => match key.strip_suffix('!') {
                 None => Selector::Label(key.to_owned(), value.to_owned()),
-                Some(key) => Selector::Not(Box::new(Selector::Label(key.to_owned(), value.to_owned()))),
+                Some(key) => {
+                    Selector::Not(Box::new(Selector::Label(key.to_owned(), value.to_owned())))
+                }
             },
         };
         self.at += 1;
@@ -264,7 +288,11 @@ fn is_reserved(text: &str) -> bool {
 }
 
 fn one_or(mut of: Vec<Selector>, many: impl FnOnce(Vec<Selector>) -> Selector) -> Selector {
-    if of.len() == 1 { of.remove(0) } else { many(of) }
+    if of.len() == 1 {
+        of.remove(0)
+    } else {
+        many(of)
+    }
 }
 
 #[cfg(test)]
@@ -275,18 +303,23 @@ mod tests {
 
     fn fleet(selector: &str) -> Vec<&'static str> {
         let selector: Selector = selector.parse().unwrap();
-        [("web-1", "prod"), ("web-2", "test"), ("db-1", "prod"), ("lone", "")]
-            .into_iter()
-            .filter(|(name, env)| {
-                let labels = if env.is_empty() {
-                    BTreeMap::new()
-                } else {
-                    BTreeMap::from([("env".to_owned(), (*env).to_owned())])
-                };
-                selector.matches(&AgentId::new(*name).unwrap(), &labels)
-            })
-            .map(|(name, _)| name)
-            .collect()
+        [
+            ("web-1", "prod"),
+            ("web-2", "test"),
+            ("db-1", "prod"),
+            ("lone", ""),
+        ]
+        .into_iter()
+        .filter(|(name, env)| {
+            let labels = if env.is_empty() {
+                BTreeMap::new()
+            } else {
+                BTreeMap::from([("env".to_owned(), (*env).to_owned())])
+            };
+            selector.matches(&AgentId::new(*name).unwrap(), &labels)
+        })
+        .map(|(name, _)| name)
+        .collect()
     }
 
     #[test]

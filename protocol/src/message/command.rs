@@ -122,19 +122,38 @@ impl CommandSpec {
         if empty {
             return Err("the command is empty".to_owned());
         }
-        let bytes: usize = words.iter().chain(self.env.keys()).chain(self.env.values()).map(|word| word.len() + 1).sum();
+        let bytes: usize = words
+            .iter()
+            .chain(self.env.keys())
+            .chain(self.env.values())
+            .map(|word| word.len() + 1)
+            .sum();
         if bytes > MAX_COMMAND_BYTES {
-            return Err(format!("arguments and environment have {bytes} bytes, at most {MAX_COMMAND_BYTES} are possible"));
+            return Err(format!(
+                "arguments and environment have {bytes} bytes, at most {MAX_COMMAND_BYTES} are possible"
+            ));
         }
-        if words.iter().chain(self.env.values()).chain(&self.cwd).any(|word| word.contains('\0')) {
+        if words
+            .iter()
+            .chain(self.env.values())
+            .chain(&self.cwd)
+            .any(|word| word.contains('\0'))
+        {
             return Err("arguments, environment and directory cannot hold a NUL byte".to_owned());
         }
-        if let Some(name) = self.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+        if let Some(name) = self
+            .env
+            .keys()
+            .find(|name| name.is_empty() || name.contains(['=', '\0']))
+        {
             return Err(format!("{name:?} cannot name an environment variable"));
         }
         let side = 1..=MAX_TERMINAL_SIDE;
         if !side.contains(&self.cols) || !side.contains(&self.rows) {
-            return Err(format!("a terminal has 1 to {MAX_TERMINAL_SIDE} columns and rows, not {}x{}", self.cols, self.rows));
+            return Err(format!(
+                "a terminal has 1 to {MAX_TERMINAL_SIDE} columns and rows, not {}x{}",
+                self.cols, self.rows
+            ));
         }
         Ok(())
     }
@@ -252,9 +271,11 @@ impl State {
     /// The state with this word.
     pub fn from_word(word: &str) -> Option<Self> {
         use State::{Cancelled, Delivered, Exited, Expired, Failed, Lost, Queued, Running};
-        [Queued, Delivered, Running, Exited, Failed, Cancelled, Expired, Lost]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+        [
+            Queued, Delivered, Running, Exited, Failed, Cancelled, Expired, Lost,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
     }
 }
 
@@ -460,8 +481,17 @@ pub enum Signal {
 
 impl Signal {
     /// Every signal that can be sent.
-    pub const ALL: [Self; 9] =
-        [Self::Int, Self::Term, Self::Kill, Self::Hup, Self::Quit, Self::Usr1, Self::Usr2, Self::Stop, Self::Cont];
+    pub const ALL: [Self; 9] = [
+        Self::Int,
+        Self::Term,
+        Self::Kill,
+        Self::Hup,
+        Self::Quit,
+        Self::Usr1,
+        Self::Usr2,
+        Self::Stop,
+        Self::Cont,
+    ];
 
     /// The name without `SIG`.
     pub fn as_str(self) -> &'static str {
@@ -485,10 +515,13 @@ impl std::str::FromStr for Signal {
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         let upper = s.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        Self::ALL.into_iter().find(|signal| signal.as_str() == name).ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|signal| signal.as_str()).collect();
-            format!("{s:?} is not a signal; possible are {}", names.join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|signal| signal.as_str() == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = Self::ALL.iter().map(|signal| signal.as_str()).collect();
+                format!("{s:?} is not a signal; possible are {}", names.join(", "))
+            })
     }
 }
 

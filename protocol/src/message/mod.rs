@@ -18,16 +18,17 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub use agent::{
-    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, AgentList, AgentReport, Presence,
+    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, AgentList, AgentReport,
+    Presence,
 };
 pub use command::{
-    AcceptedCommand, CommandAccepted, CommandCancel, CommandExecute, CommandInput, CommandInterrupt,
-    CommandList, CommandQuery, CommandReport, CommandRequest, CommandResize, CommandSpec, CommandStatus,
-    CommandSummary, Program, Signal, State, Stdin, Target,
+    AcceptedCommand, CommandAccepted, CommandCancel, CommandExecute, CommandInput,
+    CommandInterrupt, CommandList, CommandQuery, CommandReport, CommandRequest, CommandResize,
+    CommandSpec, CommandStatus, CommandSummary, Program, Signal, State, Stdin, Target,
 };
 pub use session::{
-    Connected, DashboardConnect, ErrorCode, ErrorPayload, LimitsInfo, Nothing, Position, Rights, Role, Since,
-    Subscribe, Subscribed, SubscribedStream, Unsubscribe,
+    Connected, DashboardConnect, ErrorCode, ErrorPayload, LimitsInfo, Nothing, Position, Rights,
+    Role, Since, Subscribe, Subscribed, SubscribedStream, Unsubscribe,
 };
 pub use stream::{Gap, Kind, Payload, TerminalAck, TerminalOutput, TerminalSnapshot};
 pub use topic::{ActivityLog, Event, Level, Notification, Priority, Publish, TaskStatus};
@@ -56,6 +57,10 @@ macro_rules! direction {
     ($(#[$doc:meta])* $name:ident { $($kind:literal => $variant:ident($payload:ty)),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq)]
+        #[allow(
+            clippy::large_enum_variant,
+            reason = "a message is matched and taken apart where it is read; none is kept in bulk"
+        )]
         pub enum $name {
             $(#[doc = concat!("`", $kind, "`")] $variant($payload),)+
         }
@@ -172,10 +177,15 @@ pub fn schema() -> serde_json::Value {
     let mut generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
     let mut directions = serde_json::Map::new();
     let mut add = |name: &str, schemas: Vec<(&'static str, Schema)>| {
-        let types = schemas.into_iter().map(|(kind, schema)| (kind.to_owned(), schema.to_value()));
+        let types = schemas
+            .into_iter()
+            .map(|(kind, schema)| (kind.to_owned(), schema.to_value()));
         directions.insert(name.to_owned(), serde_json::Value::Object(types.collect()));
     };
-    add("dashboardToDaemon", DashboardMessage::schemas(&mut generator));
+    add(
+        "dashboardToDaemon",
+        DashboardMessage::schemas(&mut generator),
+    );
     add("daemonToDashboard", ToDashboard::schemas(&mut generator));
     add("agentToDaemon", AgentMessage::schemas(&mut generator));
     add("daemonToAgent", ToAgent::schemas(&mut generator));

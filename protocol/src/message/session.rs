@@ -225,7 +225,11 @@ pub struct ErrorPayload {
 impl ErrorPayload {
     /// An error without a hint when to try again.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after_ms: None }
+        Self {
+            code,
+            message: message.into(),
+            retry_after_ms: None,
+        }
     }
 }
 
@@ -335,9 +339,16 @@ mod tests {
 
     #[test]
     fn codes_read_as_they_are_written() {
-        for code in [ErrorCode::BadMessage, ErrorCode::KeyReused, ErrorCode::UnknownSubprotocol] {
+        for code in [
+            ErrorCode::BadMessage,
+            ErrorCode::KeyReused,
+            ErrorCode::UnknownSubprotocol,
+        ] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
-        assert_eq!(serde_json::from_str::<ErrorCode>("\"from_the_future\"").unwrap(), ErrorCode::Other);
+        assert_eq!(
+            serde_json::from_str::<ErrorCode>("\"from_the_future\"").unwrap(),
+            ErrorCode::Other
+        );
     }
 }

@@ -29,7 +29,9 @@ impl Kind {
 
     /// The kind with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Output, Self::Error, Self::Info].get(usize::from(number)).copied()
+        [Self::Output, Self::Error, Self::Info]
+            .get(usize::from(number))
+            .copied()
     }
 }
 
@@ -52,8 +54,14 @@ struct PayloadJson {
 impl Serialize for Payload {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let json = match std::str::from_utf8(&self.0) {
-            Ok(text) => PayloadJson { data: Some(text.to_owned()), data_b64: None },
-            Err(_) => PayloadJson { data: None, data_b64: Some(STANDARD.encode(&self.0)) },
+            Ok(text) => PayloadJson {
+                data: Some(text.to_owned()),
+                data_b64: None,
+            },
+            Err(_) => PayloadJson {
+                data: None,
+                data_b64: Some(STANDARD.encode(&self.0)),
+            },
         };
         json.serialize(serializer)
     }
@@ -65,7 +73,10 @@ impl<'de> Deserialize<'de> for Payload {
         let json = PayloadJson::deserialize(deserializer)?;
         match (json.data, json.data_b64) {
             (Some(text), None) => Ok(Self(text.into())),
-            (None, Some(base64)) => STANDARD.decode(base64).map(|bytes| Self(bytes.into())).map_err(D::Error::custom),
+            (None, Some(base64)) => STANDARD
+                .decode(base64)
+                .map(|bytes| Self(bytes.into()))
+                .map_err(D::Error::custom),
             (None, None) => Ok(Self(Bytes::new())),
             (Some(_), Some(_)) => Err(D::Error::custom("data and dataB64 cannot stand together")),
         }
