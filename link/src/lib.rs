@@ -1,1 +1,53 @@
-//! One end of a WebSocket: where to dial, how to shake hands, how to keep it alive.
+//! One end of a WebSocket, as agents and clients share it: where to dial, how to shake hands, how to send without bulk
+//! delaying control, and how to notice that the other end is gone.
+//!
+//! - [`endpoint`]: a local socket or a URL.
+//! - [`dial`]: from an endpoint to an open WebSocket, or a reason that says whether to try again.
+//! - [`reader`]: frames from the peer, with the heartbeat's deadline.
+//! - [`sender`]: two lanes to the peer; one task owns the sink.
+
+mod dial;
+mod endpoint;
+mod reader;
+mod sender;
+
+pub use dial::{DialError, Io, Socket, Target, dial};
+pub use endpoint::{BadEndpoint, Endpoint};
+pub use reader::{Frame, LinkError, Reader};
+pub use sender::{SendError, Sender};
+
+use futures_util::StreamExt;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use opsctl_protocol::limits::MAX_MESSAGE;
+
+/// Bytes read from the socket at once. Every connection pays for this buffer, idle ones too.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// Bytes gathered before the socket is written to without a flush.
+const WRITE_BUFFER: usize = 64 * 1024;
+
+/// Bytes that may wait for a socket that takes none: the gathered ones and two messages of the largest size.
+const MAX_WRITE_BUFFER: usize = WRITE_BUFFER + 2 * MAX_MESSAGE;
+
+/// The bounds of every WebSocket in this program; the library's own defaults have none that fit.
+pub fn websocket_config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(MAX_WRITE_BUFFER)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE))
+}
+
+/// Splits an open WebSocket into its frames and its lanes. Must be called within a tokio runtime: a task of its own
+/// writes, and ends with the last [`Sender`].
+pub fn split<S>(socket: WebSocketStream<S>) -> (Reader<S>, Sender)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sink, stream) = socket.split();
+    (Reader::new(stream), Sender::spawn(sink))
+}
