@@ -1,0 +1,181 @@
+//! The root command: global flags, the table of subcommands, and the way from arguments to an exit code.
+
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::context::Context;
+use crate::exit_code::{self, ExitCode};
+use crate::schema::{self, SchemaArgs};
+use crate::settings::Settings;
+use crate::settings::values::{Place, Url};
+
+/// Watch and drive a fleet of agents from a terminal.
+#[derive(Debug, Parser)]
+#[command(
+    name = "opsctl",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every subcommand takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct GlobalArgs {
+    /// Settings file [env: OPSCTL_CONFIG] [default: the usual place]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The daemon's address: ws://HOST:PORT, wss://HOST:PORT [env: OPSCTL_URL] [default: the local socket]
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<Url>,
+    /// The daemon's local socket [env: OPSCTL_SOCKET]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// A file with the token for the daemon's address [env: OPSCTL_TOKEN_FILE, OPSCTL_TOKEN]
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// Every subcommand. `opsctl holder`, which agents start for themselves, is not among them: see [`main`].
+#[derive(Debug, Subcommand)]
+enum Command {
+    Schema(SchemaArgs),
+}
+
+/// The subcommands as `--help` groups them.
+const GROUPS: [(&str, &[&str]); 1] = [("Access and contract", &["schema"])];
+
+/// Runs the program, from the process's arguments to the code it exits with.
+pub fn main() -> u8 {
+    let cli = match command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+    {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing is left to tell it to when this fails.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::Usage.into()
+            } else {
+                ExitCode::Ok.into()
+            };
+        }
+    };
+    match execute(cli) {
+        Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::Ok.into(),
+        Err(error) => exit_code::report(&error),
+    }
+}
+
+fn execute(cli: Cli) -> Result<u8> {
+    let context = Context {
+        settings: cli.global.settings()?,
+    };
+    let runtime = cli.command.runtime().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Schema(args) => schema::run(args, &context).await,
+        }
+    })
+}
+
+impl Command {
+    /// The daemon serves many at once and gets every core; everything else waits for one thing at a time.
+    fn runtime(&self) -> io::Result<Runtime> {
+        Builder::new_current_thread().enable_all().build()
+    }
+}
+
+impl GlobalArgs {
+    /// The settings with these flags on top.
+    fn settings(&self) -> Result<Settings> {
+        let mut settings = Settings::load(self.config.as_deref())?;
+        if let Some(socket) = &self.socket {
+            settings.daemon.socket = Place(Some(std::path::absolute(socket)?));
+            // A socket on the command line wins over a URL from the environment or the file.
+            settings.client.url = Url(None);
+        }
+        if let Some(url) = &self.url {
+            settings.client.url = url.clone();
+        }
+        if let Some(token_file) = &self.token_file {
+            settings.client.token_file = Place(Some(std::path::absolute(token_file)?));
+            settings.token = None;
+        }
+        Ok(settings)
+    }
+}
+
+/// The root command with the groups and the exit codes in its help.
+fn command() -> clap::Command {
+    let root = Cli::command();
+    let mut groups = String::new();
+    for (title, names) in GROUPS {
+        groups.push_str(&format!("{title}:\n"));
+        for name in names {
+            let about = root
+                .find_subcommand(name)
+                .and_then(clap::Command::get_about);
+            groups.push_str(&format!(
+                "  {name:<10} {}\n",
+                about.cloned().unwrap_or_default()
+            ));
+        }
+        groups.push('\n');
+    }
+    root.help_template("{about}\n\n{usage-heading} {usage}\n\n{before-help}{options}\n{after-help}")
+        .before_help(groups)
+        .after_help(exit_code::table())
+}
+
+/// Whether an error only says that nobody reads the output any more, as in `opsctl ps | head -1`.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_declaration_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_is_in_one_group() {
+        let root = Cli::command();
+        let mut declared: Vec<&str> = root
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        let mut grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        declared.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(declared, grouped);
+    }
+
+    #[test]
+    fn help_shows_groups_and_exit_codes() {
+        insta::assert_snapshot!(command().term_width(100).render_help());
+    }
+}

@@ -1,0 +1,43 @@
+//! What every subcommand is given: the settings as they finally are, and what follows from them.
+
+use anyhow::Result;
+use opsctl_link::{Endpoint, Target};
+
+use crate::exit_code::{ExitCode, Failure};
+use crate::settings::Settings;
+
+/// What every subcommand is given.
+#[derive(Debug)]
+pub struct Context {
+    /// Flags, environment and file, already merged.
+    pub settings: Settings,
+}
+
+impl Context {
+    /// Where the daemon is and how to be let in.
+    ///
+    /// # Errors
+    /// The token file cannot be read.
+    pub fn target(&self) -> Result<Target> {
+        Ok(Target {
+            endpoint: self.settings.endpoint(),
+            token: self.settings.token()?,
+            connect_timeout: self.settings.client.connect_timeout.0,
+        })
+    }
+
+    /// The failure of a command that finds no daemon, with what to do about it.
+    pub fn unreachable(&self, why: &str) -> Failure {
+        let endpoint = self.settings.endpoint();
+        let message = format!("the daemon at {endpoint} cannot be reached: {why}");
+        let failure = Failure::new(ExitCode::Unreachable, message);
+        match endpoint {
+            Endpoint::Unix(_) => {
+                failure.hint("`opsctl up` starts one on this host; OPSCTL_URL names one elsewhere")
+            }
+            Endpoint::Url(_) => {
+                failure.hint("is it running, and is the address right? See OPSCTL_URL")
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Settings: plain values, complete before anything starts. A flag wins over the environment, that over the file, that
+//! over the defaults here; `config.example.toml` shows every setting with its default.
+//!
+//! - [`file`]: finding and reading the file; errors with their line and column.
+//! - [`environment`]: the `OPSCTL_*` variables.
+//! - [`places`]: where sockets and state live when nobody says.
+//! - [`values`]: the forms that single settings take.
+
+mod environment;
+mod file;
+mod places;
+pub mod values;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use opsctl_link::Endpoint;
+use serde::{Deserialize, Serialize};
+
+use crate::exit_code::{ExitCode, Failure};
+use file::Source;
+use values::{Level, Listen, Name, Place, Size, Time, Url};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The daemon.
+    pub daemon: Daemon,
+    /// Agents on this host.
+    pub agent: Agent,
+    /// How clients and agents reach the daemon.
+    pub client: Client,
+    /// What daemon and agents write about themselves.
+    pub log: Log,
+    /// The token from `OPSCTL_TOKEN`; never in the file, where others might read it.
+    #[serde(skip)]
+    pub token: Option<Secret>,
+    /// The file that was read, so that a later check can still name a line of it.
+    #[serde(skip)]
+    source: Option<Source>,
+}
+
+/// Settings of the daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Daemon {
+    /// The TCP address for agents and dashboards of other hosts.
+    pub listen: Listen,
+    /// The local socket.
+    pub socket: Place,
+    /// Where everything that outlives the daemon is kept.
+    pub state_dir: Place,
+    /// Whether `listen` may be an address that other hosts can reach, without encryption.
+    pub allow_plaintext: bool,
+    /// How long a new connection may take to say who it is.
+    pub hello_timeout: Time,
+    /// How long connections may take to end when the daemon stops.
+    pub drain_timeout: Time,
+    /// Lines of each command's output that are kept at hand.
+    pub ring_lines: u64,
+    /// Bytes of each command's output that are kept at hand.
+    pub ring_bytes: Size,
+    /// The size of all commands' output on disk above which the oldest goes.
+    pub log_max_bytes: Size,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self {
+            listen: Listen(Some(([127, 0, 0, 1], 7600).into())),
+            socket: Place(None),
+            state_dir: Place(None),
+            allow_plaintext: false,
+            hello_timeout: Time(Duration::from_secs(10)),
+            drain_timeout: Time(Duration::from_secs(10)),
+            ring_lines: 10_000,
+            ring_bytes: Size(4 << 20),
+            log_max_bytes: Size(10 << 30),
+        }
+    }
+}
+
+/// Settings of agents on this host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agent {
+    /// The agent's name.
+    pub name: Name,
+    /// Labels that selectors match.
+    #[serde(deserialize_with = "values::labels")]
+    pub labels: BTreeMap<String, String>,
+    /// How many commands run at once.
+    pub max_commands: u32,
+    /// How long each step of an escalation (interrupt, terminate, kill) waits when the request doesn't say.
+    pub kill_grace: Time,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            name: Name(None),
+            labels: BTreeMap::new(),
+            max_commands: 16,
+            kill_grace: Time(Duration::from_secs(5)),
+        }
+    }
+}
+
+/// How clients and agents reach the daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Client {
+    /// The daemon's address.
+    pub url: Url,
+    /// A file with the token for that address.
+    pub token_file: Place,
+    /// How long reaching the daemon may take.
+    pub connect_timeout: Time,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            url: Url(None),
+            token_file: Place(None),
+            connect_timeout: Time(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// What daemon and agents write about themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How much.
+    pub level: Level,
+    /// In what form.
+    pub format: Format,
+    /// The directory for daily files; stderr when empty.
+    pub dir: Place,
+    /// How many daily files are kept.
+    pub keep: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: Level::default(),
+            format: Format::default(),
+            dir: Place(None),
+            keep: 14,
+        }
+    }
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Human on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// An object a line.
+    Json,
+}
+
+/// A text that must not be seen: its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Settings {
+    /// Reads the file (`chosen`, else `$OPSCTL_CONFIG`, else the usual place when there is one) and lays the environment
+    /// over it.
+    ///
+    /// # Errors
+    /// A [`Failure`] with [`ExitCode::Usage`] that names file, line and column, or the variable, and what is expected.
+    pub fn load(chosen: Option<&Path>) -> Result<Self, Failure> {
+        let variable = std::env::var_os("OPSCTL_CONFIG").filter(|path| !path.is_empty());
+        let mut settings = match chosen.map(PathBuf::from).or(variable.map(PathBuf::from)) {
+            Some(path) => file::read(&path)?,
+            None => match places::config_file().filter(|path| path.exists()) {
+                Some(path) => file::read(&path)?,
+                None => Self::default(),
+            },
+        };
+        environment::apply(&mut settings, |name| std::env::var_os(name))?;
+        Ok(settings)
+    }
+
+    /// The daemon's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.daemon.socket.0.clone().unwrap_or_else(places::socket)
+    }
+
+    /// Where daemon and agents keep what outlives them.
+    pub fn state_dir(&self) -> PathBuf {
+        self.daemon
+            .state_dir
+            .0
+            .clone()
+            .unwrap_or_else(places::state_dir)
+    }
+
+    /// Where clients and agents look for the daemon.
+    pub fn endpoint(&self) -> Endpoint {
+        self.client
+            .url
+            .0
+            .clone()
+            .unwrap_or_else(|| Endpoint::Unix(self.socket()))
+    }
+
+    /// The token for [`Self::endpoint`]: the variable's, else the file's.
+    ///
+    /// # Errors
+    /// The token file cannot be read or is empty.
+    pub fn token(&self) -> Result<Option<String>, Failure> {
+        if let Some(token) = &self.token {
+            return Ok(Some(token.reveal().to_owned()));
+        }
+        let Some(path) = &self.client.token_file.0 else {
+            return Ok(None);
+        };
+        let unusable = |why: String| {
+            Failure::new(
+                ExitCode::Usage,
+                format!("the token file {} {why}", path.display()),
+            )
+            .hint("`opsctl token issue` on the daemon's host prints a token to put there")
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        match text.trim() {
+            "" => Err(unusable("is empty".to_owned())),
+            token => Ok(Some(token.to_owned())),
+        }
+    }
+
+    /// Where the file sets a key, as `FILE:LINE:COLUMN`; `None` when it doesn't.
+    pub fn position(&self, section: &str, key: &str) -> Option<String> {
+        self.source.as_ref()?.position(section, key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the repository shows people.
+    const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+    #[test]
+    fn the_example_has_every_setting_with_its_default_and_no_other() {
+        let shown: toml::Table = EXAMPLE.parse().unwrap();
+        let defaults = toml::Table::try_from(Settings::default()).unwrap();
+        assert_eq!(shown, defaults);
+    }
+
+    #[test]
+    fn the_example_explains_every_setting() {
+        let lines: Vec<&str> = EXAMPLE.lines().collect();
+        for (at, line) in lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.contains(" = "))
+        {
+            if !line.starts_with('#') {
+                assert!(
+                    lines[at - 1].starts_with("# "),
+                    "no explanation above {line:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_hides_itself() {
+        let settings = Settings {
+            token: Some(Secret("eyJ".to_owned())),
+            ..Settings::default()
+        };
+        assert!(!format!("{settings:?}").contains("eyJ"));
+    }
+}
