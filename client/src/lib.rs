@@ -1,1 +1,26 @@
-//! A dashboard's connection: reconnect, resume, requests.
+//! A dashboard's connection to the daemon, as the console and every command use it: it reconnects by requirement R1 and
+//! resumes every subscription where it stood (R4), so that a consumer sees each push and each byte once and in order.
+//!
+//! In the order in which data flows:
+//!
+//! - [`handle`]: what the program holds to speak: [`Client`], [`start`].
+//! - `connection`: the task that owns everything: dials, waits, comes back.
+//! - `session`: one open WebSocket within it.
+//! - `pending`: requests whose answer is still to come; they survive a reconnect.
+//! - `resume`: what is subscribed and how far each stream was seen. Pure.
+//! - [`event`]: what the program hears: [`Events`].
+//! - [`input`]: bulk input for a command, over a window, surviving a reconnect.
+
+pub mod handle;
+
+mod connection;
+mod pending;
+mod resume;
+mod session;
+
+pub mod event;
+pub mod input;
+
+pub use event::{ConnState, Event, Events};
+pub use handle::{Client, NotConnected, Options, RequestError, start};
+pub use input::{InputEnded, InputPump};

@@ -1,0 +1,250 @@
+//! The task that owns everything: dials, speaks, waits, comes back.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use opsctl_link::{DialError, Socket, dial};
+use opsctl_protocol::message::{ErrorCode, Subscribe};
+use opsctl_protocol::reconnect::{Backoff, noise};
+use tokio::sync::mpsc;
+
+use crate::event::{ConnState, Event, Outbox};
+use crate::handle::{Ask, Options, Order, RequestError, Shared};
+use crate::pending::{About, Pending, Waiting};
+use crate::resume::Resume;
+
+/// Where dashboards connect.
+const ROUTE: &str = "/ws/dashboard";
+
+/// Why a connection, or an attempt at one, ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It may come back, after `wait` where the daemon gave a hint.
+    Lost {
+        /// Why, for people.
+        reason: String,
+        /// At least so long.
+        wait: Option<Duration>,
+    },
+    /// Another attempt would fail the same way.
+    Refused {
+        /// Why, for programs.
+        code: Option<ErrorCode>,
+        /// Why, for people.
+        message: String,
+    },
+    /// The program closed it.
+    Closed,
+}
+
+impl From<DialError> for Ended {
+    fn from(error: DialError) -> Self {
+        if error.retryable() {
+            Self::Lost {
+                reason: error.to_string(),
+                wait: None,
+            }
+        } else {
+            Self::Refused {
+                code: error.code(),
+                message: error.to_string(),
+            }
+        }
+    }
+}
+
+/// Everything about the connection that outlives a single WebSocket.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) options: Options,
+    pub(crate) shared: Arc<Shared>,
+    /// Requests from the program.
+    pub(crate) orders: mpsc::Receiver<Order>,
+    /// Events to the program.
+    pub(crate) outbox: Outbox,
+    /// What is subscribed and how far it was seen.
+    pub(crate) resume: Resume,
+    /// What was asked and not answered.
+    pub(crate) pending: Pending,
+    backoff: Backoff,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        options: Options,
+        shared: Arc<Shared>,
+        orders: mpsc::Receiver<Order>,
+        outbox: Outbox,
+    ) -> Self {
+        Self {
+            options,
+            shared,
+            orders,
+            outbox,
+            resume: Resume::default(),
+            pending: Pending::default(),
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Runs until the program closes the client.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.announce(ConnState::Connecting {
+                attempt: self.backoff.attempt() + 1,
+            });
+            let started = Instant::now();
+            let ended = self.attempt().await;
+            self.shared.set_link(None);
+            self.pending.lost();
+            self.backoff.lived(started.elapsed());
+            let came_back = match ended {
+                Ended::Closed => None,
+                Ended::Lost { reason, wait } => self.wait(reason, wait).await,
+                Ended::Refused { code, message } => self.refused(code, message).await,
+            };
+            if came_back.is_none() {
+                break;
+            }
+        }
+        self.pending.fail(&RequestError::Closed);
+        self.announce(ConnState::Closed);
+        self.outbox.flush().await;
+    }
+
+    /// One attempt, and the connection that it opens, up to its end.
+    async fn attempt(&mut self) -> Ended {
+        let target = self.options.target.clone();
+        let dialed: Result<Socket, DialError> =
+            match self.meanwhile(Box::pin(dial(&target, ROUTE))).await {
+                Some(dialed) => dialed,
+                None => return Ended::Closed,
+            };
+        match dialed {
+            Ok(socket) => self.session(socket).await,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Waits before the next attempt; `None` when the program closed the client.
+    async fn wait(&mut self, reason: String, at_least: Option<Duration>) -> Option<()> {
+        let wait = self.backoff.next(noise()).max(at_least.unwrap_or_default());
+        let attempt = self.backoff.attempt();
+        let until = Instant::now() + wait;
+        self.announce(ConnState::Waiting {
+            attempt,
+            until,
+            reason,
+        });
+        let shared = self.shared.clone();
+        let kicked = self
+            .meanwhile(async {
+                // Whoever waits for trouble is to see this state, also when the wait is none.
+                tokio::task::yield_now().await;
+                tokio::time::timeout_at(until.into(), shared.kick.notified())
+                    .await
+                    .is_ok()
+            })
+            .await?;
+        if kicked {
+            self.backoff.reset();
+        }
+        Some(())
+    }
+
+    /// Stays refused until a person asks for another attempt; `None` when the program closed the client.
+    async fn refused(&mut self, code: Option<ErrorCode>, message: String) -> Option<()> {
+        self.announce(ConnState::Refused {
+            code,
+            message: message.clone(),
+        });
+        let error = RequestError::Connection { message };
+        let shared = self.shared.clone();
+        let mut kicked = pin!(shared.kick.notified());
+        loop {
+            self.pending.fail(&error);
+            tokio::select! {
+                biased;
+                () = shared.closing.cancelled() => return None,
+                () = &mut kicked => break,
+                order = self.orders.recv() => {
+                    self.take(order?);
+                }
+                () = self.outbox.flush(), if !self.outbox.is_empty() => {}
+            }
+        }
+        self.backoff.reset();
+        Some(())
+    }
+
+    /// Waits for something while there is no connection, and takes requests meanwhile; `None` when the program closed
+    /// the client.
+    async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        let shared = self.shared.clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = shared.closing.cancelled() => return None,
+                done = &mut future => return Some(done),
+                order = self.orders.recv() => {
+                    self.take(order?);
+                }
+                () = self.outbox.flush(), if !self.outbox.is_empty() => {}
+            }
+        }
+    }
+
+    /// Enters a request, to be answered later. Returns its id.
+    pub(crate) fn take(&mut self, order: Order) -> u64 {
+        let about = match order.ask {
+            Ask::Plain(text) => About::Plain(text),
+            Ask::Subscribe(subscribe) => {
+                self.resume.subscribe(&subscribe);
+                About::Subscribe(subscribe.channel)
+            }
+            Ask::Unsubscribe(pattern) => {
+                self.resume.remove(&pattern);
+                About::Unsubscribe(pattern)
+            }
+        };
+        let waiting = Waiting {
+            about,
+            reply: Some(order.reply),
+            _permit: Some(order.permit),
+        };
+        self.pending.insert(order.id, waiting);
+        order.id
+    }
+
+    /// What to subscribe on a new connection, with the ids under which the answers come.
+    pub(crate) fn resumptions(&mut self) -> Vec<(u64, Subscribe)> {
+        let mut asks = Vec::new();
+        for subscribe in self.resume.resume() {
+            let mut ids = self.pending.subscribers(&subscribe.channel);
+            if ids.is_empty() {
+                let id = self.shared.next_id();
+                let about = About::Resume(subscribe.channel.clone());
+                self.pending.insert(
+                    id,
+                    Waiting {
+                        about,
+                        reply: None,
+                        _permit: None,
+                    },
+                );
+                ids.push(id);
+            }
+            asks.extend(ids.into_iter().map(|id| (id, subscribe.clone())));
+        }
+        asks
+    }
+
+    /// Tells the program how the connection stands.
+    pub(crate) fn announce(&mut self, state: ConnState) {
+        self.shared.state.send_replace(state.clone());
+        self.outbox.push(Event::State(state));
+    }
+}

@@ -1,0 +1,272 @@
+//! What the program holds to speak to the daemon.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opsctl_link::{Sender, Target};
+use opsctl_protocol::codec::{EncodeError, Header};
+use opsctl_protocol::message::{
+    CommandInput, DashboardMessage, ErrorCode, ErrorPayload, Subscribe, Subscribed, ToDashboard,
+    Unsubscribe,
+};
+use opsctl_protocol::{Pattern, encode, frame};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::Connection;
+use crate::event::{ConnState, Events, Outbox, WAITING_EVENTS};
+
+/// Requests that may wait for their answer at once; further ones wait for one of these.
+const IN_FLIGHT: usize = 256;
+
+/// Requests on their way to the connection's task.
+const WAITING_ORDERS: usize = 64;
+
+/// Whom to connect to, and as what.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The daemon.
+    pub target: Target,
+    /// What kind of program this is (`opsctl tui`), for the daemon's log.
+    pub client: String,
+}
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The daemon answered with an `error`.
+    #[error("{}", .0.message)]
+    Refused(ErrorPayload),
+    /// There is no connection and there won't be one by itself; [`Client::state`] says more.
+    #[error("{message}")]
+    Connection {
+        /// Why, for people.
+        message: String,
+    },
+    /// The client was closed.
+    #[error("the connection was closed")]
+    Closed,
+}
+
+/// There is no connection right now, so that something that cannot wait was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not connected to the daemon")]
+pub struct NotConnected;
+
+/// What handles and the task share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) state: watch::Sender<ConnState>,
+    /// The lanes of the open connection, once the daemon has said `connected`.
+    pub(crate) link: Mutex<Option<Sender>>,
+    /// Ends a wait before the next attempt.
+    pub(crate) kick: Notify,
+    /// Set when the program closes the client.
+    pub(crate) closing: CancellationToken,
+    next_id: AtomicU64,
+}
+
+impl Shared {
+    /// An id that no other message of this client has.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_link(&self, link: Option<Sender>) {
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = link;
+    }
+
+    fn link(&self) -> Option<Sender> {
+        self.link
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// What a request is about, as far as the connection's task must know.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Any request, as the text that is sent, also again after a reconnect.
+    Plain(String),
+    /// To be remembered and resumed.
+    Subscribe(Subscribe),
+    /// To be forgotten.
+    Unsubscribe(Pattern),
+}
+
+/// A request on its way to the connection's task.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) id: u64,
+    pub(crate) ask: Ask,
+    pub(crate) reply: oneshot::Sender<Result<ToDashboard, RequestError>>,
+    /// Held until the request is answered.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Starts the task that connects and stays connected. Must be called within a tokio runtime.
+pub fn start(options: Options) -> (Client, Events) {
+    let (orders, orders_in) = mpsc::channel(WAITING_ORDERS);
+    let (events_out, receiver) = mpsc::channel(WAITING_EVENTS);
+    let shared = Arc::new(Shared {
+        state: watch::Sender::new(ConnState::Connecting { attempt: 1 }),
+        link: Mutex::new(None),
+        kick: Notify::new(),
+        closing: CancellationToken::new(),
+        next_id: AtomicU64::new(1),
+    });
+    let connection = Connection::new(options, shared.clone(), orders_in, Outbox::new(events_out));
+    tokio::spawn(connection.run());
+    let client = Client {
+        shared,
+        orders,
+        in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+    };
+    (client, Events { receiver })
+}
+
+/// Speaks to the daemon; clones share the connection, which ends with the last of them.
+///
+/// Answers come over the same socket as events: whoever waits for an answer while nobody takes events out of
+/// [`Events`] may wait for ever. Do both at once, or drop `Events`.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    in_flight: Arc<Semaphore>,
+}
+
+impl Client {
+    /// Sends a request and waits for its answer, over reconnects too: it is sent again until it is answered, so it must
+    /// be safe to repeat (a `command:request` is, by its key). May be called before the connection is there.
+    ///
+    /// # Errors
+    /// What the daemon refuses, or that there will be no connection.
+    pub async fn request(
+        &self,
+        message: impl Into<DashboardMessage>,
+    ) -> Result<ToDashboard, RequestError> {
+        let id = self.shared.next_id();
+        let text = encode(&Header::asking(format!("c{id}")), &message.into())
+            .map_err(|error| unsendable(&error))?;
+        self.order(id, Ask::Plain(text)).await
+    }
+
+    /// Subscribes, and stays subscribed over reconnects: the stream goes on where it stood.
+    ///
+    /// # Errors
+    /// What the daemon refuses, or that there will be no connection.
+    pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Subscribed, RequestError> {
+        match self
+            .order(self.shared.next_id(), Ask::Subscribe(subscribe))
+            .await?
+        {
+            ToDashboard::Subscribed(subscribed) => Ok(subscribed),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Ends a subscription.
+    ///
+    /// # Errors
+    /// What the daemon refuses, or that there will be no connection.
+    pub async fn unsubscribe(&self, pattern: Pattern) -> Result<(), RequestError> {
+        self.order(self.shared.next_id(), Ask::Unsubscribe(pattern))
+            .await
+            .map(|_| ())
+    }
+
+    async fn order(&self, id: u64, ask: Ask) -> Result<ToDashboard, RequestError> {
+        let closed = |_| RequestError::Closed;
+        let permit = self
+            .in_flight
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| RequestError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let order = Order {
+            id,
+            ask,
+            reply,
+            permit,
+        };
+        self.orders
+            .send(order)
+            .await
+            .map_err(|_| RequestError::Closed)?;
+        answer.await.map_err(closed)?
+    }
+
+    /// Sends a message that wants no answer, ahead of all bulk. Never waits. An `error` about it comes as an event.
+    ///
+    /// # Errors
+    /// When there is no connection: it is not kept for later.
+    pub fn post(&self, message: impl Into<DashboardMessage>) -> Result<(), NotConnected> {
+        let text = encode(&Header::default(), &message.into()).map_err(|_| NotConnected)?;
+        let link = self.shared.link().ok_or(NotConnected)?;
+        link.control(text).map_err(|_| NotConnected)
+    }
+
+    /// Sends input in the bulk lane; waits for room there.
+    ///
+    /// # Errors
+    /// When there is no connection: it is not kept for later. [`crate::InputPump`] keeps it.
+    pub async fn input(&self, input: CommandInput) -> Result<(), NotConnected> {
+        let link = self.shared.link().ok_or(NotConnected)?;
+        link.bulk(frame::encode_input(&input))
+            .await
+            .map_err(|_| NotConnected)
+    }
+
+    /// How the connection stands.
+    pub fn state(&self) -> ConnState {
+        self.shared.state.borrow().clone()
+    }
+
+    /// Follows how the connection stands; a reader that is late sees the latest state only.
+    pub fn states(&self) -> watch::Receiver<ConnState> {
+        self.shared.state.subscribe()
+    }
+
+    /// Waits until the connection is in trouble: an attempt failed, the connection was lost, or it was refused. What a
+    /// command that must not wait for a daemon races its first request against.
+    pub async fn trouble(&self) -> ConnState {
+        let mut states = self.states();
+        let found = states
+            .wait_for(|state| !matches!(state, ConnState::Connecting { .. } | ConnState::Connected))
+            .await;
+        found.map_or(ConnState::Closed, |state| state.clone())
+    }
+
+    /// Ends the wait before the next attempt, also after a refusal, and starts the counter of attempts anew.
+    pub fn reconnect_now(&self) {
+        self.shared.kick.notify_one();
+    }
+
+    /// Closes the connection for all handles, tells the daemon so, and waits until that is said.
+    pub async fn close(self) {
+        let mut states = self.states();
+        self.shared.closing.cancel();
+        // An error means that the task has ended, which is what is waited for.
+        let _ = states.wait_for(|state| *state == ConnState::Closed).await;
+    }
+}
+
+fn unsendable(error: &EncodeError) -> RequestError {
+    RequestError::Refused(ErrorPayload::new(ErrorCode::BadRequest, error.to_string()))
+}
+
+fn unexpected(answer: &ToDashboard) -> RequestError {
+    use opsctl_protocol::message::Direction;
+    RequestError::Refused(ErrorPayload::new(
+        ErrorCode::Internal,
+        format!("the daemon answered with {}", answer.kind()),
+    ))
+}
+
+/// The message that ends a subscription.
+pub(crate) fn unsubscribe_message(pattern: Pattern) -> DashboardMessage {
+    Unsubscribe { channel: pattern }.into()
+}

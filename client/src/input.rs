@@ -1,0 +1,175 @@
+//! Bulk input for a command: a window beyond what the agent has reported, held back until the command runs, sent again
+//! after a reconnect from what was reported.
+
+mod window;
+
+use bytes::Bytes;
+use opsctl_protocol::CommandId;
+use opsctl_protocol::message::{CommandStatus, State};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::event::ConnState;
+use crate::handle::Client;
+use window::{STALL, Window};
+
+/// Pieces of input that may wait for the window.
+const WAITING_PIECES: usize = 2;
+
+/// The command takes no more input: it has ended, or its pump has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the command takes no more input")]
+pub struct InputEnded;
+
+/// What is known of the command's end of the input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Progress {
+    /// The command has been started.
+    running: bool,
+    /// Nothing more will be read.
+    ended: bool,
+    /// Bytes that the program has been given.
+    taken: u64,
+}
+
+/// Sends a stream of input to one command. Dropping it without [`InputPump::finish`] leaves the input open.
+#[derive(Debug)]
+pub struct InputPump {
+    pieces: mpsc::Sender<Piece>,
+    progress: watch::Sender<Progress>,
+}
+
+/// What goes into the pump.
+#[derive(Debug)]
+enum Piece {
+    Bytes(Bytes),
+    End,
+}
+
+impl InputPump {
+    /// Starts a task that sends to `command` over `client`.
+    pub fn start(client: Client, command: CommandId) -> Self {
+        let (pieces, pieces_in) = mpsc::channel(WAITING_PIECES);
+        let (progress, progress_in) = watch::channel(Progress::default());
+        let states = client.states();
+        let pump = Pump {
+            client,
+            pieces: pieces_in,
+            progress: progress_in,
+            states,
+            window: Window::new(command),
+        };
+        tokio::spawn(pump.run());
+        Self { pieces, progress }
+    }
+
+    /// Hands over bytes of any length; waits while the window is full or the command does not run yet.
+    ///
+    /// # Errors
+    /// When the command has ended.
+    pub async fn send(&self, bytes: Bytes) -> Result<(), InputEnded> {
+        self.pieces
+            .send(Piece::Bytes(bytes))
+            .await
+            .map_err(|_| InputEnded)
+    }
+
+    /// Closes the input after what was handed over; waits for room in the queue only.
+    ///
+    /// # Errors
+    /// When the command has ended.
+    pub async fn finish(&self) -> Result<(), InputEnded> {
+        self.pieces.send(Piece::End).await.map_err(|_| InputEnded)
+    }
+
+    /// Tells what a `command:status` of the command said.
+    pub fn status(&self, status: &CommandStatus) {
+        self.progress.send_if_modified(|progress| {
+            let before = *progress;
+            progress.running |= status.state == State::Running;
+            progress.ended |= status.state.is_final();
+            progress.taken = progress.taken.max(status.input_offset.unwrap_or_default());
+            *progress != before
+        });
+    }
+}
+
+/// The task behind an [`InputPump`].
+struct Pump {
+    client: Client,
+    pieces: mpsc::Receiver<Piece>,
+    progress: watch::Receiver<Progress>,
+    states: watch::Receiver<ConnState>,
+    window: Window,
+}
+
+impl Pump {
+    async fn run(mut self) {
+        let mut stalled = Stall::new();
+        loop {
+            let progress = *self.progress.borrow_and_update();
+            if self.window.taken(progress.taken) {
+                stalled = Stall::new();
+            }
+            if progress.ended || self.window.is_done() {
+                return;
+            }
+            if progress.running && *self.states.borrow_and_update() == ConnState::Connected {
+                self.send().await;
+            }
+            tokio::select! {
+                piece = self.pieces.recv(), if self.window.wants_more() => match piece {
+                    Some(Piece::Bytes(bytes)) => self.window.push(bytes),
+                    Some(Piece::End) => self.window.finish(),
+                    // Without an end the input stays open; what was handed over is still sent.
+                    None => self.window.abandon(),
+                },
+                changed = self.progress.changed() => if changed.is_err() {
+                    // Nobody tells of progress any more, so nobody waits for this either.
+                    return;
+                },
+                changed = self.states.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.window.rewind();
+                }
+                () = sleep_until(stalled.until), if progress.running && self.window.is_waiting() => {
+                    // The agent may have been away when the input passed through the daemon.
+                    self.window.rewind();
+                    stalled.again();
+                }
+            }
+        }
+    }
+
+    /// Sends what the window permits.
+    async fn send(&mut self) {
+        while let Some(input) = self.window.next() {
+            if self.client.input(input).await.is_err() {
+                // The change of state that follows rewinds the window.
+                return;
+            }
+        }
+    }
+}
+
+/// When to send again what was not reported as taken; doubles, because a program may simply not read.
+struct Stall {
+    until: Instant,
+    wait: std::time::Duration,
+}
+
+impl Stall {
+    fn new() -> Self {
+        Self {
+            until: Instant::now() + STALL,
+            wait: STALL,
+        }
+    }
+
+    fn again(&mut self) {
+        self.wait = (self.wait * 2).min(STALL * 12);
+        self.until = Instant::now() + self.wait;
+    }
+}

@@ -1,0 +1,268 @@
+//! One open WebSocket: the handshake, everything that waits sent at once, then frames in and requests out.
+
+use std::time::Duration;
+
+use opsctl_link::{Frame, LinkError, SendError, Sender, Socket, split};
+use opsctl_protocol::codec::Header;
+use opsctl_protocol::frame::Via;
+use opsctl_protocol::message::{
+    Connected, DashboardConnect, DashboardMessage, Direction, ErrorPayload, TerminalOutput,
+    ToDashboard,
+};
+use opsctl_protocol::{BinaryFrame, Channel, Decoded, OutputFrame, close, decode, encode};
+use tokio::time::{Instant, sleep_until};
+
+use crate::connection::{Connection, Ended};
+use crate::event::{ConnState, Event};
+use crate::handle::{RequestError, unsubscribe_message};
+use crate::pending::About;
+
+/// The id of `dashboard:connect`; requests have ids of another form.
+const HELLO: &str = "hello";
+
+/// How long the daemon may take to answer `dashboard:connect`.
+const HELLO_ANSWER: Duration = Duration::from_secs(10);
+
+/// What a frame leads to.
+enum Outcome {
+    Stay,
+    End(Ended),
+}
+
+impl Connection {
+    /// Speaks over an open WebSocket until it ends.
+    pub(crate) async fn session(&mut self, socket: Socket) -> Ended {
+        let (mut reader, sender) = split(socket);
+        if let Err(error) = self.greet(&sender) {
+            return lost(error);
+        }
+        let deadline = Instant::now() + HELLO_ANSWER;
+        let mut greeted = false;
+        let shared = self.shared.clone();
+        let ended = loop {
+            let busy = !self.outbox.is_empty();
+            tokio::select! {
+                biased;
+                () = shared.closing.cancelled() => break Ended::Closed,
+                order = self.orders.recv() => {
+                    let Some(order) = order else { break Ended::Closed };
+                    let id = self.take(order);
+                    if let Err(error) = self.send(&sender, id) {
+                        break lost(error);
+                    }
+                }
+                () = self.outbox.flush(), if busy => {}
+                // The socket is read only when the program has taken what came before: that is the backpressure.
+                frame = reader.next(), if !busy => match self.receive(frame, &sender, &mut greeted) {
+                    Outcome::Stay => {}
+                    Outcome::End(ended) => break ended,
+                },
+                () = sleep_until(deadline), if !greeted => {
+                    break Ended::Lost { reason: format!("the daemon did not introduce itself within {HELLO_ANSWER:?}"), wait: None };
+                }
+            }
+        };
+        if matches!(ended, Ended::Closed) {
+            sender.close(1000, "");
+            sender.closed().await;
+        }
+        ended
+    }
+
+    /// Introduces this program and sends all that waits, without waiting for an answer: what is refused is answered so,
+    /// and a command saves a round trip.
+    fn greet(&mut self, sender: &Sender) -> Result<(), SendError> {
+        let hello = DashboardConnect {
+            client: self.options.client.clone(),
+            client_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        say(sender, HELLO.to_owned(), &hello.into())?;
+        for (id, subscribe) in self.resumptions() {
+            say(sender, format!("c{id}"), &subscribe.into())?;
+        }
+        self.pending
+            .texts()
+            .try_for_each(|text| sender.control(text.to_owned()))
+    }
+
+    /// Sends a request that was just entered.
+    fn send(&mut self, sender: &Sender, id: u64) -> Result<(), SendError> {
+        match self.pending.about(id) {
+            Some(About::Plain(text)) => sender.control(text.clone()),
+            Some(About::Subscribe(pattern)) => match self.resume.asked(pattern) {
+                Some(subscribe) => say(sender, format!("c{id}"), &subscribe.clone().into()),
+                None => Ok(()),
+            },
+            Some(About::Unsubscribe(pattern)) => say(
+                sender,
+                format!("c{id}"),
+                &unsubscribe_message(pattern.clone()),
+            ),
+            Some(About::Resume(_)) | None => Ok(()),
+        }
+    }
+
+    fn receive(
+        &mut self,
+        frame: Result<Frame, LinkError>,
+        sender: &Sender,
+        greeted: &mut bool,
+    ) -> Outcome {
+        let text = match frame {
+            Ok(Frame::Binary(bytes)) => match BinaryFrame::decode(&bytes) {
+                Ok(BinaryFrame::Output(frame)) => return self.output(frame),
+                Ok(BinaryFrame::Envelope(text)) => decode(&text),
+                Ok(BinaryFrame::Input(_)) => return Outcome::Stay,
+                Err(error) => Err(error),
+            },
+            Ok(Frame::Text(text)) => decode(&text),
+            Ok(Frame::Pong(_)) => return Outcome::Stay,
+            Err(error) => return Outcome::End(ended(error)),
+        };
+        match text {
+            Ok(decoded) => self.heard(decoded, sender, greeted),
+            Err(error) => {
+                // A newer daemon may say things that this build does not know; they are not for it.
+                tracing::debug!(%error, "a frame from the daemon was not understood");
+                Outcome::Stay
+            }
+        }
+    }
+
+    fn output(&mut self, frame: OutputFrame) -> Outcome {
+        if let Some(frame) = self.resume.output(frame) {
+            self.outbox.push(Event::Output(frame));
+        }
+        Outcome::Stay
+    }
+
+    fn heard(
+        &mut self,
+        decoded: Decoded<ToDashboard>,
+        sender: &Sender,
+        greeted: &mut bool,
+    ) -> Outcome {
+        match (decoded.header.re.as_deref(), &decoded.message) {
+            (Some(HELLO), ToDashboard::Connected(connected)) => {
+                *greeted = true;
+                self.greeted(connected.clone(), sender);
+            }
+            (Some(HELLO), ToDashboard::Error(error)) => {
+                return Outcome::End(Ended::Refused {
+                    code: Some(error.code),
+                    message: error.message.clone(),
+                });
+            }
+            (Some(re), _) => {
+                let re = re.to_owned();
+                self.answered(&re, decoded.message);
+            }
+            (None, ToDashboard::Output(_)) => return self.text_output(decoded),
+            (None, _) => {
+                if self.resume.message(&decoded) {
+                    self.outbox.push(Event::Message(Box::new(decoded)));
+                }
+            }
+        }
+        Outcome::Stay
+    }
+
+    fn greeted(&mut self, connected: Connected, sender: &Sender) {
+        self.shared.set_link(Some(sender.clone()));
+        self.announce(ConnState::Connected);
+        self.outbox.push(Event::Connected(connected));
+    }
+
+    /// An answer came; that its asker has gone, or that it was given twice, is no matter.
+    fn answered(&mut self, re: &str, message: ToDashboard) {
+        let Some(request) = self.pending.take(re) else {
+            return;
+        };
+        let result = match message {
+            ToDashboard::Error(error) => {
+                self.not_subscribed(&request.about, &error);
+                Err(RequestError::Refused(error))
+            }
+            message => {
+                if let ToDashboard::Subscribed(subscribed) = &message {
+                    self.resume.subscribed(subscribed);
+                }
+                Ok(message)
+            }
+        };
+        request.answer(result);
+    }
+
+    fn not_subscribed(&mut self, about: &About, error: &ErrorPayload) {
+        match about {
+            About::Subscribe(pattern) => self.resume.remove(pattern),
+            About::Resume(pattern) => {
+                self.resume.remove(pattern);
+                let (pattern, error) = (pattern.clone(), error.clone());
+                self.outbox.push(Event::Dropped { pattern, error });
+            }
+            About::Plain(_) | About::Unsubscribe(_) => {}
+        }
+    }
+
+    /// Output in a text frame, which a daemon may send; the program sees one form only.
+    fn text_output(&mut self, decoded: Decoded<ToDashboard>) -> Outcome {
+        let ToDashboard::Output(output) = decoded.message else {
+            return Outcome::Stay;
+        };
+        let via = match decoded.header.channel {
+            Some(Channel::Command(_)) => Via::Command,
+            Some(Channel::Agent(_)) => Via::Agent,
+            _ => Via::Direct,
+        };
+        let seq = decoded.header.seq.unwrap_or_default();
+        let frame = OutputFrame {
+            via,
+            seq,
+            ..from_text(output)
+        };
+        self.output(frame)
+    }
+}
+
+fn from_text(output: TerminalOutput) -> OutputFrame {
+    output.into()
+}
+
+fn say(sender: &Sender, id: String, message: &DashboardMessage) -> Result<(), SendError> {
+    match encode(&Header::asking(id), message) {
+        Ok(text) => sender.control(text),
+        Err(error) => {
+            tracing::warn!(kind = message.kind(), %error, "a message cannot be sent");
+            Ok(())
+        }
+    }
+}
+
+fn lost(error: SendError) -> Ended {
+    Ended::Lost {
+        reason: error.to_string(),
+        wait: None,
+    }
+}
+
+/// What the end of a WebSocket means for the next attempt.
+fn ended(error: LinkError) -> Ended {
+    let reason = error.to_string();
+    match error {
+        LinkError::Closed { code, reason: said } => match close::retry(code) {
+            close::Retry::No => {
+                let message = if said.is_empty() { reason } else { said };
+                Ended::Refused {
+                    code: None,
+                    message,
+                }
+            }
+            close::Retry::Yes | close::Retry::Replaced => {
+                let wait = close::retry_after_ms(&said).map(Duration::from_millis);
+                Ended::Lost { reason, wait }
+            }
+        },
+        _ => Ended::Lost { reason, wait: None },
+    }
+}
