@@ -9,13 +9,33 @@ use super::stream::Payload;
 use crate::ids::{AgentId, CommandId, Timestamp};
 
 /// What to run: exactly one of a list of arguments and a line for the shell.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Program {
     /// Program and arguments; no shell takes part.
     Argv(Vec<String>),
     /// A line for `/bin/sh -c`.
     Shell(String),
+}
+
+impl<'de> Deserialize<'de> for Program {
+    /// By hand, because a derived enum that is flattened into its message takes whichever key comes first when both
+    /// stand, and runs what the sender may not have meant.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        #[derive(Deserialize)]
+        struct Either {
+            argv: Option<Vec<String>>,
+            shell: Option<String>,
+        }
+        let either = Either::deserialize(deserializer)?;
+        match (either.argv, either.shell) {
+            (Some(argv), None) => Ok(Self::Argv(argv)),
+            (None, Some(line)) => Ok(Self::Shell(line)),
+            (Some(_), Some(_)) => Err(D::Error::custom("argv and shell cannot stand together")),
+            (None, None) => Err(D::Error::custom("a command has argv or shell")),
+        }
+    }
 }
 
 impl std::fmt::Display for Program {
