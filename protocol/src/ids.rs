@@ -49,6 +49,9 @@ pub enum NameError {
     /// A character that selectors, channels or file names give a meaning.
     #[error("a name has letters, digits and . _ - @ only, this one has {0:?}")]
     Character(char),
+    /// A name that file systems give a meaning; agents have directories of their name.
+    #[error("{0:?} cannot be a name, because it means a directory")]
+    Directory(String),
     /// A word of the selector's language.
     #[error("{0:?} is a word of the selector's language and cannot be a name")]
     Reserved(String),
@@ -85,6 +88,9 @@ fn check_name(name: &str) -> Result<(), NameError> {
         .find(|c| !c.is_alphanumeric() && !"._-@".contains(*c))
     {
         return Err(NameError::Character(c));
+    }
+    if matches!(name, "." | "..") {
+        return Err(NameError::Directory(name.to_owned()));
     }
     if matches!(name, "not" | "and" | "or") {
         return Err(NameError::Reserved(name.to_owned()));
@@ -385,6 +391,7 @@ mod tests {
         assert_eq!(AgentId::new("a b"), Err(NameError::Character(' ')));
         assert_eq!(AgentId::new("x".repeat(129)), Err(NameError::TooLong(129)));
         assert!(matches!(AgentId::new("not"), Err(NameError::Reserved(_))));
+        assert!(matches!(AgentId::new(".."), Err(NameError::Directory(_))));
     }
 
     #[test]
