@@ -110,25 +110,80 @@ impl Selector {
 }
 
 impl fmt::Display for Selector {
+    /// Text that reads as the same selector, with no more parentheses than that needs: each costs the reader depth.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, of: &[Selector], word: &str| {
-            f.write_str("(")?;
-            for (at, one) in of.iter().enumerate() {
-                if at > 0 {
-                    write!(f, " {word} ")?;
-                }
-                one.fmt(f)?;
-            }
-            f.write_str(")")
-        };
+        self.write(f, Strength::Or)
+    }
+}
+
+/// How tightly the place binds that a selector is written into; a looser one needs parentheses there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Strength {
+    Or,
+    And,
+    Not,
+}
+
+impl Selector {
+    fn write(&self, f: &mut fmt::Formatter<'_>, place: Strength) -> fmt::Result {
         match self {
             Self::Name(glob) => f.write_str(glob),
             Self::Label(key, glob) => write!(f, "{key}={glob}"),
-            Self::Any(of) => list(f, of, "or"),
-            Self::All(of) => list(f, of, "and"),
-            Self::Not(inner) => write!(f, "not {inner}"),
+            Self::Any(of) if of.iter().all(Self::is_term) => {
+                write_joined(f, of, ",", Strength::Not)
+            }
+            Self::Any(of) => in_parentheses(f, place > Strength::Or, |f| {
+                write_joined(f, of, " or ", Strength::Or)
+            }),
+            Self::All(of) => in_parentheses(f, place > Strength::And, |f| {
+                write_joined(f, of, " and ", Strength::And)
+            }),
+            Self::Not(inner) => match inner.as_ref() {
+                Self::Label(key, glob) => write!(f, "{key}!={glob}"),
+                other => {
+                    f.write_str("not ")?;
+                    other.write(f, Strength::Not)
+                }
+            },
         }
     }
+
+    /// Whether the selector can stand in a list with commas.
+    fn is_term(&self) -> bool {
+        match self {
+            Self::Name(_) | Self::Label(..) => true,
+            Self::Not(inner) => matches!(inner.as_ref(), Self::Label(..)),
+            Self::Any(_) | Self::All(_) => false,
+        }
+    }
+}
+
+fn write_joined(
+    f: &mut fmt::Formatter<'_>,
+    of: &[Selector],
+    word: &str,
+    place: Strength,
+) -> fmt::Result {
+    for (at, one) in of.iter().enumerate() {
+        if at > 0 {
+            f.write_str(word)?;
+        }
+        one.write(f, place)?;
+    }
+    Ok(())
+}
+
+fn in_parentheses(
+    f: &mut fmt::Formatter<'_>,
+    needed: bool,
+    write: impl FnOnce(&mut fmt::Formatter<'_>) -> fmt::Result,
+) -> fmt::Result {
+    if !needed {
+        return write(f);
+    }
+    f.write_str("(")?;
+    write(f)?;
+    f.write_str(")")
 }
 
 impl FromStr for Selector {
