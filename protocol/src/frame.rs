@@ -22,7 +22,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::codec::{DecodeError, gunzip_envelope};
 use crate::ids::{CommandId, Timestamp};
-use crate::limits::MAX_MESSAGE;
+use crate::limits::{MAX_MESSAGE, MAX_TERMINAL_SIDE};
 use crate::message::{CommandInput, Kind, Payload, TerminalOutput};
 
 /// The bytes before the data in output and input frames.
@@ -71,7 +71,7 @@ pub struct OutputFrame {
 impl OutputFrame {
     /// The offset after this piece.
     pub fn end(&self) -> u64 {
-        self.offset + self.data.len() as u64
+        self.offset.saturating_add(self.data.len() as u64)
     }
 
     /// Writes the frame.
@@ -133,10 +133,8 @@ impl BinaryFrame {
             Some(&(OUTPUT | INPUT)) if frame.len() < HEADER_BYTES => {
                 Err(bad("a binary frame's header has 48 bytes"))
             }
-            Some(&OUTPUT) => decode_output(frame)
-                .map(Self::Output)
-                .ok_or_else(|| bad("unknown kind or channel")),
-            Some(&INPUT) => Ok(Self::Input(decode_input(frame))),
+            Some(&OUTPUT) => decode_output(frame).map(Self::Output).map_err(bad),
+            Some(&INPUT) => decode_input(frame).map(Self::Input).map_err(bad),
             Some(other) => Err(bad(&format!("unknown binary frame type {other}"))),
             None => Err(bad("the frame is empty")),
         }
@@ -159,32 +157,46 @@ fn command_at(frame: &[u8], at: usize) -> CommandId {
     CommandId(bytes)
 }
 
-fn decode_output(frame: &Bytes) -> Option<OutputFrame> {
+/// The offset of a frame whose end can still be counted.
+fn offset_of(frame: &[u8]) -> Result<u64, &'static str> {
+    let offset = u64_at(frame, 16);
+    let data = (frame.len() - HEADER_BYTES) as u64;
+    offset
+        .checked_add(data)
+        .map(|_| offset)
+        .ok_or("the offset is out of range")
+}
+
+fn decode_output(frame: &Bytes) -> Result<OutputFrame, &'static str> {
     let size = (u16_at(frame, 4), u16_at(frame, 6));
-    Some(OutputFrame {
+    if size.0.max(size.1) > MAX_TERMINAL_SIDE {
+        return Err("the terminal is too large");
+    }
+    Ok(OutputFrame {
         command_id: command_at(frame, 32),
-        kind: Kind::from_number(frame[1])?,
+        kind: Kind::from_number(frame[1]).ok_or("unknown kind")?,
         via: match frame[2] {
             0 => Via::Direct,
             1 => Via::Command,
             2 => Via::Agent,
-            _ => return None,
+            _ => return Err("unknown channel"),
         },
         seq: u64_at(frame, 8),
-        offset: u64_at(frame, 16),
+        offset: offset_of(frame)?,
         time: Timestamp(u64_at(frame, 24)),
         size: (size.0 > 0 && size.1 > 0).then_some(size),
         data: frame.slice(HEADER_BYTES..),
     })
 }
 
-fn decode_input(frame: &Bytes) -> CommandInput {
-    CommandInput {
+fn decode_input(frame: &Bytes) -> Result<CommandInput, &'static str> {
+    let offset = offset_of(frame)?;
+    Ok(CommandInput {
         command_id: command_at(frame, 32),
         data: Payload(frame.slice(HEADER_BYTES..)),
-        offset: (frame[3] & FLAG_OFFSET != 0).then(|| u64_at(frame, 16)),
+        offset: (frame[3] & FLAG_OFFSET != 0).then_some(offset),
         eof: frame[3] & FLAG_EOF != 0,
-    }
+    })
 }
 
 /// Writes a piece of input.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AgentId, CommandId, Timestamp};
+use crate::limits::MAX_TERMINAL_SIDE;
 
 /// Which of a command's outputs a piece belongs to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -113,12 +114,32 @@ pub struct TerminalOutput {
     /// When the agent read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
-    /// The terminal's columns from this piece on, where they changed. A piece without bytes may say only this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The terminal's columns from this piece on, 1 to 1000, where they changed. A piece without bytes may say only this.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "side"
+    )]
     pub cols: Option<u16>,
-    /// The terminal's rows from this piece on, where they changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The terminal's rows from this piece on, 1 to 1000; stands where `cols` does.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "side"
+    )]
     pub rows: Option<u16>,
+}
+
+/// Reads columns or rows. An emulator allocates all that an agent names, so the bound is held where it is read.
+fn side<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    match Option::<u16>::deserialize(deserializer)? {
+        Some(side) if !(1..=MAX_TERMINAL_SIDE).contains(&side) => {
+            let why =
+                format!("a terminal has 1 to {MAX_TERMINAL_SIDE} columns and rows, not {side}");
+            Err(serde::de::Error::custom(why))
+        }
+        side => Ok(side),
+    }
 }
 
 /// `terminal:snapshot`: the screen at an offset; what came before is not sent.
