@@ -31,6 +31,22 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// Every code, in the order of the reference.
+    pub const ALL: [Self; 12] = [
+        Self::GoingAway,
+        Self::HelloTimeout,
+        Self::TokenExpired,
+        Self::TooSlow,
+        Self::Replaced,
+        Self::HeartbeatMissed,
+        Self::RateLimited,
+        Self::TokenInvalid,
+        Self::BadMessages,
+        Self::UnsupportedVersion,
+        Self::Forbidden,
+        Self::TooBig,
+    ];
+
     /// The number in the close frame.
     pub fn number(self) -> u16 {
         self as u16

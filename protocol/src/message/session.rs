@@ -289,6 +289,34 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code, in the order of the reference.
+    pub const ALL: [Self; 24] = [
+        Self::BadMessage,
+        Self::UnknownType,
+        Self::UnsupportedVersion,
+        Self::NotConnected,
+        Self::AlreadyConnected,
+        Self::TokenMissing,
+        Self::TokenInvalid,
+        Self::TokenExpired,
+        Self::Forbidden,
+        Self::UnknownSubprotocol,
+        Self::BadSelector,
+        Self::BadRequest,
+        Self::NoMatch,
+        Self::UnknownAgent,
+        Self::AgentOffline,
+        Self::UnknownCommand,
+        Self::AmbiguousCommand,
+        Self::KeyReused,
+        Self::Finished,
+        Self::InputRejected,
+        Self::StorageFailed,
+        Self::RateLimited,
+        Self::Internal,
+        Self::Other,
+    ];
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
