@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AgentId, Channel, CommandId, Pattern};
+use crate::ids::{AgentId, Channel, CommandId, Pattern, Timestamp};
 
 /// A payload without fields.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -117,6 +117,9 @@ pub struct Connected {
     pub server_version: String,
     /// Which run of the daemon numbers the channels' `seq`.
     pub epoch: String,
+    /// When the daemon started, by its own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// How often each side must be heard, in milliseconds; silence for a little over twice as long closes with 4012.
     pub heartbeat_ms: u64,
     /// The daemon's bounds.

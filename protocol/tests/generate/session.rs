@@ -43,17 +43,19 @@ pub(super) fn connected() -> impl Strategy<Value = Connected> {
     let names = (text(), text(), text());
     (
         names,
-        any::<u64>(),
+        (any::<u64>(), option::of(timestamp())),
         limits(),
         rights(),
         btree_map(command_id(), any::<u64>(), 0..5),
     )
         .prop_map(
-            |((client_id, server_version, epoch), heartbeat_ms, limits, rights, commands)| {
+            |(names, (heartbeat_ms, started_at), limits, rights, commands)| {
+                let (client_id, server_version, epoch) = names;
                 Connected {
                     client_id,
                     server_version,
                     epoch,
+                    started_at,
                     heartbeat_ms,
                     limits,
                     rights,
