@@ -1,1 +1,26 @@
-//! Terminal emulation behind a small trait, screen snapshots as escape sequences.
+//! Terminal emulation: bytes of a pseudo-terminal become cells, and a screen becomes bytes again.
+//!
+//! The emulator is `alacritty_terminal`, kept behind [`Screen`] so that nobody else names it. In the
+//! order in which data flows:
+//!
+//! - `tail`: the escape sequence or character that the bytes so far leave unfinished.
+//! - `emulator`: the handler between the parser and alacritty's terminal. It remembers what that
+//!   terminal doesn't tell, and mends where it differs from xterm and tmux.
+//! - [`Screen`]: what the daemon and the console hold: feed, resize, look.
+//! - `skim`: the short cut through floods of plain text.
+//! - `cell`: what drawing reads.
+//! - `snapshot`: the screen as escape sequences, for those who join late.
+//!
+//! There is no IO and no clock here. Replies of the terminal (device attributes, cursor position)
+//! are kept for [`Screen::take_replies`]; a watcher must not send them.
+
+mod cell;
+mod emulator;
+mod screen;
+mod skim;
+mod snapshot;
+mod tail;
+
+pub use cell::{Attributes, Cell, Color, Row, Underline, Width};
+pub use emulator::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
+pub use screen::Screen;

@@ -1,0 +1,143 @@
+//! A terminal's screen: fed with bytes, looked at by cells.
+
+use std::fmt;
+
+use alacritty_terminal::grid::Dimensions;
+use alacritty_terminal::vte::ansi::{Processor, Timeout};
+
+use crate::cell::Row;
+use crate::emulator::{Cursor, Emulator, Modes};
+use crate::tail::Tail;
+
+/// Bytes parsed at once. Bounds what one endless control string adds to memory between checks.
+const PIECE: usize = 64 * 1024;
+
+/// An emulated terminal with its scrollback.
+///
+/// It is at least two columns wide and one row high, since a wide character needs two columns.
+pub struct Screen {
+    pub(crate) emulator: Emulator,
+    parser: Processor<Immediate>,
+    pub(crate) tail: Tail,
+    generation: u64,
+}
+
+/// The parser would hold back a synchronized frame until its end or until a time passes; here are
+/// no clocks, so a frame is parsed as it comes, and [`Modes::synchronized`] says that it isn't whole.
+#[derive(Default)]
+struct Immediate;
+
+impl Timeout for Immediate {
+    fn set_timeout(&mut self, _: std::time::Duration) {}
+    fn clear_timeout(&mut self) {}
+    fn pending_timeout(&self) -> bool {
+        false
+    }
+}
+
+impl Screen {
+    /// A blank screen of `cols` by `rows` cells that keeps `scrollback` lines above it.
+    pub fn new(cols: u16, rows: u16, scrollback: usize) -> Self {
+        Self {
+            emulator: Emulator::new(cols.into(), rows.into(), scrollback),
+            parser: Processor::new(),
+            tail: Tail::default(),
+            generation: 0,
+        }
+    }
+
+    /// Takes output of the application. Pieces may end anywhere, also inside a character.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.generation += 1;
+        for piece in bytes.chunks(PIECE) {
+            let piece = &piece[self.tail.surplus(piece)..];
+            self.parser.advance(&mut self.emulator, piece);
+            self.tail.follow(piece);
+        }
+    }
+
+    /// Changes the size. Long lines of the primary screen are wrapped anew, as in a real terminal.
+    pub fn resize(&mut self, cols: u16, rows: u16) {
+        if (cols, rows) != self.size() {
+            self.generation += 1;
+            self.emulator.resize(cols.into(), rows.into());
+        }
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (u16, u16) {
+        (self.emulator.cols() as u16, self.emulator.rows() as u16)
+    }
+
+    /// A number that changes with everything that may change the screen.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// A line of the screen shown: 0 is the top row, -1 the line that scrolled out last. `None`
+    /// outside of screen and scrollback.
+    pub fn row(&self, line: i32) -> Option<Row<'_>> {
+        Row::of(self.emulator.grid(), line)
+    }
+
+    /// Lines that can be seen above the screen. The alternate screen has none.
+    pub fn history(&self) -> usize {
+        self.emulator.grid().history_size()
+    }
+
+    /// Lines that have scrolled out of the primary screen since the start, kept or not: the
+    /// difference between two looks is how many lines came in between.
+    pub fn scrolled(&self) -> u64 {
+        self.emulator.scrolled()
+    }
+
+    /// Where the cursor is and how it looks.
+    pub fn cursor(&self) -> Cursor {
+        self.emulator.cursor()
+    }
+
+    /// What the application has switched on.
+    pub fn modes(&self) -> Modes {
+        self.emulator.modes()
+    }
+
+    /// The title that the application has set.
+    pub fn title(&self) -> Option<&str> {
+        self.emulator.title()
+    }
+
+    /// How often the bell rang.
+    pub fn bells(&self) -> u64 {
+        self.emulator.bells()
+    }
+
+    /// What a real terminal would have answered to questions in the output (device attributes,
+    /// cursor position, …) since the last call. For whoever is the application's one terminal; a
+    /// watcher lets it lie.
+    pub fn take_replies(&mut self) -> Vec<u8> {
+        self.emulator.take_replies()
+    }
+
+    /// The screen as text: its rows without the blanks at their ends.
+    pub fn text(&self) -> String {
+        let rows = 0..i32::from(self.size().1);
+        let mut text: Vec<String> = rows
+            .filter_map(|row| self.row(row))
+            .map(Row::text)
+            .collect();
+        while text.last().is_some_and(String::is_empty) {
+            text.pop();
+        }
+        text.join("\n")
+    }
+}
+
+impl fmt::Debug for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (cols, rows) = self.size();
+        write!(f, "Screen {cols}x{rows}\n{}", self.text())
+    }
+}
