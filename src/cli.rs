@@ -12,6 +12,8 @@ use crate::exit_code::{self, ExitCode};
 use crate::schema::{self, SchemaArgs};
 use crate::settings::Settings;
 use crate::settings::values::{Place, Url};
+use crate::status::{self, StatusArgs};
+use crate::token::{self, TokenArgs};
 
 /// Watch and drive a fleet of agents from a terminal.
 #[derive(Debug, Parser)]
@@ -49,11 +51,16 @@ struct GlobalArgs {
 /// Every subcommand. `opsctl holder`, which agents start for themselves, is not among them: see [`main`].
 #[derive(Debug, Subcommand)]
 enum Command {
+    Status(StatusArgs),
+    Token(TokenArgs),
     Schema(SchemaArgs),
 }
 
 /// The subcommands as `--help` groups them.
-const GROUPS: [(&str, &[&str]); 1] = [("Access and contract", &["schema"])];
+const GROUPS: [(&str, &[&str]); 2] = [
+    ("Start here", &["status"]),
+    ("Access and contract", &["token", "schema"]),
+];
 
 /// Runs the program, from the process's arguments to the code it exits with.
 pub fn main() -> u8 {
@@ -86,6 +93,8 @@ fn execute(cli: Cli) -> Result<u8> {
     let runtime = cli.command.runtime().context("cannot start the runtime")?;
     runtime.block_on(async {
         match cli.command {
+            Command::Status(args) => status::run(args, &context).await,
+            Command::Token(args) => token::run(args, &context).await,
             Command::Schema(args) => schema::run(args, &context).await,
         }
     })
@@ -135,9 +144,12 @@ fn command() -> clap::Command {
         }
         groups.push('\n');
     }
-    root.help_template("{about}\n\n{usage-heading} {usage}\n\n{before-help}{options}\n{after-help}")
-        .before_help(groups)
-        .after_help(exit_code::table())
+    root.help_template(
+        "{about}\n\n{usage-heading} {usage}\n\n{before-help}Options:
+{options}\n{after-help}",
+    )
+    .before_help(groups)
+    .after_help(exit_code::table())
 }
 
 /// Whether an error only says that nobody reads the output any more, as in `opsctl ps | head -1`.

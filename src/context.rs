@@ -1,6 +1,7 @@
 //! What every subcommand is given: the settings as they finally are, and what follows from them.
 
 use anyhow::Result;
+use opsctl_client as client;
 use opsctl_link::{Endpoint, Target};
 
 use crate::exit_code::{ExitCode, Failure};
@@ -23,6 +24,17 @@ impl Context {
             endpoint: self.settings.endpoint(),
             token: self.settings.token()?,
             connect_timeout: self.settings.client.connect_timeout.0,
+        })
+    }
+
+    /// What [`client::start`] needs; `command` is the subcommand's name, for other people's screens.
+    ///
+    /// # Errors
+    /// The token file cannot be read.
+    pub fn client(&self, command: &str) -> Result<client::Options> {
+        Ok(client::Options {
+            target: self.target()?,
+            client: format!("opsctl {command}"),
         })
     }
 

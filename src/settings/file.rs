@@ -14,6 +14,11 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where a key is set, as `FILE:LINE:COLUMN`.
     pub(super) fn position(&self, section: &str, key: &str) -> Option<String> {
         let table = toml::de::DeTable::parse(&self.text).ok()?;
@@ -106,7 +111,7 @@ mod tests {
         );
         let kind = refusal("[daemon]\nring_lines = \"many\"\n");
         assert!(
-            kind.starts_with("/c.toml:2:14: ") && kind.contains("integer"),
+            kind.starts_with("/c.toml:2:14: ") && kind.contains("whole number"),
             "{kind}"
         );
         let choice = refusal("[log]\nformat = \"xml\"\n");

@@ -253,6 +253,11 @@ impl Settings {
         }
     }
 
+    /// The file that was read.
+    pub fn file(&self) -> Option<&Path> {
+        self.source.as_ref().map(Source::path)
+    }
+
     /// Where the file sets a key, as `FILE:LINE:COLUMN`; `None` when it doesn't.
     pub fn position(&self, section: &str, key: &str) -> Option<String> {
         self.source.as_ref()?.position(section, key)

@@ -1,0 +1,58 @@
+//! A connection for commands that do one thing and end: it is there, or the failure says why not and with which code.
+
+use anyhow::Result;
+use opsctl_client::{Client, ConnState, Event, Events, RequestError};
+use opsctl_protocol::message::Connected;
+
+use crate::context::Context;
+use crate::exit_code::{ExitCode, Failure};
+
+/// A connection to a daemon that has said who it is.
+#[derive(Debug)]
+pub struct Connection {
+    /// For asking.
+    pub client: Client,
+    /// What comes unasked, from the first message after `connected` on.
+    pub events: Events,
+    /// How the daemon introduced itself.
+    pub connected: Connected,
+}
+
+/// Connects once: a daemon that isn't there is a failure, not something to wait for. `command` is the subcommand's name.
+///
+/// # Errors
+/// A [`Failure`]: unreachable, or refused.
+pub async fn connect(context: &Context, command: &str) -> Result<Connection> {
+    let (client, mut events) = opsctl_client::start(context.client(command)?);
+    loop {
+        match events.next().await {
+            Some(Event::Connected(connected)) => {
+                return Ok(Connection {
+                    client,
+                    events,
+                    connected,
+                });
+            }
+            Some(Event::State(ConnState::Waiting { reason, .. })) => {
+                return Err(context.unreachable(&reason).into());
+            }
+            Some(Event::State(ConnState::Refused { code, message })) => {
+                let code = code.map_or(ExitCode::NotAllowed, ExitCode::of_refusal);
+                return Err(Failure::new(code, message).into());
+            }
+            Some(_) => {}
+            None => return Err(context.unreachable("the connection was closed").into()),
+        }
+    }
+}
+
+/// The failure that a request ended in, with its exit code.
+pub fn request_failure(context: &Context, error: RequestError) -> Failure {
+    match error {
+        RequestError::Refused(payload) => {
+            Failure::new(ExitCode::of_refusal(payload.code), payload.message)
+        }
+        RequestError::Connection { message } => context.unreachable(&message),
+        RequestError::Closed => context.unreachable("the connection was closed"),
+    }
+}
