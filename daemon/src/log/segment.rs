@@ -1,0 +1,234 @@
+//! Segment files: their names, and reading them from front to back.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::index::Extents;
+use super::record::{Head, Parsed, parse};
+
+/// The first bytes of a segment: what it is, and the version of its records.
+pub(super) const MAGIC: [u8; 8] = *b"opslog\0\x01";
+
+/// Where the first record stands.
+pub(super) const FIRST_RECORD: u64 = MAGIC.len() as u64;
+
+/// How much is read at once: large enough that the call's cost disappears, small enough for many readers at a time.
+const CHUNK_BYTES: usize = 512 * 1024;
+
+/// The file of a segment.
+pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:08}.seg"))
+}
+
+/// The numbers of all files with this ending, in order.
+pub(super) fn list(dir: &Path, ending: &str) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in dir.read_dir()? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|found| found == ending)
+            && let Some(number) = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse().ok())
+        {
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Makes an empty segment, durably; what an attempt cut short has left is overwritten.
+pub(super) fn create(dir: &Path, number: u64) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path(dir, number))?;
+    file.write_all_at(&MAGIC, 0)?;
+    file.sync_all()?;
+    File::open(dir)?.sync_all()?;
+    Ok(file)
+}
+
+/// Walks over a segment's records, a chunk at a time.
+#[derive(Debug)]
+pub(super) struct Walk {
+    /// The segment.
+    file: File,
+    /// Where the next record starts.
+    pub(super) at: u64,
+    /// Where to stop; records beyond may still be in the making.
+    pub(super) end: u64,
+    /// How much to read next; more than usual when a record is larger than a chunk.
+    want: usize,
+}
+
+/// A record that a walk came by.
+pub(super) struct Found<'a> {
+    /// The record without its data.
+    pub(super) head: Head,
+    /// Where the record starts in the segment.
+    pub(super) at: u64,
+    /// Where it ends.
+    pub(super) to: u64,
+    /// The chunk that holds it.
+    chunk: &'a Bytes,
+    /// Where its data starts in the chunk.
+    data_at: usize,
+}
+
+impl Found<'_> {
+    /// The data without the first `skip` bytes; shares the chunk's memory.
+    pub(super) fn data(&self, skip: usize) -> Bytes {
+        self.chunk
+            .slice(self.data_at + skip..self.data_at + self.head.length)
+    }
+
+    /// The data in place.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.chunk[self.data_at..self.data_at + self.head.length]
+    }
+}
+
+/// Bytes that are no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Damage {
+    /// Where in the segment.
+    pub(super) at: u64,
+}
+
+impl Walk {
+    /// A walk over the records from `at` to `end`, which both are borders of records.
+    pub(super) fn new(file: File, at: u64, end: u64) -> Self {
+        Self {
+            file,
+            at,
+            end,
+            want: CHUNK_BYTES,
+        }
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_done(&self) -> bool {
+        self.at >= self.end
+    }
+
+    /// Reads the next chunk and shows its records. Damage ends the chunk early; the walk stands behind it then, as far
+    /// as that can be told, else at its end.
+    pub(super) fn chunk(&mut self, mut each: impl FnMut(&Found<'_>)) -> io::Result<Option<Damage>> {
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let chunk = Bytes::from(read_at(&self.file, self.at, self.want.min(left))?);
+        let truncated = chunk.len() < self.want.min(left);
+        self.want = CHUNK_BYTES;
+        let (base, mut here) = (self.at, 0);
+        while here < chunk.len() {
+            match parse(&chunk[here..]) {
+                Parsed::Whole(head, total) => {
+                    let at = base + here as u64;
+                    here += total;
+                    let data_at = here - head.length;
+                    each(&Found {
+                        head,
+                        at,
+                        to: base + here as u64,
+                        chunk: &chunk,
+                        data_at,
+                    });
+                }
+                Parsed::Short(needed) if !truncated && here + needed <= left => {
+                    self.want = self.want.max(needed);
+                    break;
+                }
+                Parsed::Damaged(Some(total)) if here + total < left => {
+                    self.at = base + (here + total) as u64;
+                    return Ok(Some(Damage {
+                        at: base + here as u64,
+                    }));
+                }
+                Parsed::Short(_) | Parsed::Damaged(_) => {
+                    self.at = self.end;
+                    return Ok(Some(Damage {
+                        at: base + here as u64,
+                    }));
+                }
+            }
+        }
+        self.at = base + here as u64;
+        if truncated {
+            self.at = self.end;
+            return Ok(Some(Damage {
+                at: base + here as u64,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+/// As many bytes as there are, up to `want`.
+fn read_at(file: &File, at: u64, want: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; want];
+    let mut have = 0;
+    while have < want {
+        match file.read_at(&mut bytes[have..], at + have as u64) {
+            Ok(0) => break,
+            Ok(read) => have += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(have);
+    Ok(bytes)
+}
+
+/// What a whole segment holds.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Where each command's records are.
+    pub(super) extents: Extents,
+    /// Where the first bad record starts, or the file ends; 0 where not even the beginning is right.
+    pub(super) good: u64,
+    /// The file's length.
+    pub(super) length: u64,
+}
+
+/// Reads a segment up to the first bad record.
+pub(super) fn scan(path: &Path) -> io::Result<Scan> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut extents = Extents::new();
+    if read_at(&file, 0, MAGIC.len())? != MAGIC {
+        return Ok(Scan {
+            extents,
+            good: 0,
+            length,
+        });
+    }
+    let mut walk = Walk::new(file, FIRST_RECORD, length);
+    while !walk.is_done() {
+        let damage = walk.chunk(|found| {
+            extents.note(
+                found.head.command,
+                found.at..found.to,
+                found.head.offset..found.head.end(),
+            );
+        })?;
+        if let Some(damage) = damage {
+            return Ok(Scan {
+                extents,
+                good: damage.at,
+                length,
+            });
+        }
+    }
+    Ok(Scan {
+        extents,
+        good: length,
+        length,
+    })
+}

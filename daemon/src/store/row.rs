@@ -1,0 +1,73 @@
+//! The rows, in the hub's words.
+
+use std::collections::BTreeMap;
+
+use opsctl_protocol::message::{Activity, CommandSpec, CommandSummary};
+use opsctl_protocol::{AgentId, Timestamp};
+
+/// One change to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Puts an agent in the place of what is known about it.
+    Agent(AgentRow),
+    /// Adds a request and its commands; the key must be new.
+    Request(RequestRow),
+    /// Puts a command's state in the place of the former; adds the command where it is new. What cannot change in a
+    /// command's life (agent, spec, key) is not written again.
+    Command(CommandRow),
+}
+
+/// What is known about an agent while it is away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRow {
+    /// The agent's name.
+    pub agent_id: AgentId,
+    /// Labels that selectors match.
+    pub labels: BTreeMap<String, String>,
+    /// Facts about its host.
+    pub facts: BTreeMap<String, String>,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// How many commands it runs at once.
+    pub max_commands: Option<u32>,
+    /// What it was doing.
+    pub activity: Activity,
+    /// Since when it has (or has not) been connected.
+    pub since: Timestamp,
+    /// When it was last heard.
+    pub last_seen: Timestamp,
+}
+
+/// An accepted request: enough to give the same answer again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRow {
+    /// The request's idempotency key.
+    pub key: String,
+    /// What tells the request's body from another's.
+    pub fingerprint: String,
+    /// Who asked.
+    pub subject: String,
+    /// When, by the daemon's clock.
+    pub created_at: Timestamp,
+    /// How many of its commands run at once.
+    pub fanout: Option<u32>,
+    /// Its commands, in the answer's order; each must carry the request's key.
+    pub commands: Vec<CommandRow>,
+    /// Agents that the selector covered and that were offline, in the answer's order.
+    pub offline: Vec<AgentId>,
+}
+
+/// A command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandRow {
+    /// What people see of it, its state included.
+    pub summary: CommandSummary,
+    /// How to run it.
+    pub spec: CommandSpec,
+    /// The key of the request that it belongs to, which is also its fan-out group; empty for a main terminal.
+    pub key: String,
+    /// How long it may wait for its agent, in milliseconds.
+    pub ttl_ms: Option<u64>,
+    /// When its waiting ends, by the daemon's clock.
+    pub expires_at: Option<Timestamp>,
+}

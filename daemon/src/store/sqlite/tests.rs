@@ -1,0 +1,384 @@
+//! The store against a real file.
+
+use opsctl_protocol::message::{Activity, CommandSpec, CommandSummary, Program, State};
+use opsctl_protocol::{AgentId, Timestamp};
+
+use super::*;
+
+fn agent(name: &str) -> AgentId {
+    AgentId::new(name).unwrap()
+}
+
+fn command(agent_name: &str, key: &str, created: u64) -> CommandRow {
+    let mut spec = CommandSpec::new(Program::Argv(vec!["echo".to_owned(), "ä 'b'".to_owned()]));
+    spec.pty = true;
+    spec.cwd = Some("/tmp".to_owned());
+    spec.env.insert("A".to_owned(), "1".to_owned());
+    let summary = CommandSummary {
+        command_id: CommandId::random(),
+        agent_id: agent(agent_name),
+        program: spec.program.clone(),
+        pty: true,
+        cols: 80,
+        rows: 24,
+        cwd: spec.cwd.clone(),
+        requested_by: "ada".to_owned(),
+        created_at: Timestamp(created),
+        main: key.is_empty(),
+        state: State::Queued,
+        exit_code: None,
+        signal: None,
+        timed_out: false,
+        reason: None,
+        started_at: None,
+        finished_at: None,
+        output_bytes: 0,
+    };
+    CommandRow {
+        summary,
+        spec,
+        key: key.to_owned(),
+        ttl_ms: Some(500),
+        expires_at: Some(Timestamp(created + 500)),
+    }
+}
+
+fn request(key: &str, created: u64, agents: &[&str]) -> RequestRow {
+    RequestRow {
+        key: key.to_owned(),
+        fingerprint: format!("print of {key}"),
+        subject: "ada".to_owned(),
+        created_at: Timestamp(created),
+        fanout: Some(2),
+        commands: agents
+            .iter()
+            .map(|agent| command(agent, key, created))
+            .collect(),
+        offline: vec![agent("z-9"), agent("a-1")],
+    }
+}
+
+fn finished(row: &CommandRow) -> CommandRow {
+    let mut row = row.clone();
+    row.summary.state = State::Exited;
+    row.summary.exit_code = Some(-1);
+    row.summary.signal = Some(9);
+    row.summary.timed_out = true;
+    row.summary.reason = Some("why not".to_owned());
+    row.summary.started_at = Some(Timestamp(5));
+    row.summary.finished_at = Some(Timestamp(6));
+    row.summary.output_bytes = 1 << 40;
+    row.summary.cols = 132;
+    row.expires_at = None;
+    row
+}
+
+#[tokio::test]
+async fn everything_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("opsctl.db");
+    let row = AgentRow {
+        agent_id: agent("web-1"),
+        labels: [("env".to_owned(), "prod".to_owned())].into(),
+        facts: [("os".to_owned(), "linux".to_owned())].into(),
+        capabilities: vec!["pty".to_owned()],
+        max_commands: Some(4),
+        activity: Activity::Blocked,
+        since: Timestamp(1),
+        last_seen: Timestamp(2),
+    };
+    let asked = request("k1", 10, &["web-2", "web-1"]);
+    let main = command("web-1", "", 11);
+    let ended = finished(&asked.commands[0]);
+    {
+        let store = Sqlite::open(&path).unwrap();
+        store
+            .commit(vec![Write::Agent(AgentRow {
+                max_commands: None,
+                ..row.clone()
+            })])
+            .await
+            .unwrap();
+        let writes = vec![
+            Write::Agent(row.clone()),
+            Write::Request(asked.clone()),
+            Write::Command(main.clone()),
+        ];
+        store.commit(writes).await.unwrap();
+        store
+            .commit(vec![Write::Command(ended.clone())])
+            .await
+            .unwrap();
+    }
+    let store = Sqlite::open(&path).unwrap();
+    assert_eq!(store.agents().await.unwrap(), [row]);
+    assert_eq!(
+        store.unfinished().await.unwrap(),
+        [asked.commands[1].clone(), main.clone()]
+    );
+    assert_eq!(
+        store.command(ended.summary.command_id).await.unwrap(),
+        Some(ended.clone())
+    );
+    assert_eq!(store.command(CommandId::random()).await.unwrap(), None);
+    let again = RequestRow {
+        commands: vec![ended, asked.commands[1].clone()],
+        ..asked
+    };
+    assert_eq!(
+        store.request("k1".to_owned()).await.unwrap(),
+        Some(again),
+        "in the same order"
+    );
+    assert_eq!(store.request("k2".to_owned()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_key_is_taken_once_and_takes_nothing_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&dir.path().join("opsctl.db")).unwrap();
+    store
+        .commit(vec![Write::Request(request("k1", 1, &["a"]))])
+        .await
+        .unwrap();
+    let bystander = command("b", "", 2);
+    let twice = store.commit(vec![
+        Write::Command(command("c", "", 3)),
+        Write::Request(request("k1", 2, &["b"])),
+    ]);
+    let other = store.commit(vec![Write::Command(bystander.clone())]);
+    let (twice, other) = tokio::join!(twice, other);
+    assert!(
+        matches!(twice, Err(StoreError::Duplicate { .. })),
+        "{twice:?}"
+    );
+    assert_eq!(
+        other,
+        Ok(()),
+        "a neighbour in the same transaction is not touched"
+    );
+    let page = store
+        .commands(CommandFilter {
+            limit: 10,
+            ..CommandFilter::default()
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        page.commands.len(),
+        2,
+        "nothing of the refused writes is left"
+    );
+    assert_eq!(page.commands[0], bystander);
+}
+
+#[tokio::test]
+async fn filters_narrow_and_pages_say_that_there_is_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&dir.path().join("opsctl.db")).unwrap();
+    let asked: Vec<RequestRow> = (0..5)
+        .map(|n| request(&format!("k{n}"), n, &["a", "b"]))
+        .collect();
+    store
+        .commit(asked.iter().cloned().map(Write::Request).collect())
+        .await
+        .unwrap();
+    let ended = finished(&asked[2].commands[1]);
+    store
+        .commit(vec![Write::Command(ended.clone())])
+        .await
+        .unwrap();
+    let find = |filter: CommandFilter| store.commands(filter);
+    let all = CommandFilter {
+        limit: 100,
+        ..CommandFilter::default()
+    };
+
+    let page = find(CommandFilter {
+        limit: 3,
+        ..all.clone()
+    })
+    .await
+    .unwrap();
+    assert!(page.more);
+    let newest = [
+        &asked[4].commands[0],
+        &asked[4].commands[1],
+        &asked[3].commands[0],
+    ];
+    assert_eq!(page.commands.iter().collect::<Vec<_>>(), newest);
+    let page = find(CommandFilter {
+        limit: 10,
+        ..all.clone()
+    })
+    .await
+    .unwrap();
+    assert!(!page.more && page.commands.len() == 10);
+
+    let page = find(CommandFilter {
+        agents: Some(vec![agent("b")]),
+        ..all.clone()
+    })
+    .await
+    .unwrap();
+    assert_eq!(page.commands.len(), 5);
+    let page = find(CommandFilter {
+        agents: Some(vec![]),
+        ..all.clone()
+    })
+    .await
+    .unwrap();
+    assert!(page.commands.is_empty());
+
+    let states = vec![State::Exited, State::Lost];
+    let page = find(CommandFilter {
+        states: states.clone(),
+        ..all.clone()
+    })
+    .await
+    .unwrap();
+    assert_eq!(page.commands, [ended.clone()]);
+
+    let prefix = ended.summary.command_id.to_string()[..9].to_uppercase();
+    let exact = CommandFilter {
+        id_prefix: Some(prefix),
+        agents: Some(vec![agent("a"), agent("b")]),
+        states,
+        ..all.clone()
+    };
+    assert_eq!(find(exact).await.unwrap().commands, [ended]);
+    for odd in ["zz", "%", "'", ""] {
+        let page = find(CommandFilter {
+            id_prefix: Some(odd.to_owned()),
+            ..all.clone()
+        })
+        .await
+        .unwrap();
+        assert_eq!(
+            page.commands.len(),
+            if odd.is_empty() { 10 } else { 0 },
+            "{odd:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn callers_share_a_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&dir.path().join("opsctl.db")).unwrap();
+    let began = std::time::Instant::now();
+    let all = (0..2000).map(|n| store.commit(vec![Write::Command(command("a", "", n))]));
+    for result in futures_util::future::join_all(all).await {
+        result.unwrap();
+    }
+    eprintln!("2000 commits by 2000 callers: {:?}", began.elapsed());
+    let began = std::time::Instant::now();
+    for n in 0..50 {
+        store
+            .commit(vec![Write::Command(command("a", "", n))])
+            .await
+            .unwrap();
+    }
+    eprintln!("one commit by one caller: {:?}", began.elapsed() / 50);
+    let page = store
+        .commands(CommandFilter {
+            limit: 5000,
+            ..CommandFilter::default()
+        })
+        .await
+        .unwrap();
+    assert_eq!(page.commands.len(), 2050);
+}
+
+#[test]
+fn only_the_owner_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("opsctl.db");
+    let _store = Sqlite::open(&path).unwrap();
+    for entry in dir.path().read_dir().unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{:?}",
+            entry.file_name()
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let denied = Sqlite::open(&dir.path().join("missing/opsctl.db")).unwrap_err();
+    assert!(matches!(denied, StoreError::Denied { .. }), "{denied}");
+
+    let garbage = dir.path().join("garbage.db");
+    std::fs::write(&garbage, "this is no database ".repeat(500)).unwrap();
+    let corrupt = Sqlite::open(&garbage).unwrap_err();
+    assert!(matches!(corrupt, StoreError::Corrupt { .. }), "{corrupt}");
+    assert!(corrupt.to_string().contains("garbage.db"));
+
+    let newer = dir.path().join("newer.db");
+    drop(Sqlite::open(&newer).unwrap());
+    Connection::open(&newer)
+        .unwrap()
+        .execute("UPDATE schema_version SET version = 99", [])
+        .unwrap();
+    let newer = Sqlite::open(&newer).unwrap_err();
+    assert!(
+        matches!(
+            newer,
+            StoreError::Newer {
+                found: 99,
+                known: 1,
+                ..
+            }
+        ),
+        "{newer}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("opsctl.db");
+    drop(Sqlite::open(&path).unwrap());
+    let connection = connect(&path).unwrap();
+    let pages: i64 = connection
+        .query_row("PRAGMA page_count", [], |row| row.get(0))
+        .unwrap();
+    connection
+        .pragma_update(None, "max_page_count", pages)
+        .unwrap();
+    let mut big = command("a", "", 1);
+    big.spec.env.insert("BIG".to_owned(), "x".repeat(100_000));
+    let (writes, queue) = mpsc::channel(4);
+    let writer = std::thread::spawn(move || write::run(connection, queue, "opsctl.db"));
+    let commit = async |row: &CommandRow| {
+        let (answer, answered) = oneshot::channel();
+        assert!(
+            writes
+                .send(write::Job {
+                    writes: vec![Write::Command(row.clone())],
+                    answer
+                })
+                .await
+                .is_ok()
+        );
+        answered.await.unwrap()
+    };
+    assert_eq!(
+        commit(&big).await,
+        Err(StoreError::Full {
+            path: "opsctl.db".to_owned()
+        })
+    );
+    assert_eq!(
+        commit(&command("a", "", 2)).await,
+        Ok(()),
+        "what fits is still taken"
+    );
+    drop(writes);
+    writer.join().unwrap();
+}
