@@ -1,1 +1,5 @@
-//! The far end: link to the daemon, runner of commands, holder of their terminals.
+//! The far end.
+mod holder;
+mod socket;
+mod wire;
+pub use holder::holder_main;

@@ -1,0 +1,213 @@
+//! Input on its way to the program. No IO.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+use opsctl_protocol::limits::{INPUT_REPORT_EVERY, INPUT_WINDOW};
+
+/// Slices given to one write; more would rarely find room.
+const SLICES: usize = 16;
+
+/// Why input was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// Bytes are missing before these.
+    #[error("input at {offset} leaves a hole, {expected} was expected")]
+    Hole {
+        /// Where the input says it stands.
+        offset: u64,
+        /// Where it would follow.
+        expected: u64,
+    },
+    /// The program does not read, and more is waiting than the contract permits.
+    #[error("more than {INPUT_WINDOW} bytes of input wait for the program")]
+    Window,
+    /// Input was said to have ended.
+    #[error("input has ended before")]
+    Ended,
+}
+
+/// Input that the program hasn't been given yet.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    /// In order; no piece is empty.
+    queue: VecDeque<Bytes>,
+    /// Bytes taken so far.
+    received: u64,
+    /// Bytes given to the program so far.
+    consumed: u64,
+    /// The last `consumed` that was told.
+    reported: u64,
+    /// Nothing follows.
+    eof: bool,
+    /// The last byte that the program was given.
+    last: Option<u8>,
+    /// What a terminal takes for the end of input, while it is being written.
+    trailer: Option<Bytes>,
+}
+
+impl Input {
+    /// Takes a piece. What was taken before is skipped.
+    pub(crate) fn accept(&mut self, offset: Option<u64>, mut data: Bytes, eof: bool) -> Result<(), Refused> {
+        let offset = offset.unwrap_or(self.received);
+        if offset > self.received {
+            return Err(Refused::Hole { offset, expected: self.received });
+        }
+        let known = (self.received - offset).min(data.len() as u64);
+        data.advance(known as usize);
+        if self.eof {
+            return if data.is_empty() { Ok(()) } else { Err(Refused::Ended) };
+        }
+        if self.received - self.consumed + data.len() as u64 > INPUT_WINDOW {
+            return Err(Refused::Window);
+        }
+        self.received += data.len() as u64;
+        self.eof = eof;
+        if !data.is_empty() {
+            self.queue.push_back(data);
+        }
+        Ok(())
+    }
+
+    /// Whether there are bytes to give.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.front().is_empty()
+    }
+
+    /// Whether all was given and nothing follows.
+    pub(crate) fn is_over(&self) -> bool {
+        self.eof && self.queue.is_empty()
+    }
+
+    /// Whether the end of input is due and was not yet put into bytes.
+    pub(crate) fn needs_trailer(&self) -> bool {
+        self.is_over() && self.trailer.is_none()
+    }
+
+    /// Adds bytes that stand for the end of input and are not counted.
+    pub(crate) fn end_with(&mut self, trailer: Bytes) {
+        self.trailer = Some(trailer);
+    }
+
+    /// The last byte that the program was given.
+    pub(crate) fn last(&self) -> Option<u8> {
+        self.last
+    }
+
+    /// What to write next, in one piece.
+    pub(crate) fn front(&self) -> &[u8] {
+        self.queue.front().or(self.trailer.as_ref()).map_or(&[], |piece| piece)
+    }
+
+    /// What to write next, in several.
+    pub(crate) fn slices(&self) -> Vec<IoSlice<'_>> {
+        self.queue.iter().take(SLICES).map(|piece| IoSlice::new(piece)).collect()
+    }
+
+    /// The program was given `written` bytes.
+    pub(crate) fn advance(&mut self, mut written: usize) {
+        while written > 0 {
+            let Some(piece) = self.queue.front_mut() else {
+                if let Some(trailer) = &mut self.trailer {
+                    trailer.advance(written.min(trailer.len()));
+                }
+                return;
+            };
+            let part = written.min(piece.len());
+            self.last = Some(piece[part - 1]);
+            piece.advance(part);
+            written -= part;
+            self.consumed += part as u64;
+            if piece.is_empty() {
+                self.queue.pop_front();
+            }
+        }
+    }
+
+    /// The program takes no more: what waits, and what comes, counts as given.
+    pub(crate) fn discard(&mut self) {
+        self.queue.clear();
+        self.trailer = Some(Bytes::new());
+        self.consumed = self.received;
+    }
+
+    /// Bytes given to the program so far.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// The offset to tell, when it is time: each [`INPUT_REPORT_EVERY`] bytes and at the end.
+    pub(crate) fn report(&mut self) -> Option<u64> {
+        let news = self.consumed - self.reported;
+        let due = news >= INPUT_REPORT_EVERY || (news > 0 && self.is_over());
+        due.then(|| {
+            self.reported = self.consumed;
+            self.consumed
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn drain(input: &mut Input) -> Vec<u8> {
+        let mut out = Vec::new();
+        while input.is_waiting() {
+            let part = input.front().len().div_ceil(2);
+            out.extend_from_slice(&input.front()[..part]);
+            input.advance(part);
+        }
+        out
+    }
+
+    #[test]
+    fn holes_and_floods_are_refused() {
+        let mut input = Input::default();
+        input.accept(Some(0), Bytes::from_static(b"abc"), false).unwrap();
+        assert_eq!(
+            input.accept(Some(4), Bytes::from_static(b"e"), false),
+            Err(Refused::Hole { offset: 4, expected: 3 })
+        );
+        let flood = Bytes::from(vec![0; INPUT_WINDOW as usize]);
+        assert_eq!(input.accept(None, flood.clone(), false), Err(Refused::Window));
+        assert_eq!(drain(&mut input), b"abc");
+        input.accept(Some(3), flood, true).unwrap();
+        assert_eq!(input.accept(None, Bytes::from_static(b"x"), false), Err(Refused::Ended));
+    }
+
+    #[test]
+    fn reports_come_by_volume_and_at_the_end() {
+        let mut input = Input::default();
+        input.accept(None, Bytes::from(vec![1; INPUT_REPORT_EVERY as usize]), false).unwrap();
+        input.advance(INPUT_REPORT_EVERY as usize - 1);
+        assert_eq!(input.report(), None);
+        input.advance(1);
+        assert_eq!(input.report(), Some(INPUT_REPORT_EVERY));
+        assert_eq!(input.report(), None);
+        input.accept(None, Bytes::from_static(b"z"), true).unwrap();
+        input.advance(1);
+        assert_eq!((input.report(), input.last()), (Some(INPUT_REPORT_EVERY + 1), Some(b'z')));
+    }
+
+    proptest! {
+        #[test]
+        fn repeats_change_nothing(
+            whole in prop::collection::vec(any::<u8>(), 1..200),
+            cuts in prop::collection::vec((0_usize..200, 0_usize..50), 0..40),
+        ) {
+            let mut input = Input::default();
+            let mut out = Vec::new();
+            let whole = Bytes::from(whole);
+            for (from, length) in cuts {
+                let from = from.min(out.len());
+                let to = (from + length).min(whole.len());
+                input.accept(Some(from as u64), whole.slice(from..to), false).unwrap();
+                out.extend(drain(&mut input));
+            }
+            prop_assert_eq!(&out[..], &whole[..out.len()]);
+        }
+    }
+}
