@@ -1,0 +1,199 @@
+//! A program in a terminal of its own, seen through an emulator.
+
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use opsctl_terminal::Screen;
+use pty_process::Size;
+use pty_process::blocking::{Command, Pty as Master, open};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::DEADLINE;
+use super::sandbox::{Opsctl, shown};
+
+/// Lines above the screen that a test may look at.
+const SCROLLBACK: usize = 1000;
+
+struct State {
+    screen: Screen,
+    raw: Vec<u8>,
+    /// Whether the terminal may still show more.
+    open: bool,
+    ended: Option<ExitStatus>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// A program in a terminal. Killed when dropped.
+pub struct Pty {
+    name: String,
+    pid: Pid,
+    master: Arc<Master>,
+    shared: Arc<Shared>,
+}
+
+impl Pty {
+    #[track_caller]
+    pub(super) fn spawn(opsctl: Opsctl, cols: u16, rows: u16) -> Self {
+        let name = shown(&opsctl.program, &opsctl.args);
+        let (master, slave) = open().unwrap();
+        master.resize(Size::new(rows, cols)).unwrap();
+        let mut child = Command::new(&opsctl.program)
+            .args(&opsctl.args)
+            .env_clear()
+            .envs(opsctl.env)
+            .current_dir(&opsctl.dir)
+            .spawn(slave)
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let pid = Pid::from_child(&child);
+        let state = State {
+            screen: Screen::new(cols, rows, SCROLLBACK),
+            raw: Vec::new(),
+            open: true,
+            ended: None,
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
+        let master = Arc::new(master);
+        emulate(shared.clone(), master.clone());
+        let waiter = shared.clone();
+        thread::spawn(move || {
+            let status = child.wait().unwrap();
+            waiter.state.lock().unwrap().ended = Some(status);
+            waiter.changed.notify_all();
+        });
+        Self {
+            name,
+            pid,
+            master,
+            shared,
+        }
+    }
+
+    /// Types keys, as the bytes that a terminal sends for them.
+    #[track_caller]
+    pub fn send(&self, keys: impl AsRef<[u8]>) {
+        (&*self.master)
+            .write_all(keys.as_ref())
+            .unwrap_or_else(|error| self.fail(&format!("typed: {error}")));
+    }
+
+    /// Gives the terminal another size, as a person does who drags the window's corner.
+    pub fn resize(&self, cols: u16, rows: u16) {
+        self.shared.state.lock().unwrap().screen.resize(cols, rows);
+        self.master.resize(Size::new(rows, cols)).unwrap();
+    }
+
+    /// Sends the program a signal.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process(self.pid, signal);
+    }
+
+    /// The screen as text now.
+    pub fn screen(&self) -> String {
+        self.shared.state.lock().unwrap().screen.text()
+    }
+
+    /// Everything that was written to the terminal.
+    pub fn raw(&self) -> Vec<u8> {
+        self.shared.state.lock().unwrap().raw.clone()
+    }
+
+    /// Looks at the emulator, say for its modes or its cursor.
+    pub fn look<T>(&self, look: impl FnOnce(&Screen) -> T) -> T {
+        look(&self.shared.state.lock().unwrap().screen)
+    }
+
+    /// Waits until the screen shows a text.
+    #[track_caller]
+    pub fn wait_text(&self, text: &str) -> String {
+        self.wait_screen(text, |screen| screen.contains(text))
+    }
+
+    /// Waits until the screen is as wanted; returns it.
+    ///
+    /// # Panics
+    /// After the deadline, or when the program ends without having shown it.
+    #[track_caller]
+    pub fn wait_screen(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let found = self.wait_state(|state| {
+            let text = state.screen.text();
+            if wanted(&text) {
+                return Some(Ok(text));
+            }
+            (state.ended.is_some() && !state.open).then_some(Err("it ended"))
+        });
+        match found.unwrap_or(Err("the deadline passed")) {
+            Ok(text) => text,
+            Err(why) => self.fail(&format!("waited for {what:?} on the screen; {why}")),
+        }
+    }
+
+    /// Waits for the program's end; returns its exit code, 128+n for a signal.
+    #[track_caller]
+    pub fn wait(&self) -> i32 {
+        match self.wait_state(|state| state.ended.filter(|_| !state.open)) {
+            Some(status) => status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            None => self.fail("waited for its end"),
+        }
+    }
+
+    fn wait_state<T>(&self, mut look: impl FnMut(&State) -> Option<T>) -> Option<T> {
+        let start = Instant::now();
+        let mut state = self.shared.state.lock().unwrap();
+        loop {
+            if let Some(found) = look(&state) {
+                return Some(found);
+            }
+            let left = DEADLINE.checked_sub(start.elapsed())?;
+            state = self.shared.changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    #[track_caller]
+    fn fail(&self, what: &str) -> ! {
+        panic!("{}: {what}\n--- screen\n{}\n---", self.name, self.screen());
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        if self.shared.state.lock().unwrap().ended.is_none() {
+            self.signal(Signal::KILL);
+        }
+    }
+}
+
+/// Feeds the emulator with what the program writes, and answers the program's questions as a terminal does.
+fn emulate(shared: Arc<Shared>, master: Arc<Master>) {
+    thread::spawn(move || {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            // EIO, once nobody has the terminal open any more.
+            let read = (&*master).read(&mut buffer).unwrap_or(0);
+            let replies = {
+                let mut state = shared.state.lock().unwrap();
+                state.screen.feed(&buffer[..read]);
+                state.raw.extend_from_slice(&buffer[..read]);
+                state.open = read > 0;
+                state.screen.take_replies()
+            };
+            shared.changed.notify_all();
+            if read == 0 {
+                return;
+            }
+            let _ = (&*master).write_all(&replies);
+        }
+    });
+}

@@ -1,0 +1,9 @@
+//! End to end, over the real binary. One test binary holds all of it, since linking one for each file would cost more than
+//! running them: a new file in this directory is a `mod` line here.
+//!
+//! [`harness`] gives each test a world of its own (directories, environment, sockets, port 0), so that all tests run at
+//! once. Nothing sleeps to wait for something: everything waits for an event, with a deadline.
+
+mod harness;
+
+mod settings;
