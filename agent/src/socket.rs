@@ -40,6 +40,9 @@ mod tests {
         let listener = listen(&deep).unwrap();
         connect(&deep).unwrap();
         drop(listener);
-        assert_eq!(connect(&deep).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(
+            connect(&deep).unwrap_err().kind(),
+            io::ErrorKind::ConnectionRefused
+        );
     }
 }

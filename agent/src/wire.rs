@@ -189,7 +189,9 @@ pub(crate) fn prefix(frame: &[u8]) -> Bytes {
 }
 
 /// Takes the first whole message out of `buffer`, without copying bulk.
-pub(crate) fn take<C: DeserializeOwned>(buffer: &mut BytesMut) -> Result<Option<Incoming<C>>, WireError> {
+pub(crate) fn take<C: DeserializeOwned>(
+    buffer: &mut BytesMut,
+) -> Result<Option<Incoming<C>>, WireError> {
     let Some(length) = buffer.first_chunk::<PREFIX>() else {
         return Ok(None);
     };
@@ -216,7 +218,10 @@ mod tests {
     #[test]
     fn messages_come_out_as_they_went_in_however_they_are_cut() {
         let ack = control(&ToHolder::Ack { offset: 7 });
-        let stream = control(&ToHolder::Stream { generation: 1, from: 2 });
+        let stream = control(&ToHolder::Stream {
+            generation: 1,
+            from: 2,
+        });
         let bytes = [ack, stream].concat();
         let mut buffer = BytesMut::new();
         let mut got = Vec::new();
@@ -226,8 +231,17 @@ mod tests {
                 got.push(message);
             }
         }
-        assert!(matches!(got[0], Incoming::Control(ToHolder::Ack { offset: 7 })));
-        assert!(matches!(got[1], Incoming::Control(ToHolder::Stream { generation: 1, from: 2 })));
+        assert!(matches!(
+            got[0],
+            Incoming::Control(ToHolder::Ack { offset: 7 })
+        ));
+        assert!(matches!(
+            got[1],
+            Incoming::Control(ToHolder::Stream {
+                generation: 1,
+                from: 2
+            })
+        ));
         assert_eq!((got.len(), buffer.len()), (2, 0));
     }
 

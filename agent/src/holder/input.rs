@@ -49,15 +49,27 @@ pub(crate) struct Input {
 
 impl Input {
     /// Takes a piece. What was taken before is skipped.
-    pub(crate) fn accept(&mut self, offset: Option<u64>, mut data: Bytes, eof: bool) -> Result<(), Refused> {
+    pub(crate) fn accept(
+        &mut self,
+        offset: Option<u64>,
+        mut data: Bytes,
+        eof: bool,
+    ) -> Result<(), Refused> {
         let offset = offset.unwrap_or(self.received);
         if offset > self.received {
-            return Err(Refused::Hole { offset, expected: self.received });
+            return Err(Refused::Hole {
+                offset,
+                expected: self.received,
+            });
         }
         let known = (self.received - offset).min(data.len() as u64);
         data.advance(known as usize);
         if self.eof {
-            return if data.is_empty() { Ok(()) } else { Err(Refused::Ended) };
+            return if data.is_empty() {
+                Ok(())
+            } else {
+                Err(Refused::Ended)
+            };
         }
         if self.received - self.consumed + data.len() as u64 > INPUT_WINDOW {
             return Err(Refused::Window);
@@ -97,12 +109,19 @@ impl Input {
 
     /// What to write next, in one piece.
     pub(crate) fn front(&self) -> &[u8] {
-        self.queue.front().or(self.trailer.as_ref()).map_or(&[], |piece| piece)
+        self.queue
+            .front()
+            .or(self.trailer.as_ref())
+            .map_or(&[], |piece| piece)
     }
 
     /// What to write next, in several.
     pub(crate) fn slices(&self) -> Vec<IoSlice<'_>> {
-        self.queue.iter().take(SLICES).map(|piece| IoSlice::new(piece)).collect()
+        self.queue
+            .iter()
+            .take(SLICES)
+            .map(|piece| IoSlice::new(piece))
+            .collect()
     }
 
     /// The program was given `written` bytes.
@@ -166,22 +185,39 @@ mod tests {
     #[test]
     fn holes_and_floods_are_refused() {
         let mut input = Input::default();
-        input.accept(Some(0), Bytes::from_static(b"abc"), false).unwrap();
+        input
+            .accept(Some(0), Bytes::from_static(b"abc"), false)
+            .unwrap();
         assert_eq!(
             input.accept(Some(4), Bytes::from_static(b"e"), false),
-            Err(Refused::Hole { offset: 4, expected: 3 })
+            Err(Refused::Hole {
+                offset: 4,
+                expected: 3
+            })
         );
         let flood = Bytes::from(vec![0; INPUT_WINDOW as usize]);
-        assert_eq!(input.accept(None, flood.clone(), false), Err(Refused::Window));
+        assert_eq!(
+            input.accept(None, flood.clone(), false),
+            Err(Refused::Window)
+        );
         assert_eq!(drain(&mut input), b"abc");
         input.accept(Some(3), flood, true).unwrap();
-        assert_eq!(input.accept(None, Bytes::from_static(b"x"), false), Err(Refused::Ended));
+        assert_eq!(
+            input.accept(None, Bytes::from_static(b"x"), false),
+            Err(Refused::Ended)
+        );
     }
 
     #[test]
     fn reports_come_by_volume_and_at_the_end() {
         let mut input = Input::default();
-        input.accept(None, Bytes::from(vec![1; INPUT_REPORT_EVERY as usize]), false).unwrap();
+        input
+            .accept(
+                None,
+                Bytes::from(vec![1; INPUT_REPORT_EVERY as usize]),
+                false,
+            )
+            .unwrap();
         input.advance(INPUT_REPORT_EVERY as usize - 1);
         assert_eq!(input.report(), None);
         input.advance(1);
@@ -189,7 +225,10 @@ mod tests {
         assert_eq!(input.report(), None);
         input.accept(None, Bytes::from_static(b"z"), true).unwrap();
         input.advance(1);
-        assert_eq!((input.report(), input.last()), (Some(INPUT_REPORT_EVERY + 1), Some(b'z')));
+        assert_eq!(
+            (input.report(), input.last()),
+            (Some(INPUT_REPORT_EVERY + 1), Some(b'z'))
+        );
     }
 
     proptest! {

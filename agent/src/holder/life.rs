@@ -105,7 +105,9 @@ impl Life {
             started_at: None,
             exit: None,
             end: None,
-            timeout: spec.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms)),
+            timeout: spec
+                .timeout_ms
+                .map(|ms| Instant::now() + Duration::from_millis(ms)),
             timed_out: false,
             escalation: None,
             size: spec.pty.then_some((spec.cols, spec.rows)),
@@ -119,7 +121,11 @@ impl Life {
                 life.tell(|peer| peer.say(&progress));
             }
             Err(failure) => {
-                life.end = Some(End { failure: Some(failure), at: Timestamp::now(), ..End::default() });
+                life.end = Some(End {
+                    failure: Some(failure),
+                    at: Timestamp::now(),
+                    ..End::default()
+                });
                 life.tell_end();
             }
         }
@@ -143,9 +149,17 @@ impl Life {
         let deadline = self.deadline();
         let read = self.may_read();
         let exited = self.exit.is_some();
-        let Self { running, spool, input, peer, listener, .. } = self;
+        let Self {
+            running,
+            spool,
+            input,
+            peer,
+            listener,
+            ..
+        } = self;
         let waiting = input.is_waiting();
-        let (mut child, mut terminal, mut output, mut error, mut stdin) = (None, None, None, None, None);
+        let (mut child, mut terminal, mut output, mut error, mut stdin) =
+            (None, None, None, None, None);
         if let Some(running) = running {
             child = (!exited).then_some(&mut running.child);
             terminal = running.terminal.as_mut().map(pty_process::Pty::split);
@@ -186,7 +200,10 @@ impl Life {
     /// The newest agent is the one that counts; an older one is let go.
     fn welcome(&mut self, socket: UnixStream) {
         let mut peer = Peer::new(socket);
-        peer.say(&FromHolder::Hello { job: Box::new(self.job.clone()), progress: self.progress() });
+        peer.say(&FromHolder::Hello {
+            job: Box::new(self.job.clone()),
+            progress: self.progress(),
+        });
         self.peer = Some(peer);
     }
 
@@ -215,7 +232,11 @@ impl Life {
     fn receive(&mut self) -> bool {
         while let Some(peer) = &mut self.peer {
             match peer.receive() {
-                Ok(Received::Message(Incoming::Control(ToHolder::Settle))) if self.end.is_some() => return false,
+                Ok(Received::Message(Incoming::Control(ToHolder::Settle)))
+                    if self.end.is_some() =>
+                {
+                    return false;
+                }
                 Ok(Received::Message(message)) => self.obey(message),
                 Ok(Received::Empty) => break,
                 Err(_) => self.peer = None,
@@ -252,26 +273,41 @@ impl Life {
     }
 
     fn take_input(&mut self, frame: &Bytes) {
-        let Ok(BinaryFrame::Input(CommandInput { data, offset, eof, .. })) = BinaryFrame::decode(frame) else {
+        let Ok(BinaryFrame::Input(CommandInput {
+            data, offset, eof, ..
+        })) = BinaryFrame::decode(frame)
+        else {
             return;
         };
         if let Err(refused) = self.input.accept(offset, data.0, eof) {
-            let message = FromHolder::InputRefused { reason: refused.to_string() };
+            let message = FromHolder::InputRefused {
+                reason: refused.to_string(),
+            };
             self.tell(|peer| peer.say(&message));
         }
     }
 
     fn resize(&mut self, cols: u16, rows: u16) {
-        let terminal = self.running.as_ref().and_then(|running| running.terminal.as_ref());
-        let resized = terminal.is_some_and(|terminal| terminal.resize(pty_process::Size::new(rows, cols)).is_ok());
+        let terminal = self
+            .running
+            .as_ref()
+            .and_then(|running| running.terminal.as_ref());
+        let resized = terminal
+            .is_some_and(|terminal| terminal.resize(pty_process::Size::new(rows, cols)).is_ok());
         if resized {
             self.size = None;
-            self.spool.commit(0, Kind::Output, Some((cols, rows)), Timestamp::now());
+            self.spool
+                .commit(0, Kind::Output, Some((cols, rows)), Timestamp::now());
         }
     }
 
     fn grace(&self) -> Duration {
-        Duration::from_millis(self.job.spec.kill_grace_ms.unwrap_or(self.job.kill_grace_ms))
+        Duration::from_millis(
+            self.job
+                .spec
+                .kill_grace_ms
+                .unwrap_or(self.job.kill_grace_ms),
+        )
     }
 
     fn signal(&mut self, signal: Signal, escalate: bool) {
@@ -289,7 +325,10 @@ impl Life {
             _ if self.running.is_none() => None,
             // Output that can't be taken now is neither given up nor polled for.
             Some(exit) => (exit.owed == 0 || exit.give_up > Instant::now()).then_some(exit.give_up),
-            None => [self.timeout, self.escalation.map(|step| step.at)].into_iter().flatten().min(),
+            None => [self.timeout, self.escalation.map(|step| step.at)]
+                .into_iter()
+                .flatten()
+                .min(),
         }
     }
 
@@ -325,7 +364,12 @@ impl Life {
             signals::send(running, Signal::Term);
         }
         self.input.discard();
-        self.exit = Some(Exit { status, at: Timestamp::now(), owed, give_up: Instant::now() + DRAIN });
+        self.exit = Some(Exit {
+            status,
+            at: Timestamp::now(),
+            owed,
+            give_up: Instant::now() + DRAIN,
+        });
     }
 
     /// Ends the life of the program once its output was read, or what holds its streams is not waited for any longer.
@@ -333,7 +377,8 @@ impl Life {
         let (Some(exit), Some(running)) = (&self.exit, &self.running) else {
             return;
         };
-        let open = running.terminal.is_some() || running.output.is_some() || running.error.is_some();
+        let open =
+            running.terminal.is_some() || running.output.is_some() || running.error.is_some();
         if open && (exit.owed > 0 || Instant::now() < exit.give_up) {
             return;
         }
@@ -341,8 +386,14 @@ impl Life {
             signals::send(running, Signal::Kill);
         }
         if open {
-            let what = if running.terminal.is_some() { "terminal" } else { "output" };
-            let text = format!("opsctl: a background process still holds the {what}; its output is no longer followed\n");
+            let what = if running.terminal.is_some() {
+                "terminal"
+            } else {
+                "output"
+            };
+            let text = format!(
+                "opsctl: a background process still holds the {what}; its output is no longer followed\n"
+            );
             self.spool.say(&text, Timestamp::now());
         }
         self.end = Some(End {
@@ -357,13 +408,20 @@ impl Life {
     }
 
     fn may_read(&self) -> bool {
-        let backlog = self.peer.as_ref().and_then(|peer| peer.backlog(&self.spool));
+        let backlog = self
+            .peer
+            .as_ref()
+            .and_then(|peer| peer.backlog(&self.spool));
         self.spool.held() < HOLD && backlog.is_none_or(|backlog| backlog < BACKLOG)
     }
 
     /// Adds the terminal's output to the spool, with what else it gives without waiting.
     fn read_terminal(&mut self, first: io::Result<usize>) {
-        let Some(terminal) = self.running.as_mut().and_then(|running| running.terminal.as_mut()) else {
+        let Some(terminal) = self
+            .running
+            .as_mut()
+            .and_then(|running| running.terminal.as_mut())
+        else {
             return;
         };
         let space = self.spool.space();
@@ -372,9 +430,13 @@ impl Life {
         let mut open = length > 0;
         while open && length < space.len() {
             let mut buffer = ReadBuf::new(&mut space[length..]);
-            match Pin::new(&mut *terminal).poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer) {
+            match Pin::new(&mut *terminal)
+                .poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer)
+            {
                 Poll::Pending => break,
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => length += buffer.filled().len(),
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    length += buffer.filled().len()
+                }
                 Poll::Ready(_) => open = false,
             }
         }
@@ -389,7 +451,11 @@ impl Life {
         let Some(running) = &mut self.running else {
             return;
         };
-        let pipe = if kind == Kind::Error { &mut running.error } else { &mut running.output };
+        let pipe = if kind == Kind::Error {
+            &mut running.error
+        } else {
+            &mut running.output
+        };
         let Some(reader) = pipe else {
             return;
         };
@@ -410,7 +476,8 @@ impl Life {
 
     fn add(&mut self, length: usize, kind: Kind) {
         if length > 0 {
-            self.spool.commit(length, kind, self.size.take(), Timestamp::now());
+            self.spool
+                .commit(length, kind, self.size.take(), Timestamp::now());
         }
         if let Some(exit) = &mut self.exit {
             exit.owed = exit.owed.saturating_sub(length as u64);
@@ -420,8 +487,13 @@ impl Life {
     /// Gives the program what input it takes without waiting.
     fn feed(&mut self) {
         match &mut self.running {
-            Some(Running { terminal: Some(terminal), .. }) => feed_terminal(terminal, &mut self.input),
-            Some(Running { input: Some(pipe), .. }) => {
+            Some(Running {
+                terminal: Some(terminal),
+                ..
+            }) => feed_terminal(terminal, &mut self.input),
+            Some(Running {
+                input: Some(pipe), ..
+            }) => {
                 while self.input.is_waiting() {
                     match pipe.try_write_vectored(&self.input.slices()) {
                         Ok(written) => self.input.advance(written),
@@ -470,8 +542,13 @@ fn feed_terminal(terminal: &mut pty_process::Pty, input: &mut Input) {
 /// line.
 fn end_of_input(terminal: &pty_process::Pty, last: Option<u8>) -> Bytes {
     const CTRL_D: u8 = 4;
-    let code = tcgetattr(terminal).map_or(CTRL_D, |modes| modes.special_codes[SpecialCodeIndex::VEOF]);
-    let times = if last.is_none_or(|last| matches!(last, b'\n' | b'\r')) { 1 } else { 2 };
+    let code =
+        tcgetattr(terminal).map_or(CTRL_D, |modes| modes.special_codes[SpecialCodeIndex::VEOF]);
+    let times = if last.is_none_or(|last| matches!(last, b'\n' | b'\r')) {
+        1
+    } else {
+        2
+    };
     Bytes::from(vec![code; times])
 }
 

@@ -34,7 +34,9 @@ use peer::{Peer, Received};
 pub fn holder_main(dir: &Path) -> ExitCode {
     // It fails where the process leads a session already, which is as good.
     let _ = rustix::process::setsid();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let ended = runtime.and_then(|runtime| runtime.block_on(hold(dir)));
     // An agent may have cleared up already.
     let _ = std::fs::remove_dir_all(dir);

@@ -46,13 +46,23 @@ pub(super) enum Received {
 
 impl Peer {
     pub(super) fn new(socket: UnixStream) -> Self {
-        Self { socket, unread: BytesMut::new(), outbox: VecDeque::new(), waiting: 0, cursor: None, last: None }
+        Self {
+            socket,
+            unread: BytesMut::new(),
+            outbox: VecDeque::new(),
+            waiting: 0,
+            cursor: None,
+            last: None,
+        }
     }
 
     /// Waits until there is something to read, or room for what is to be sent.
     pub(super) async fn ready(&self) -> io::Result<()> {
-        let interest =
-            if self.outbox.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        let interest = if self.outbox.is_empty() {
+            Interest::READABLE
+        } else {
+            Interest::READABLE | Interest::WRITABLE
+        };
         self.socket.ready(interest).await.map(drop)
     }
 
@@ -67,7 +77,9 @@ impl Peer {
             match self.socket.try_read_buf(&mut self.unread) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Empty),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Received::Empty);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -92,7 +104,10 @@ impl Peer {
     pub(super) fn stream(&mut self, generation: u64, from: u64, spool: &Spool) {
         let seek = spool.seek(from);
         self.last = None;
-        self.say(&FromHolder::Resumed { generation, from: seek.from });
+        self.say(&FromHolder::Resumed {
+            generation,
+            from: seek.from,
+        });
         if let Some(rest) = seek.rest {
             self.push(rest);
         }
@@ -109,7 +124,8 @@ impl Peer {
 
     /// Output that was read from the program and not yet put into the socket; `None` when output isn't streamed.
     pub(super) fn backlog(&self, spool: &Spool) -> Option<u64> {
-        self.cursor.map(|cursor| spool.behind(cursor) + self.waiting as u64)
+        self.cursor
+            .map(|cursor| spool.behind(cursor) + self.waiting as u64)
     }
 
     /// Sends what the socket takes.
@@ -130,7 +146,12 @@ impl Peer {
 
     /// Writes once. `false` when the socket takes nothing.
     fn write(&mut self) -> io::Result<bool> {
-        let slices: Vec<IoSlice<'_>> = self.outbox.iter().take(SLICES).map(|piece| IoSlice::new(piece)).collect();
+        let slices: Vec<IoSlice<'_>> = self
+            .outbox
+            .iter()
+            .take(SLICES)
+            .map(|piece| IoSlice::new(piece))
+            .collect();
         match self.socket.try_write_vectored(&slices) {
             Ok(written) => {
                 self.advance(written);

@@ -47,7 +47,11 @@ pub(super) fn start(job: &Job) -> Result<Running, String> {
         check_directory(cwd)?;
     }
     let (name, command) = command(job);
-    let started = if spec.pty { start_in_terminal(spec, command) } else { start_between_pipes(spec, command) };
+    let started = if spec.pty {
+        start_in_terminal(spec, command)
+    } else {
+        start_between_pipes(spec, command)
+    };
     started.map_err(|error| failure(name, &error))
 }
 
@@ -56,7 +60,9 @@ fn command(job: &Job) -> (&str, Command) {
     let spec = &job.spec;
     let (name, mut command) = match &spec.program {
         Program::Argv(argv) => {
-            let (name, arguments) = argv.split_first().map_or(("", &[][..]), |(name, rest)| (name, rest));
+            let (name, arguments) = argv
+                .split_first()
+                .map_or(("", &[][..]), |(name, rest)| (name, rest));
             let mut command = Command::new(name);
             command.args(arguments);
             (name, command)
@@ -76,19 +82,32 @@ fn command(job: &Job) -> (&str, Command) {
         }
         command.env("TERM", TERM);
     }
-    command.env("OPSCTL_AGENT", &job.agent).env("OPSCTL_COMMAND_ID", job.command_id.to_string());
+    command
+        .env("OPSCTL_AGENT", &job.agent)
+        .env("OPSCTL_COMMAND_ID", job.command_id.to_string());
     command.envs(&spec.env);
     (name, command)
 }
 
 fn start_in_terminal(spec: &CommandSpec, command: Command) -> io::Result<Running> {
     let (terminal, end) = pty_process::open().map_err(io::Error::other)?;
-    terminal.resize(Size::new(spec.rows, spec.cols)).map_err(io::Error::other)?;
-    let child = pty_process::Command::from(command).spawn(end).map_err(|error| match error {
-        pty_process::Error::Io(error) => error,
-        other => io::Error::other(other),
-    })?;
-    Ok(Running { pid: pid(&child)?, child, terminal: Some(terminal), output: None, error: None, input: None })
+    terminal
+        .resize(Size::new(spec.rows, spec.cols))
+        .map_err(io::Error::other)?;
+    let child = pty_process::Command::from(command)
+        .spawn(end)
+        .map_err(|error| match error {
+            pty_process::Error::Io(error) => error,
+            other => io::Error::other(other),
+        })?;
+    Ok(Running {
+        pid: pid(&child)?,
+        child,
+        terminal: Some(terminal),
+        output: None,
+        error: None,
+        input: None,
+    })
 }
 
 fn start_between_pipes(spec: &CommandSpec, mut command: Command) -> io::Result<Running> {
@@ -107,9 +126,19 @@ fn start_between_pipes(spec: &CommandSpec, mut command: Command) -> io::Result<R
         }
     };
     // The holder leads a session of its own, so the program's group is in the background of no terminal.
-    command.stdout(their_output).stderr(their_error).process_group(0);
+    command
+        .stdout(their_output)
+        .stderr(their_error)
+        .process_group(0);
     let child = command.spawn()?;
-    Ok(Running { pid: pid(&child)?, child, terminal: None, output: Some(output), error: Some(error), input })
+    Ok(Running {
+        pid: pid(&child)?,
+        child,
+        terminal: None,
+        output: Some(output),
+        error: Some(error),
+        input,
+    })
 }
 
 fn reading_pipe() -> io::Result<(pipe::Receiver, io::PipeWriter)> {
@@ -151,7 +180,11 @@ fn failure(name: &str, error: &io::Error) -> String {
 /// The system's words without the number.
 fn plain(error: &io::Error) -> String {
     let text = error.to_string();
-    let text = text.split_once(" (os error").map_or(text.as_str(), |(text, _)| text);
+    let text = text
+        .split_once(" (os error")
+        .map_or(text.as_str(), |(text, _)| text);
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(letters).collect()
+    })
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use opsctl_protocol::message::Signal;
 use rustix::process::{
-    Pid, PidfdFlags, Signal as Number, getpid, getsid, kill_process_group, pidfd_open, pidfd_send_signal,
+    Pid, PidfdFlags, Signal as Number, getpid, getsid, kill_process_group, pidfd_open,
+    pidfd_send_signal,
 };
 use rustix::termios::tcgetpgrp;
 use tokio::time::Instant;
@@ -48,7 +49,10 @@ fn number(signal: Signal) -> Number {
 
 /// The terminal's foreground group, else the program's own. That a process is gone by now is no error, here and below.
 fn interrupt(running: &Running) {
-    let foreground = running.terminal.as_ref().and_then(|terminal| tcgetpgrp(terminal).ok());
+    let foreground = running
+        .terminal
+        .as_ref()
+        .and_then(|terminal| tcgetpgrp(terminal).ok());
     let _ = kill_process_group(foreground.unwrap_or(running.pid), Number::INT);
 }
 
@@ -56,7 +60,11 @@ fn interrupt(running: &Running) {
 /// between pipes it is the holder's, which holds nothing else.
 fn to_session(running: &Running, signal: Number) {
     let holder = getpid();
-    let session = if running.terminal.is_some() { Some(running.pid) } else { getsid(None).ok() };
+    let session = if running.terminal.is_some() {
+        Some(running.pid)
+    } else {
+        getsid(None).ok()
+    };
     let mut found = false;
     for pid in processes().filter(|pid| *pid != holder) {
         // The file descriptor is opened first: the number could come to mean another process in between.
@@ -74,7 +82,14 @@ fn to_session(running: &Running, signal: Number) {
 
 fn processes() -> impl Iterator<Item = Pid> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
+    entries.filter_map(|entry| {
+        entry
+            .file_name()
+            .to_str()?
+            .parse()
+            .ok()
+            .and_then(Pid::from_raw)
+    })
 }
 
 /// What follows when a program stays: TERM, and then KILL.
@@ -96,7 +111,11 @@ impl Escalation {
             Signal::Term => Signal::Kill,
             _ => Signal::Term,
         };
-        Some(Self { next, at: now + grace, grace })
+        Some(Self {
+            next,
+            at: now + grace,
+            grace,
+        })
     }
 
     /// The step after this one.

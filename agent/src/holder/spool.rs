@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use opsctl_protocol::frame::{HEADER_BYTES, OutputFrame};
 use opsctl_protocol::frame::Via;
+use opsctl_protocol::frame::{HEADER_BYTES, OutputFrame};
 use opsctl_protocol::limits::MAX_OUTPUT_PIECE;
 use opsctl_protocol::message::Kind;
 use opsctl_protocol::{CommandId, Timestamp};
@@ -108,7 +108,13 @@ impl Spool {
     }
 
     /// Adds the first `length` bytes of [`Self::space`] as a piece.
-    pub(crate) fn commit(&mut self, length: usize, kind: Kind, size: Option<(u16, u16)>, time: Timestamp) {
+    pub(crate) fn commit(
+        &mut self,
+        length: usize,
+        kind: Kind,
+        size: Option<(u16, u16)>,
+        time: Timestamp,
+    ) {
         self.space();
         let header = OutputFrame {
             command_id: self.command_id,
@@ -124,7 +130,11 @@ impl Spool {
         message[..PREFIX].copy_from_slice(&((HEADER_BYTES + length) as u32).to_be_bytes());
         message[PREFIX..HEAD].copy_from_slice(&header.encode());
         self.held += message.len() + ENTRY;
-        self.pieces.push_back(Piece { offset: self.end, length, message: message.freeze() });
+        self.pieces.push_back(Piece {
+            offset: self.end,
+            length,
+            message: message.freeze(),
+        });
         self.end += length as u64;
     }
 
@@ -159,20 +169,32 @@ impl Spool {
     /// Bytes from the cursor to the end.
     pub(crate) fn behind(&self, cursor: Cursor) -> u64 {
         let at = cursor.0.max(self.dropped) - self.dropped;
-        self.pieces.get(at as usize).map_or(0, |piece| self.end - piece.offset)
+        self.pieces
+            .get(at as usize)
+            .map_or(0, |piece| self.end - piece.offset)
     }
 
     /// Finds where a stream from `from` starts.
     pub(crate) fn seek(&self, from: u64) -> Seek {
         let from = from.clamp(self.start, self.end);
-        let at = self.pieces.partition_point(|piece| piece.end() < from || (piece.end() == from && piece.offset < from));
+        let at = self.pieces.partition_point(|piece| {
+            piece.end() < from || (piece.end() == from && piece.offset < from)
+        });
         let cursor = self.dropped + at as u64;
         match self.pieces.get(at) {
             Some(piece) if piece.offset < from => {
                 let rest = cut(&piece.message, (from - piece.offset) as usize, from);
-                Seek { from, rest: Some(rest), cursor: Cursor(cursor + 1) }
+                Seek {
+                    from,
+                    rest: Some(rest),
+                    cursor: Cursor(cursor + 1),
+                }
             }
-            _ => Seek { from, rest: None, cursor: Cursor(cursor) },
+            _ => Seek {
+                from,
+                rest: None,
+                cursor: Cursor(cursor),
+            },
         }
     }
 }
@@ -232,7 +254,10 @@ mod tests {
         spool.ack(3);
         let mut cursor = spool.seek(3).cursor;
         let frame = read(&spool.next(&mut cursor).unwrap());
-        assert_eq!((frame.offset, frame.size, frame.data.len()), (3, Some((90, 30)), 0));
+        assert_eq!(
+            (frame.offset, frame.size, frame.data.len()),
+            (3, Some((90, 30)), 0)
+        );
         assert_eq!(spool.next(&mut cursor), None);
     }
 
