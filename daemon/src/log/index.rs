@@ -43,7 +43,7 @@ pub(super) struct Extent {
 }
 
 /// The extents of one segment.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Extents(HashMap<CommandId, Extent>);
 
 impl Extents {

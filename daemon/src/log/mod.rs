@@ -107,6 +107,10 @@ pub struct Log {
     queue_bytes: u32,
 }
 
+/// Room for one record in the log's queue; given back when the record is written, or with the drop.
+#[derive(Debug)]
+pub struct Room(OwnedSemaphorePermit);
+
 /// A log, just opened.
 #[derive(Debug)]
 pub struct Opened {
@@ -143,22 +147,33 @@ impl Log {
         })
     }
 
-    /// Hands a record over to the writer; waits while the queue is full. `Ok` means that it is in order behind what was
-    /// appended before, not that it is durable. While the disk takes nothing, `Err` says why and the record has not been
-    /// taken.
-    pub async fn append(&self, record: Record) -> Result<(), LogError> {
-        if record.data.len() > record::MAX_DATA_BYTES {
-            return Err(LogError::TooBig(record.data.len()));
+    /// Waits until the queue has room for a record with so many bytes of data. While the disk takes nothing, `Err` says
+    /// why.
+    pub async fn room(&self, data_bytes: usize) -> Result<Room, LogError> {
+        if data_bytes > record::MAX_DATA_BYTES {
+            return Err(LogError::TooBig(data_bytes));
         }
         self.shared.failure()?;
-        let bytes = (record.stored_bytes() as u32).min(self.queue_bytes);
-        let room = match Arc::clone(&self.room).try_acquire_many_owned(bytes) {
-            Ok(room) => room,
+        let bytes = (record::stored_bytes(data_bytes) as u32).min(self.queue_bytes);
+        let permit = match Arc::clone(&self.room).try_acquire_many_owned(bytes) {
+            Ok(permit) => permit,
             Err(_) => self.wait_for_room(bytes).await?,
         };
+        Ok(Room(permit))
+    }
+
+    /// Hands a record over to the writer, in room that was waited for. `Ok` means that it is in order behind what was
+    /// appended before, not that it is durable.
+    pub fn put(&self, room: Room, record: Record) -> Result<(), LogError> {
         self.jobs
-            .send(Job::Append(record, room))
+            .send(Job::Append(record, room.0))
             .map_err(|_| LogError::Closed)
+    }
+
+    /// [`Log::room`] and [`Log::put`] in one.
+    pub async fn append(&self, record: Record) -> Result<(), LogError> {
+        let room = self.room(record.data.len()).await?;
+        self.put(room, record)
     }
 
     async fn wait_for_room(&self, bytes: u32) -> Result<OwnedSemaphorePermit, LogError> {

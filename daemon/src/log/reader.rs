@@ -131,7 +131,7 @@ fn read(shared: &Shared, command: CommandId, mut read: Read) -> Result<Read, Log
                     read.cursor = Some(Cursor {
                         segment: place.segment,
                         walk,
-                    })
+                    });
                 }
                 None => read.segment = place.segment + 1,
             }
@@ -140,7 +140,7 @@ fn read(shared: &Shared, command: CommandId, mut read: Read) -> Result<Read, Log
         if cursor.walk.is_done() {
             match shared.place(command, cursor.segment)? {
                 Some(place) if place.extent.last > cursor.walk.end => {
-                    cursor.walk.end = place.extent.last
+                    cursor.walk.end = place.extent.last;
                 }
                 Some(place) if place.active => break,
                 _ => {
@@ -209,21 +209,22 @@ pub(super) fn tail_offset(
     let mut wanted = lines;
     let mut before = u64::MAX;
     let mut oldest = None;
+    // The very last byte, once it has been seen: a newline there ends a line and does not start one.
+    let mut last_byte = None;
     while let Some(place) = shared.newest(command, before)? {
         if lines == 0 {
             return Ok(Some(place.extent.to));
         }
-        let mut newlines = 0;
-        let mut open_line = false;
+        let (mut newlines, mut last_here) = (0, None);
         each_piece(shared, command, place, |_, bytes| {
             newlines += memchr::memchr_iter(b'\n', bytes).count() as u64;
-            open_line = bytes.last().map_or(open_line, |last| *last != b'\n');
+            last_here = bytes.last().copied().or(last_here);
             true
         })?;
-        if before == u64::MAX && !open_line {
-            // The last newline ends a line, it does not start one.
-            wanted += 1;
+        if last_byte.is_none() && last_here == Some(b'\n') {
+            wanted = wanted.saturating_add(1);
         }
+        last_byte = last_byte.or(last_here);
         if newlines >= wanted {
             return nth_line(shared, command, place, newlines - wanted).map(Some);
         }

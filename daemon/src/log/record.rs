@@ -44,6 +44,11 @@ pub struct Record {
     pub data: Bytes,
 }
 
+/// Bytes that a record with so much data takes in a segment.
+pub(super) fn stored_bytes(data_bytes: usize) -> usize {
+    HEADER_BYTES + data_bytes
+}
+
 impl Record {
     /// The offset after this piece.
     pub fn end(&self) -> u64 {
@@ -52,7 +57,7 @@ impl Record {
 
     /// Bytes that the record takes in a segment.
     pub(super) fn stored_bytes(&self) -> usize {
-        HEADER_BYTES + self.data.len()
+        stored_bytes(self.data.len())
     }
 
     /// Adds the record's bytes.

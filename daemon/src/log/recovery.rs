@@ -7,10 +7,11 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::LogError;
-use super::index::{self, Extents};
-use super::segment::{self, FIRST_RECORD, MAGIC};
+use super::index;
+use super::segment::{self, FIRST_RECORD, MAGIC, OnDamage};
 use super::shared::{Active, Sealed};
 
 /// What was cut away from the end of the last segment.
@@ -58,7 +59,7 @@ pub(super) fn recover(dir: &Path) -> Result<Recovered, LogError> {
         let active = Active {
             number: 1,
             bytes: FIRST_RECORD,
-            extents: Extents::new(),
+            extents: Arc::default(),
         };
         return Ok(Recovered {
             sealed,
@@ -80,7 +81,7 @@ pub(super) fn recover(dir: &Path) -> Result<Recovered, LogError> {
 fn recover_last(dir: &Path, number: u64) -> Result<(Active, File, Option<Cut>), LogError> {
     let failed = |error: io::Error| LogError::io("recover", dir, &error);
     let path = segment::path(dir, number);
-    let scan = segment::scan(&path).map_err(failed)?;
+    let scan = segment::scan(&path, OnDamage::Stop).map_err(failed)?;
     if scan.good == 0
         && scan.length >= MAGIC.len() as u64
         && !starts_with_zeroes(&path).map_err(failed)?
@@ -90,7 +91,7 @@ fn recover_last(dir: &Path, number: u64) -> Result<(Active, File, Option<Cut>), 
     let active = Active {
         number,
         bytes: scan.good.max(FIRST_RECORD),
-        extents: scan.extents,
+        extents: Arc::new(scan.extents),
     };
     if scan.good == 0 {
         let file = segment::create(dir, number).map_err(failed)?;
@@ -107,12 +108,6 @@ fn recover_last(dir: &Path, number: u64) -> Result<(Active, File, Option<Cut>), 
         bytes: scan.length - scan.good,
     });
     if let Some(cut) = &cut {
-        tracing::warn!(
-            segment = number,
-            at = cut.at,
-            bytes = cut.bytes,
-            "cut the unfinished end of the output log; its agents send it again"
-        );
         file.set_len(cut.at).map_err(failed)?;
     }
     // A former run may have ended before it synced.

@@ -197,38 +197,41 @@ pub(super) struct Scan {
     pub(super) length: u64,
 }
 
-/// Reads a segment up to the first bad record.
-pub(super) fn scan(path: &Path) -> io::Result<Scan> {
+/// What a scan does where a segment is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnDamage {
+    /// Ends: nothing that follows was ever acknowledged.
+    Stop,
+    /// Goes on behind it.
+    Skip,
+}
+
+/// Reads a segment.
+pub(super) fn scan(path: &Path, on_damage: OnDamage) -> io::Result<Scan> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    let mut extents = Extents::new();
+    let mut scan = Scan {
+        extents: Extents::new(),
+        good: length,
+        length,
+    };
     if read_at(&file, 0, MAGIC.len())? != MAGIC {
-        return Ok(Scan {
-            extents,
-            good: 0,
-            length,
-        });
+        scan.good = 0;
+        return Ok(scan);
     }
     let mut walk = Walk::new(file, FIRST_RECORD, length);
     while !walk.is_done() {
         let damage = walk.chunk(|found| {
-            extents.note(
-                found.head.command,
-                found.at..found.to,
-                found.head.offset..found.head.end(),
-            );
+            let output = found.head.offset..found.head.end();
+            scan.extents
+                .note(found.head.command, found.at..found.to, output);
         })?;
         if let Some(damage) = damage {
-            return Ok(Scan {
-                extents,
-                good: damage.at,
-                length,
-            });
+            scan.good = scan.good.min(damage.at);
+            if on_damage == OnDamage::Stop {
+                break;
+            }
         }
     }
-    Ok(Scan {
-        extents,
-        good: length,
-        length,
-    })
+    Ok(scan)
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::LogError;
 use super::durable::{Durable, News};
 use super::index::{self, Extent, Extents, IndexFile, Unusable};
-use super::segment;
+use super::segment::{self, OnDamage};
 
 /// Shared by the writer and all readers.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Shared {
     written: watch::Sender<()>,
     /// What has reached the disk.
     pub(super) news: Arc<News>,
+    /// Held by who makes an index anew, so that others wait instead of doing the same.
+    remaking: Mutex<()>,
 }
 
 /// Which segments there are.
@@ -51,8 +53,8 @@ pub(super) struct Active {
     pub(super) number: u64,
     /// How far it may be read.
     pub(super) bytes: u64,
-    /// Where each command's records are.
-    pub(super) extents: Extents,
+    /// Where each command's records are; shared with nobody except while the segment is sealed.
+    pub(super) extents: Arc<Extents>,
 }
 
 /// Where a command's output is.
@@ -87,6 +89,7 @@ impl Shared {
             failure: watch::Sender::new(None),
             written: watch::Sender::new(()),
             news,
+            remaking: Mutex::new(()),
         };
         (shared, durable)
     }
@@ -243,18 +246,33 @@ impl Shared {
 
     /// Looks a command up in a sealed segment's index, which is made anew from the segment where it is of no use.
     fn find(&self, sealed: Sealed, command: CommandId) -> Result<Option<Extent>, LogError> {
-        let Sealed { number, bytes } = sealed;
-        let looked_up =
-            IndexFile::open(&self.dir, number, bytes).and_then(|index| index.find(command));
-        match looked_up {
-            Ok(extent) => return Ok(extent),
-            Err(Unusable::Io(error)) => {
-                return Err(LogError::io("read an index of", &self.dir, &error));
-            }
+        match self.look_up(sealed, command) {
             Err(Unusable::Damaged) => {}
+            found => return found.map_err(|error| self.explain(error)),
         }
-        let file = segment::path(&self.dir, number);
-        let scan = match segment::scan(&file) {
+        let _remaking = self.remaking.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.look_up(sealed, command) {
+            Err(Unusable::Damaged) => self.remake(sealed, command),
+            found => found.map_err(|error| self.explain(error)),
+        }
+    }
+
+    fn look_up(&self, sealed: Sealed, command: CommandId) -> Result<Option<Extent>, Unusable> {
+        IndexFile::open(&self.dir, sealed.number, sealed.bytes)?.find(command)
+    }
+
+    fn explain(&self, error: Unusable) -> LogError {
+        let error = match error {
+            Unusable::Io(error) => error,
+            Unusable::Damaged => std::io::ErrorKind::InvalidData.into(),
+        };
+        LogError::io("read an index of", &self.dir, &error)
+    }
+
+    /// Makes an index from its segment, and looks a command up.
+    fn remake(&self, sealed: Sealed, command: CommandId) -> Result<Option<Extent>, LogError> {
+        let Sealed { number, bytes } = sealed;
+        let scan = match segment::scan(&segment::path(&self.dir, number), OnDamage::Skip) {
             Ok(scan) => scan,
             // Retention was faster.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -262,8 +280,7 @@ impl Shared {
         };
         tracing::warn!(
             segment = number,
-            good = scan.good,
-            length = scan.length,
+            bytes,
             "made an index of the output log anew"
         );
         if let Err(error) = index::write(&self.dir, number, bytes, &scan.extents) {

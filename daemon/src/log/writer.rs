@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use opsctl_protocol::CommandId;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::index::{self, Extents};
+use super::index;
 use super::record::Record;
 use super::segment::{self, FIRST_RECORD};
 use super::shared::{Active, Sealed, Shared};
@@ -97,26 +97,7 @@ pub(super) fn start(
     file: File,
     queue: Receiver<Job>,
 ) -> io::Result<()> {
-    let (number, synced) = {
-        let segments = shared.segments();
-        (segments.active.number, segments.active.bytes)
-    };
-    let mut writer = Writer {
-        shared,
-        options,
-        file,
-        number,
-        synced,
-        buffer: Vec::new(),
-        written: 0,
-        placed: Vec::new(),
-        room: None,
-        ends: HashMap::new(),
-        unsynced_since: None,
-        waiting: Vec::new(),
-        closing: false,
-        failing: false,
-    };
+    let mut writer = Writer::new(shared, options, file);
     std::thread::Builder::new()
         .name("log-write".to_owned())
         .spawn(move || writer.run(&queue))
@@ -124,6 +105,30 @@ pub(super) fn start(
 }
 
 impl Writer {
+    /// A writer that goes on at the end of the active segment.
+    fn new(shared: Arc<Shared>, options: LogOptions, file: File) -> Self {
+        let (number, synced) = {
+            let segments = shared.segments();
+            (segments.active.number, segments.active.bytes)
+        };
+        Self {
+            shared,
+            options,
+            file,
+            number,
+            synced,
+            buffer: Vec::new(),
+            written: 0,
+            placed: Vec::new(),
+            room: None,
+            ends: HashMap::new(),
+            unsynced_since: None,
+            waiting: Vec::new(),
+            closing: false,
+            failing: false,
+        }
+    }
+
     fn run(&mut self, queue: &Receiver<Job>) {
         // The bound may have been lowered since the last run.
         self.drop_oldest();
@@ -132,10 +137,8 @@ impl Writer {
             let result = self
                 .step()
                 .map_err(|error| LogError::io("write", &self.shared.dir, &error));
-            self.report(result);
+            self.report(&result);
         }
-        self.shared.set_failure(Some(LogError::Closed));
-        self.shared.news.close();
     }
 
     /// Waits for work, or for the time to sync, and takes as much as one write should have.
@@ -146,16 +149,11 @@ impl Writer {
             self.unsynced_since
                 .map(|since| SYNC_AFTER.saturating_sub(since.elapsed()))
         };
-        let first = match wait {
-            Some(wait) => queue.recv_timeout(wait),
-            None => {
-                if self.buffer.capacity() > IDLE_BUFFER_BYTES {
-                    self.buffer = Vec::new();
-                    self.placed = Vec::new();
-                    self.ends = HashMap::new();
-                }
-                queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            }
+        let first = if let Some(wait) = wait {
+            queue.recv_timeout(wait)
+        } else {
+            self.shrink();
+            queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
         match first {
             Ok(job) => self.take(job),
@@ -164,9 +162,19 @@ impl Writer {
         }
         while !self.closing
             && self.buffer.len() - self.written < SYNC_BYTES
+            && self.position() < self.options.segment_bytes
             && let Ok(job) = queue.try_recv()
         {
             self.take(job);
+        }
+    }
+
+    /// Gives back what a burst has left; nothing is in it.
+    fn shrink(&mut self) {
+        if self.buffer.capacity() > IDLE_BUFFER_BYTES {
+            self.buffer = Vec::new();
+            self.placed = Vec::new();
+            self.ends = HashMap::new();
         }
     }
 
@@ -214,7 +222,7 @@ impl Writer {
         if due {
             self.sync()?;
         }
-        if full && self.synced > FIRST_RECORD {
+        if full && !self.closing && self.synced > FIRST_RECORD {
             self.roll()?;
         }
         Ok(())
@@ -224,8 +232,11 @@ impl Writer {
         let start = self.synced + self.written as u64;
         if self.written < self.buffer.len() {
             if let Err(error) = self.file.write_all_at(&self.buffer[self.written..], start) {
-                // Gives the room back that a torn record takes. What cannot be cut is written over later.
-                let _ = self.file.set_len(start);
+                // Gives the room back that a torn record takes, unless readers know these bytes (a sync failed before).
+                // What is not cut is written over later.
+                if start >= self.shared.segments().active.bytes {
+                    let _ = self.file.set_len(start);
+                }
                 return Err(error);
             }
             self.written = self.buffer.len();
@@ -241,7 +252,7 @@ impl Writer {
             {
                 self.ends.insert(command, output.end);
                 segments.active.bytes = place.end;
-                segments.active.extents.note(command, place, output);
+                Arc::make_mut(&mut segments.active.extents).note(command, place, output);
             }
             drop(segments);
             self.shared.tell_written();
@@ -264,10 +275,6 @@ impl Writer {
             self.shared.news.tell(self.ends.drain());
         }
         self.unsynced_since = None;
-        for answer in self.waiting.drain(..) {
-            // Who asked may have gone.
-            let _ = answer.send(Ok(()));
-        }
         Ok(())
     }
 
@@ -278,22 +285,15 @@ impl Writer {
             bytes: self.synced,
         };
         // Only this thread changes the extents, so that the lock need not be held while the disk works.
-        let extents = std::mem::take(&mut self.shared.segments().active.extents);
-        let created = index::write(&self.shared.dir, sealed.number, sealed.bytes, &extents)
-            .and_then(|()| segment::create(&self.shared.dir, sealed.number + 1));
+        let extents = Arc::clone(&self.shared.segments().active.extents);
+        index::write(&self.shared.dir, sealed.number, sealed.bytes, &extents)?;
+        let file = segment::create(&self.shared.dir, sealed.number + 1)?;
         let mut segments = self.shared.segments();
-        let file = match created {
-            Ok(file) => file,
-            Err(error) => {
-                segments.active.extents = extents;
-                return Err(error);
-            }
-        };
         segments.sealed.push(sealed);
         segments.active = Active {
             number: sealed.number + 1,
             bytes: FIRST_RECORD,
-            extents: Extents::new(),
+            extents: Arc::default(),
         };
         drop(segments);
         self.file = file;
@@ -339,25 +339,30 @@ impl Writer {
         }
     }
 
-    /// Tells whoever appends or waits how the last attempt went.
-    fn report(&mut self, result: Result<(), LogError>) {
-        match result {
-            Ok(()) => {
-                if self.failing {
-                    tracing::info!("the output log can be written again");
-                }
-                self.failing = false;
-                self.shared.set_failure(None);
-            }
-            Err(error) => {
-                self.failing = true;
-                if self.shared.set_failure(Some(error.clone())) {
-                    tracing::error!(%error, "the output log cannot be written");
-                }
-                for answer in self.waiting.drain(..) {
-                    let _ = answer.send(Err(error.clone()));
-                }
-            }
+    /// Tells whoever appends or waits how the last attempt went. Who waits hears it last: an append that follows finds
+    /// the same.
+    fn report(&mut self, result: &Result<(), LogError>) {
+        let failure = result.clone().err();
+        let recovered = self.failing && failure.is_none();
+        self.failing = failure.is_some();
+        if self.shared.set_failure(failure)
+            && let Err(error) = result
+        {
+            tracing::error!(%error, "the output log cannot be written");
+        }
+        if recovered {
+            tracing::info!("the output log can be written again");
+        }
+        if self.closing {
+            self.shared.set_failure(Some(LogError::Closed));
+            self.shared.news.close();
+        }
+        for answer in self.waiting.drain(..) {
+            // Who asked may have gone.
+            let _ = answer.send(result.clone());
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

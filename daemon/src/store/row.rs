@@ -7,6 +7,10 @@ use opsctl_protocol::{AgentId, Timestamp};
 
 /// One change to the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every write is the large one"
+)]
 pub enum Write {
     /// Puts an agent in the place of what is known about it.
     Agent(AgentRow),

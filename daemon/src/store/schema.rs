@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-/// Every migration, in order; the first makes version 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_start.sql")];
+/// Every migration, in order, with the version that it makes.
+const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/0001_start.sql"))];
 
 /// What bringing a database up to date came to.
 pub(super) enum Migrated {
@@ -20,7 +20,7 @@ pub(super) enum Migrated {
 
 /// Brings the tables to this build's version, all or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Migrated> {
-    let known = MIGRATIONS.len() as i64;
+    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction
         .execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")?;
@@ -31,7 +31,7 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Migrated>
     if from > known {
         return Ok(Migrated::Newer { found: from, known });
     }
-    for migration in MIGRATIONS.iter().skip(from as usize) {
+    for (_, migration) in MIGRATIONS.iter().filter(|(version, _)| *version > from) {
         transaction.execute_batch(migration)?;
     }
     match found {

@@ -1,4 +1,4 @@
-//! The store in one SQLite file (WAL, `synchronous=FULL`).
+//! The store in one `SQLite` file (WAL, `synchronous=FULL`).
 //!
 //! One thread writes: it takes what is queued, puts it into one transaction and answers all callers after one sync, so
 //! that a lone caller waits for one `fdatasync` and many callers share it. Another thread reads on its own connection;
@@ -67,8 +67,8 @@ impl Sqlite {
                 path: name.clone(),
                 message: error.to_string(),
             })?;
-        let mut writer = connect(path).map_err(|error| explain(&error))?;
-        match migrate(&mut writer).map_err(|error| explain(&error))? {
+        let mut main = connect(path).map_err(|error| explain(&error))?;
+        match migrate(&mut main).map_err(|error| explain(&error))? {
             Migrated::Current => {}
             Migrated::Newer { found, known } => {
                 return Err(StoreError::Newer {
@@ -92,7 +92,7 @@ impl Sqlite {
         let write_name = name.clone();
         std::thread::Builder::new()
             .name("store-write".to_owned())
-            .spawn(move || write::run(writer, write_queue, &write_name))
+            .spawn(move || write::run(main, write_queue, &write_name))
             .map_err(failed)?;
         std::thread::Builder::new()
             .name("store-read".to_owned())

@@ -19,7 +19,7 @@ fn grant() -> Grant {
         subject: "ada".to_owned(),
         role: Role::Operator,
         agent: None,
-        ttl: Duration::from_secs(60),
+        ttl: Duration::from_mins(1),
     }
 }
 

@@ -172,10 +172,16 @@ async fn a_key_is_taken_once_and_takes_nothing_with_it() {
     assert_eq!(page.commands[0], bystander);
 }
 
-#[tokio::test]
-async fn filters_narrow_and_pages_say_that_there_is_more() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&dir.path().join("opsctl.db")).unwrap();
+const ALL: CommandFilter = CommandFilter {
+    id_prefix: None,
+    agents: None,
+    states: Vec::new(),
+    limit: 100,
+};
+
+/// A store with ten commands, of which one has ended.
+async fn ten_commands(dir: &Path) -> (Sqlite, Vec<RequestRow>, CommandRow) {
+    let store = Sqlite::open(&dir.join("opsctl.db")).unwrap();
     let asked: Vec<RequestRow> = (0..5)
         .map(|n| request(&format!("k{n}"), n, &["a", "b"]))
         .collect();
@@ -188,18 +194,17 @@ async fn filters_narrow_and_pages_say_that_there_is_more() {
         .commit(vec![Write::Command(ended.clone())])
         .await
         .unwrap();
-    let find = |filter: CommandFilter| store.commands(filter);
-    let all = CommandFilter {
-        limit: 100,
-        ..CommandFilter::default()
-    };
+    (store, asked, ended)
+}
 
-    let page = find(CommandFilter {
-        limit: 3,
-        ..all.clone()
-    })
-    .await
-    .unwrap();
+#[tokio::test]
+async fn pages_are_newest_first_and_say_that_there_is_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, asked, _) = ten_commands(dir.path()).await;
+    let page = store
+        .commands(CommandFilter { limit: 3, ..ALL })
+        .await
+        .unwrap();
     assert!(page.more);
     let newest = [
         &asked[4].commands[0],
@@ -207,59 +212,67 @@ async fn filters_narrow_and_pages_say_that_there_is_more() {
         &asked[3].commands[0],
     ];
     assert_eq!(page.commands.iter().collect::<Vec<_>>(), newest);
-    let page = find(CommandFilter {
-        limit: 10,
-        ..all.clone()
-    })
-    .await
-    .unwrap();
-    assert!(!page.more && page.commands.len() == 10);
-
-    let page = find(CommandFilter {
-        agents: Some(vec![agent("b")]),
-        ..all.clone()
-    })
-    .await
-    .unwrap();
-    assert_eq!(page.commands.len(), 5);
-    let page = find(CommandFilter {
-        agents: Some(vec![]),
-        ..all.clone()
-    })
-    .await
-    .unwrap();
-    assert!(page.commands.is_empty());
-
-    let states = vec![State::Exited, State::Lost];
-    let page = find(CommandFilter {
-        states: states.clone(),
-        ..all.clone()
-    })
-    .await
-    .unwrap();
-    assert_eq!(page.commands, [ended.clone()]);
-
-    let prefix = ended.summary.command_id.to_string()[..9].to_uppercase();
-    let exact = CommandFilter {
-        id_prefix: Some(prefix),
-        agents: Some(vec![agent("a"), agent("b")]),
-        states,
-        ..all.clone()
-    };
-    assert_eq!(find(exact).await.unwrap().commands, [ended]);
-    for odd in ["zz", "%", "'", ""] {
-        let page = find(CommandFilter {
-            id_prefix: Some(odd.to_owned()),
-            ..all.clone()
-        })
+    let page = store
+        .commands(CommandFilter { limit: 10, ..ALL })
         .await
         .unwrap();
+    assert!(!page.more && page.commands.len() == 10);
+}
+
+#[tokio::test]
+async fn filters_narrow() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _, ended) = ten_commands(dir.path()).await;
+    let count = async |filter| store.commands(filter).await.unwrap().commands.len();
+    assert_eq!(
+        count(CommandFilter {
+            agents: Some(vec![agent("b")]),
+            ..ALL
+        })
+        .await,
+        5
+    );
+    assert_eq!(
+        count(CommandFilter {
+            agents: Some(vec![]),
+            ..ALL
+        })
+        .await,
+        0
+    );
+    assert_eq!(
+        count(CommandFilter {
+            states: vec![State::Exited, State::Lost],
+            ..ALL
+        })
+        .await,
+        1
+    );
+    for (prefix, expected) in [("zz", 0), ("%", 0), ("'", 0), ("", 10)] {
         assert_eq!(
-            page.commands.len(),
-            if odd.is_empty() { 10 } else { 0 },
-            "{odd:?}"
+            count(CommandFilter {
+                id_prefix: Some(prefix.to_owned()),
+                ..ALL
+            })
+            .await,
+            expected,
+            "{prefix:?}"
         );
     }
+    let all_at_once = CommandFilter {
+        id_prefix: Some(ended.summary.command_id.to_string()[..9].to_uppercase()),
+        agents: Some(vec![agent("a"), agent("b")]),
+        states: vec![State::Exited],
+        limit: 1,
+    };
+    let page = store.commands(all_at_once).await.unwrap();
+    assert_eq!(
+        page,
+        CommandPage {
+            commands: vec![ended],
+            more: false
+        }
+    );
 }
 
 #[tokio::test]
@@ -354,7 +367,7 @@ async fn a_full_disk_is_an_error_and_passes() {
     let mut big = command("a", "", 1);
     big.spec.env.insert("BIG".to_owned(), "x".repeat(100_000));
     let (writes, queue) = mpsc::channel(4);
-    let writer = std::thread::spawn(move || write::run(connection, queue, "opsctl.db"));
+    let thread = std::thread::spawn(move || write::run(connection, queue, "opsctl.db"));
     let commit = async |row: &CommandRow| {
         let (answer, answered) = oneshot::channel();
         assert!(
@@ -380,5 +393,5 @@ async fn a_full_disk_is_an_error_and_passes() {
         "what fits is still taken"
     );
     drop(writes);
-    writer.join().unwrap();
+    thread.join().unwrap();
 }
