@@ -1,6 +1,256 @@
-//! The middle: ingress, hub, rings and cursors, store and output log.
+//! The middle: every agent connects to the daemon, every dashboard watches it, and what either says goes through one hub.
+//!
+//! In the order in which data flows:
+//!
+//! - [`state_dir`]: the daemon's directory and its lock; only one daemon works on it.
+//! - [`auth`]: the secret, tokens, and what they permit.
+//! - [`ingress`]: listeners, routes, upgrades; bytes become hub events.
+//! - [`hub`]: who is online, which command is where, who watches; pure state.
+//! - [`core`]: the task that owns the hub and performs its effects.
+//! - [`ring`]: a bounded history of numbered entries.
+//! - [`fanout`]: from channels to sockets, a cursor for each subscriber.
+//! - [`log`]: the output log behind the rings.
+//! - [`store`]: agents, requests and commands in a database.
+//! - [`cold`]: commands that are no longer in memory.
 
 pub mod auth;
+pub mod cold;
+pub mod core;
+pub mod fanout;
+pub mod hub;
+pub mod ingress;
 pub mod log;
+pub mod ring;
 pub mod state_dir;
 pub mod store;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use opsctl_protocol::CommandId;
+
+use crate::auth::{Secret, SecretError};
+use crate::core::{Core, EVENT_QUEUE};
+use crate::fanout::delivery::{Sources, Streams};
+use crate::fanout::keyframe::Keyframes;
+use crate::hub::{Hub, HubOptions};
+use crate::ingress::listen::{self, ListenError};
+use crate::log::{Durable, Log, LogError, LogOptions, Opened};
+use crate::ring::Bounds;
+use crate::state_dir::{StateDir, StateDirError};
+use crate::store::{Sqlite, Store, StoreError};
+
+/// How long connections may take to end when the daemon stops.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How the daemon runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where secret, database and output log are.
+    pub state_dir: PathBuf,
+    /// The unix socket.
+    pub socket: PathBuf,
+    /// The TCP address; none for the unix socket alone.
+    pub listen: Option<SocketAddr>,
+    /// Whether an address that other hosts can reach may be listened on without TLS.
+    pub allow_plaintext: bool,
+    /// How long a fresh connection may take to say who it is.
+    pub hello_timeout: Duration,
+    /// Lines of output that a command's ring holds.
+    pub ring_lines: usize,
+    /// Bytes of output that a command's ring holds.
+    pub ring_bytes: usize,
+    /// Bytes that the output log keeps; the oldest go first.
+    pub log_max_bytes: u64,
+    /// The program's version, as peers are told.
+    pub version: &'static str,
+}
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// The secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The daemon cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The output log cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl DaemonError {
+    /// Whether another program has what this daemon wants: the directory, the socket, the address.
+    pub fn is_taken(&self) -> bool {
+        matches!(
+            self,
+            Self::StateDir(StateDirError::Held { .. })
+                | Self::Listen(ListenError::SocketInUse(_) | ListenError::AddressInUse(_))
+        )
+    }
+}
+
+/// Runs the daemon until `stop`. Everything that can be wrong is found before the first connection is taken.
+pub async fn run(options: Options, stop: CancellationToken) -> Result<(), DaemonError> {
+    let state_dir = StateDir::open(&options.state_dir)?;
+    let secret = Arc::new(Secret::load_or_create(&state_dir.secret_path())?);
+    let unix = listen::unix(&options.socket)?;
+    let tcp = match options.listen {
+        Some(address) => Some(listen::tcp(address, options.allow_plaintext).await?),
+        None => None,
+    };
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&state_dir.db_path())?);
+    let log_options = LogOptions {
+        max_bytes: options.log_max_bytes,
+        ..LogOptions::default()
+    };
+    let Opened { log, durable, cut } = Log::open(state_dir.log_dir(), log_options)?;
+    if let Some(cut) = cut {
+        tracing::warn!(
+            ?cut,
+            "the output log ended in an unfinished record, which was cut off"
+        );
+    }
+    let (events, queue) = mpsc::channel(EVENT_QUEUE);
+    let sources = sources(log.clone());
+    let core = restore(
+        &options,
+        &store,
+        log.clone(),
+        durable,
+        &sources,
+        events.clone(),
+    )
+    .await?;
+    let tasks = TaskTracker::new();
+    let context = ingress::Context {
+        events,
+        store,
+        sources,
+        secret,
+        hello_timeout: options.hello_timeout,
+        stop: stop.clone(),
+        tasks: tasks.clone(),
+        conns: Arc::new(AtomicU64::new(0)),
+        version: options.version,
+    };
+    let hub_stop = CancellationToken::new();
+    let hub = tokio::spawn(core.run(queue, hub_stop.clone()));
+    let router = ingress::router(context);
+    tasks.spawn(listen::serve_unix(
+        unix,
+        router.clone(),
+        tasks.clone(),
+        stop.clone(),
+    ));
+    tracing::info!(socket = %options.socket.display(), state_dir = %options.state_dir.display(), "listening");
+    if let Some(tcp) = tcp {
+        announce(&state_dir, &tcp);
+        tasks.spawn(listen::serve_tcp(tcp, router, tasks.clone(), stop.clone()));
+    } else {
+        drop(router);
+    }
+    stop.cancelled().await;
+    drain(&tasks).await;
+    hub_stop.cancel();
+    if let Err(error) = hub.await {
+        tracing::error!(%error, "the hub failed");
+    }
+    log.close().await?;
+    // Connecting to a socket that nobody serves says "refused"; without the file it says that there is no daemon.
+    let _ = std::fs::remove_file(&options.socket);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Writes the TCP address into the state directory, for those who asked for any free port.
+fn announce(state_dir: &StateDir, tcp: &tokio::net::TcpListener) {
+    match tcp.local_addr() {
+        Ok(address) => {
+            tracing::info!(%address, "listening");
+            if let Err(error) = std::fs::write(state_dir.path().join("listen"), address.to_string())
+            {
+                tracing::warn!(%error, "the address could not be written into the state directory");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the address cannot be told"),
+    }
+}
+
+fn sources(log: Log) -> Sources {
+    Sources {
+        keyframes: Arc::new(Keyframes::new(log.clone())),
+        log,
+        streams: Streams::default(),
+    }
+}
+
+/// A hub that knows what the last run of the daemon knew.
+async fn restore(
+    options: &Options,
+    store: &Arc<dyn Store>,
+    log: Log,
+    durable: Durable,
+    sources: &Sources,
+    events: mpsc::Sender<hub::Event>,
+) -> Result<Core, DaemonError> {
+    let epoch: Arc<str> = CommandId::random().short().into();
+    let hub_options = HubOptions {
+        ring_lines: options.ring_lines,
+        ring_bytes: options.ring_bytes,
+        version: options.version.to_owned(),
+    };
+    let bounds = Bounds {
+        entries: options.ring_lines * 2,
+        bytes: options.ring_bytes,
+        lines: options.ring_lines,
+    };
+    let mut hub = Hub::new(
+        hub_options,
+        Arc::clone(&epoch),
+        Arc::clone(&sources.streams),
+    );
+    for row in store.agents().await? {
+        hub.restore_agent(row);
+    }
+    for mut row in store.unfinished().await? {
+        let end = log.end(row.summary.command_id)?.unwrap_or_default();
+        row.summary.output_bytes = end;
+        let stream = cold::stream(&log, &row, Arc::clone(&epoch), bounds).await?;
+        hub.restore_command(row, end, stream);
+    }
+    let keyframes = Arc::clone(&sources.keyframes);
+    Ok(Core {
+        hub,
+        events,
+        store: Arc::clone(store),
+        log,
+        durable,
+        keyframes,
+        bounds,
+        epoch,
+    })
+}
+
+/// Waits for connections to end; names how many did not.
+async fn drain(tasks: &TaskTracker) {
+    tasks.close();
+    if timeout(DRAIN, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "connections did not end in time");
+    }
+}

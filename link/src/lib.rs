@@ -42,12 +42,24 @@ pub fn websocket_config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_MESSAGE))
 }
 
+/// Bulk frames that may wait in an agent's or client's lane. Few: what waits here is what the effect of a Ctrl-C queues
+/// behind.
+const BULK_LANE: usize = 8;
+
 /// Splits an open WebSocket into its frames and its lanes. Must be called within a tokio runtime: a task of its own
 /// writes, and ends with the last [`Sender`].
 pub fn split<S>(socket: WebSocketStream<S>) -> (Reader<S>, Sender)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    split_with(socket, BULK_LANE)
+}
+
+/// Like [`split`], with room for `bulk_lane` frames in the bulk lane.
+pub fn split_with<S>(socket: WebSocketStream<S>, bulk_lane: usize) -> (Reader<S>, Sender)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (sink, stream) = socket.split();
-    (Reader::new(stream), Sender::spawn(sink))
+    (Reader::new(stream), Sender::spawn(sink, bulk_lane))
 }

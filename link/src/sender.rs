@@ -14,13 +14,11 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use opsctl_protocol::Timestamp;
+use opsctl_protocol::close::fit_reason;
 use opsctl_protocol::limits::HEARTBEAT;
 
 /// Control messages that may wait; a peer that leaves this many unread is gone or broken.
 const CONTROL_LANE: usize = 1024;
-
-/// Bulk frames that may wait. Few: what waits here is what a Ctrl-C's effect queues behind.
-const BULK_LANE: usize = 8;
 
 /// Bytes that are gathered into one flush.
 const FLUSH_AT: usize = 64 * 1024;
@@ -39,6 +37,15 @@ pub enum SendError {
     Full,
 }
 
+impl From<mpsc::error::TrySendError<Message>> for SendError {
+    fn from(error: mpsc::error::TrySendError<Message>) -> Self {
+        match error {
+            mpsc::error::TrySendError::Full(_) => Self::Full,
+            mpsc::error::TrySendError::Closed(_) => Self::Closed,
+        }
+    }
+}
+
 /// The sending half; clones share the lanes. Dropping the last one closes the connection.
 #[derive(Debug, Clone)]
 pub struct Sender {
@@ -48,17 +55,17 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub(crate) fn spawn<S>(sink: SplitSink<WebSocketStream<S>, Message>) -> Self
+    pub(crate) fn spawn<S>(sink: SplitSink<WebSocketStream<S>, Message>, bulk_lane: usize) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (control, control_lane) = mpsc::channel(CONTROL_LANE);
-        let (bulk, bulk_lane) = mpsc::channel(BULK_LANE);
+        let (bulk, bulk_receiver) = mpsc::channel(bulk_lane);
         let (goodbye, said) = watch::channel(None);
         let lanes = Lanes {
             sink,
             control: control_lane,
-            bulk: bulk_lane,
+            bulk: bulk_receiver,
             goodbye: said,
         };
         tokio::spawn(lanes.run());
@@ -73,10 +80,14 @@ impl Sender {
     pub fn control(&self, text: String) -> Result<(), SendError> {
         self.control
             .try_send(Message::text(text))
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => SendError::Full,
-                mpsc::error::TrySendError::Closed(_) => SendError::Closed,
-            })
+            .map_err(SendError::from)
+    }
+
+    /// Sends a binary frame in order with the bulk lane, if there is room.
+    pub fn try_bulk(&self, frame: Bytes) -> Result<(), SendError> {
+        self.bulk
+            .try_send(Message::Binary(frame))
+            .map_err(SendError::from)
     }
 
     /// Sends a binary frame in order with the bulk lane; waits for room.
@@ -85,6 +96,13 @@ impl Sender {
             .send(Message::Binary(frame))
             .await
             .map_err(|_| SendError::Closed)
+    }
+
+    /// Sends an envelope in order with the bulk lane, if there is room.
+    pub fn try_bulk_text(&self, text: String) -> Result<(), SendError> {
+        self.bulk
+            .try_send(Message::text(text))
+            .map_err(SendError::from)
     }
 
     /// Sends an envelope in order with the bulk lane (a status that must not overtake its output); waits for room.
@@ -100,7 +118,7 @@ impl Sender {
     pub fn close(&self, code: u16, reason: &str) {
         self.goodbye.send_replace(Some(CloseFrame {
             code: code.into(),
-            reason: reason.into(),
+            reason: fit_reason(reason).into(),
         }));
     }
 

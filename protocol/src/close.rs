@@ -73,6 +73,18 @@ pub fn retry(number: u16) -> Retry {
     }
 }
 
+/// The longest close reason in bytes (RFC 6455: a control frame has at most 125, two of them for the code).
+const MAX_REASON: usize = 123;
+
+/// A close reason, cut to what a close frame can carry.
+pub fn fit_reason(reason: &str) -> &str {
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
+}
+
 /// Reads the hint `retry-after-ms=N` out of a close reason, in milliseconds.
 pub fn retry_after_ms(reason: &str) -> Option<u64> {
     let (_, rest) = reason.split_once("retry-after-ms=")?;
@@ -93,6 +105,12 @@ mod tests {
         assert_eq!(retry(CloseCode::BadMessages.number()), Retry::No);
         assert_eq!(retry(CloseCode::TooBig.number()), Retry::No);
         assert_eq!(retry(1006), Retry::Yes);
+    }
+
+    #[test]
+    fn reasons_fit_a_close_frame() {
+        assert_eq!(fit_reason("bye"), "bye");
+        assert_eq!(fit_reason(&"é".repeat(100)), "é".repeat(61));
     }
 
     #[test]

@@ -346,6 +346,24 @@ pub struct CommandStatus {
 }
 
 impl CommandStatus {
+    /// A command's state as a message to dashboards.
+    pub fn of(summary: &CommandSummary) -> Self {
+        Self {
+            command_id: summary.command_id,
+            agent_id: Some(summary.agent_id.clone()),
+            state: summary.state,
+            exit_code: summary.exit_code,
+            signal: summary.signal,
+            timed_out: summary.timed_out,
+            reason: summary.reason.clone(),
+            started_at: summary.started_at,
+            finished_at: summary.finished_at,
+            offset: Some(summary.output_bytes),
+            input_offset: None,
+            command: Some(summary.clone()),
+        }
+    }
+
     /// A status with nothing but the state.
     pub fn new(command_id: CommandId, state: State) -> Self {
         Self {

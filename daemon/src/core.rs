@@ -1,0 +1,258 @@
+//! The task that owns the hub: events in, the disk's work out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use opsctl_protocol::message::Subscribe;
+use opsctl_protocol::{CommandId, Header, Timestamp};
+
+use crate::cold;
+use crate::fanout::keyframe::Keyframes;
+use crate::hub::{ConnId, Effect, Event, Hub, Journaled, Query};
+use crate::log::{Durable, Log};
+use crate::ring::Bounds;
+use crate::store::{CommandFilter, RequestRow, Store, StoreError, Write};
+
+/// Events that may wait for the hub; whoever has one more waits with it.
+pub const EVENT_QUEUE: usize = 4096;
+
+/// Writes that may wait for the store. Each belongs to a change that the hub has coalesced for a while.
+const SAVE_QUEUE: usize = 65536;
+
+/// How long the store is left alone after it failed.
+const SAVE_RETRY: Duration = Duration::from_secs(1);
+
+/// The hub with what it works on.
+pub struct Core {
+    /// The state.
+    pub hub: Hub,
+    /// To the hub.
+    pub events: mpsc::Sender<Event>,
+    /// Rows.
+    pub store: Arc<dyn Store>,
+    /// Output.
+    pub log: Log,
+    /// What has reached the disk of it.
+    pub durable: Durable,
+    /// Screens for those who come late.
+    pub keyframes: Arc<Keyframes>,
+    /// What a command's ring holds.
+    pub bounds: Bounds,
+    /// Names this run of the daemon.
+    pub epoch: Arc<str>,
+}
+
+impl Core {
+    /// Runs the hub until `stop`; then writes what is behind. The queue is drained first.
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
+        let (saves, queue) = mpsc::channel(SAVE_QUEUE);
+        let writer = tokio::spawn(save(Arc::clone(&self.store), queue, self.events.clone()));
+        let tasks = TaskTracker::new();
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = events.recv() => event,
+                durable = self.durable.next() => durable.map(Event::Durable),
+                () = tick(self.hub.next_deadline()) => Some(Event::Tick),
+                () = stop.cancelled() => None,
+            };
+            let Some(event) = event else { break };
+            for effect in self.hub.handle(event, Timestamp::now()) {
+                self.perform(effect, &saves, &tasks);
+            }
+        }
+        if let Some(effect) = self.hub.save_all() {
+            self.perform(effect, &saves, &tasks);
+        }
+        // Nobody listens any more: those who still have something to say must not wait for it.
+        drop(events);
+        tasks.close();
+        tasks.wait().await;
+        drop((saves, self.hub));
+        if let Err(error) = writer.await {
+            tracing::error!(%error, "the store's writer failed");
+        }
+    }
+
+    fn perform(&self, effect: Effect, saves: &mpsc::Sender<Write>, tasks: &TaskTracker) {
+        match effect {
+            Effect::Journal(row) => {
+                tasks.spawn(journal(Arc::clone(&self.store), row, self.events.clone()));
+            }
+            Effect::Save(writes) => {
+                for write in writes {
+                    if saves.try_send(write).is_err() {
+                        tracing::error!(
+                            "the store is too slow; a status will come again from its agent"
+                        );
+                    }
+                }
+            }
+            Effect::Log(room, record) => {
+                if let Err(error) = self.log.put(room, record) {
+                    tracing::error!(%error, "output could not be logged");
+                }
+            }
+            Effect::Find(conn, id, subscribe, command_id) => {
+                let find = Find {
+                    store: Arc::clone(&self.store),
+                    log: self.log.clone(),
+                    bounds: self.bounds,
+                    epoch: Arc::clone(&self.epoch),
+                    events: self.events.clone(),
+                };
+                tasks.spawn(find.run(conn, id, subscribe, command_id));
+            }
+            Effect::Query(query) => {
+                tasks.spawn(answer_query(Arc::clone(&self.store), *query));
+            }
+            Effect::Forget(command_id) => self.keyframes.forget(command_id),
+        }
+    }
+}
+
+/// Ends when the deadline has come; never without one.
+async fn tick(deadline: Option<Timestamp>) {
+    match deadline {
+        Some(deadline) => {
+            let wait = deadline.0.saturating_sub(Timestamp::now().0);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn journal(store: Arc<dyn Store>, row: Box<RequestRow>, events: mpsc::Sender<Event>) {
+    let key = row.key.clone();
+    let outcome = match store.commit(vec![Write::Request(*row)]).await {
+        Ok(()) => Journaled::New,
+        Err(StoreError::Duplicate { message }) => match store.request(key.clone()).await {
+            Ok(Some(row)) => Journaled::Known(Box::new(row)),
+            Ok(None) => Journaled::Failed(message),
+            Err(error) => Journaled::Failed(error.to_string()),
+        },
+        Err(error) => Journaled::Failed(error.to_string()),
+    };
+    // Without a hub there is nobody to tell.
+    let _ = events.send(Event::Journaled(key, outcome)).await;
+}
+
+/// Writes what the hub wants saved, in order, and says which commands' ends are durable. What fails is tried again.
+async fn save(
+    store: Arc<dyn Store>,
+    mut queue: mpsc::Receiver<Write>,
+    events: mpsc::Sender<Event>,
+) {
+    let mut writes = Vec::new();
+    while queue.recv_many(&mut writes, SAVE_QUEUE).await > 0 {
+        let ended: Vec<CommandId> = writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::Command(row) if row.summary.state.is_final() => Some(row.summary.command_id),
+                _ => None,
+            })
+            .collect();
+        while let Err(error) = store.commit(writes.clone()).await {
+            tracing::error!(%error, "the store takes nothing; trying again");
+            if matches!(error, StoreError::Closed) || queue.is_closed() {
+                return;
+            }
+            tokio::time::sleep(SAVE_RETRY).await;
+        }
+        writes.clear();
+        if !ended.is_empty() {
+            // Without a hub there is nobody to tell.
+            let _ = events.send(Event::Saved(ended)).await;
+        }
+    }
+}
+
+/// Looks for a command that is not in memory.
+struct Find {
+    store: Arc<dyn Store>,
+    log: Log,
+    bounds: Bounds,
+    epoch: Arc<str>,
+    events: mpsc::Sender<Event>,
+}
+
+impl Find {
+    async fn run(
+        self,
+        conn: ConnId,
+        id: Option<String>,
+        subscribe: Subscribe,
+        command_id: CommandId,
+    ) {
+        let found = match self.store.command(command_id).await {
+            Ok(Some(row)) => {
+                // A client that says where it stands is served from the log from there.
+                let whole = subscribe
+                    .since
+                    .as_ref()
+                    .is_none_or(|since| since.offset.is_none());
+                let bounds = if whole {
+                    self.bounds
+                } else {
+                    Bounds {
+                        bytes: 0,
+                        ..self.bounds
+                    }
+                };
+                match cold::stream(&self.log, &row, self.epoch, bounds).await {
+                    Ok(stream) => Some((Box::new(row), stream)),
+                    Err(error) => {
+                        tracing::error!(command = %command_id, %error, "output cannot be read");
+                        None
+                    }
+                }
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(command = %command_id, %error, "a command cannot be looked up");
+                None
+            }
+        };
+        let _ = self
+            .events
+            .send(Event::Found {
+                conn,
+                id,
+                subscribe,
+                found,
+            })
+            .await;
+    }
+}
+
+async fn answer_query(store: Arc<dyn Store>, query: Query) {
+    let filter = CommandFilter {
+        id_prefix: query
+            .query
+            .id_prefix
+            .as_ref()
+            .map(|prefix| prefix.to_ascii_lowercase()),
+        agents: query.agents.clone(),
+        states: query.query.states.clone(),
+        limit: query.query.limit.unwrap_or(u32::MAX),
+    };
+    let (outbox, id) = (Arc::clone(&query.outbox), query.id.clone());
+    let header = Header::answering(id);
+    match store.commands(filter).await {
+        Ok(page) => {
+            let stored = page.commands.into_iter().map(|row| row.summary).collect();
+            outbox.control(header, query.answer(stored, page.more));
+        }
+        Err(error) => {
+            use opsctl_protocol::message::{ErrorCode, ErrorPayload};
+            outbox.control(
+                header,
+                ErrorPayload::new(ErrorCode::StorageFailed, error.to_string()),
+            );
+        }
+    }
+}

@@ -1,0 +1,504 @@
+//! Turns one dashboard's outbox into frames: answers first, then each subscription with news in turn, from where its
+//! cursor stands.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::Message;
+
+use opsctl_protocol::close::CloseCode;
+use opsctl_protocol::frame::Via;
+use opsctl_protocol::message::{AgentList, Gap};
+use opsctl_protocol::{AgentId, Channel, CommandId, Header, ToDashboard, encode};
+
+use super::channel::{Body, Entry, Piece, Stream, tell_unwritable};
+use super::keyframe::Keyframes;
+use super::outbox::{Begin, Cursor, Next, Outbox, Subscription};
+use super::replay::{Found, Replay};
+use crate::log::{Log, LogError};
+
+/// Bytes gathered into one flush, and what one subscription may take of a turn.
+const TURN_BYTES: usize = 64 * 1024;
+
+/// Pushes copied out of a ring under one lock.
+const TURN_ENTRIES: usize = 64;
+
+/// The channels of commands that are in memory, for deliveries that follow an agent and must fill a hole.
+pub type Streams = Arc<Mutex<HashMap<CommandId, Arc<Stream>>>>;
+
+/// What every delivery shares.
+#[derive(Clone)]
+pub struct Sources {
+    /// The output log.
+    pub log: Log,
+    /// Screens for those who come late.
+    pub keyframes: Arc<Keyframes>,
+    /// Commands in memory.
+    pub streams: Streams,
+}
+
+/// One dashboard's delivery.
+pub struct Delivery {
+    outbox: Arc<Outbox>,
+    /// Whether the dashboard takes binary frames.
+    binary: bool,
+    sources: Sources,
+}
+
+/// Frames gathered for one flush.
+#[derive(Default)]
+struct Batch {
+    frames: Vec<Message>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, frame: Message) {
+        self.bytes += frame.len();
+        self.frames.push(frame);
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= TURN_BYTES
+    }
+}
+
+/// What a delivery has for its socket.
+pub enum Gathered {
+    /// Send these with one flush.
+    Frames(Vec<Message>),
+    /// Say goodbye.
+    Close(CloseCode, String),
+}
+
+impl Delivery {
+    /// A delivery for a dashboard.
+    pub fn new(outbox: Arc<Outbox>, binary: bool, sources: Sources) -> Self {
+        Self {
+            outbox,
+            binary,
+            sources,
+        }
+    }
+
+    /// Waits for news and gathers what there is, up to a flush's worth. Not cancel-safe: cursors move.
+    pub async fn gather(&self) -> Gathered {
+        let mut batch = Batch::default();
+        loop {
+            match self.outbox.try_next() {
+                Some(Next::Control(header, message)) => push_message(&mut batch, &header, &message),
+                Some(Next::Ping) => batch.push(Message::Ping(Bytes::new())),
+                Some(Next::Close(code, reason)) if batch.frames.is_empty() => {
+                    return Gathered::Close(code, reason);
+                }
+                Some(Next::Ready(subscription)) => {
+                    match self.visit(&subscription, &mut batch).await {
+                        Ok(true) => self.outbox.wake(&subscription),
+                        Ok(false) => {}
+                        Err(error) => {
+                            tracing::error!(channel = %subscription.stream.channel, %error, "the output log cannot be read");
+                            return Gathered::Close(
+                                CloseCode::GoingAway,
+                                "the output log cannot be read".to_owned(),
+                            );
+                        }
+                    }
+                }
+                None if batch.frames.is_empty() => self.outbox.news().await,
+                // What was gathered goes out first; a close is still there the next time.
+                Some(Next::Close(..)) | None => return Gathered::Frames(batch.frames),
+            }
+            if batch.is_full() {
+                return Gathered::Frames(batch.frames);
+            }
+        }
+    }
+
+    /// Gives a subscription its turn; true when it has more.
+    async fn visit(
+        &self,
+        subscription: &Subscription,
+        batch: &mut Batch,
+    ) -> Result<bool, LogError> {
+        if subscription.has_ended() {
+            return Ok(false);
+        }
+        let mut cursor = subscription.cursor.lock().await;
+        if let Some(begin) = cursor.begin.take() {
+            self.begin(subscription, &mut cursor, begin, batch).await?;
+        }
+        if cursor.replay.is_some() && self.replay(subscription, &mut cursor, batch).await? {
+            return Ok(true);
+        }
+        self.live(subscription, &mut cursor, batch).await
+    }
+
+    async fn begin(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        begin: Begin,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        let Channel::Command(command_id) = subscription.stream.channel else {
+            return Ok(());
+        };
+        let offset = match begin {
+            Begin::Offset(offset) => offset,
+            Begin::Screen { end } => {
+                let front = subscription.stream.first_offset(end);
+                if front > 0 && subscription.terminal && !subscription.no_output {
+                    self.snapshot(subscription, command_id, end, batch).await?
+                } else {
+                    front
+                }
+            }
+        };
+        self.follow_from(subscription, cursor, command_id, offset);
+        Ok(())
+    }
+
+    /// Goes on at `offset`: in the ring where that reaches back far enough, else in the log.
+    fn follow_from(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        command_id: CommandId,
+        offset: u64,
+    ) {
+        cursor.offsets.insert(command_id, offset);
+        let in_ring = !subscription.no_output && subscription.stream.first_offset(offset) > offset;
+        if in_ring && let Some(agent_id) = agent_of(&subscription.stream) {
+            cursor.replay = Some(Box::new(Replay::new(
+                self.sources.log.clone(),
+                agent_id,
+                command_id,
+                offset,
+            )));
+        } else {
+            cursor.seq = seq_after(&subscription.stream, offset);
+        }
+    }
+
+    /// Sends the screen at the front of a command's ring and returns the offset where output goes on.
+    async fn snapshot(
+        &self,
+        subscription: &Subscription,
+        command_id: CommandId,
+        end: u64,
+        batch: &mut Batch,
+    ) -> Result<u64, LogError> {
+        let Some(agent_id) = agent_of(&subscription.stream) else {
+            return Ok(end);
+        };
+        let snapshot = self
+            .sources
+            .keyframes
+            .at_front(&agent_id, command_id, &subscription.stream, end)
+            .await?;
+        let offset = snapshot.offset;
+        push_message(batch, &Header::default(), &snapshot.into());
+        Ok(offset)
+    }
+
+    /// Sends output from the log until the ring is reached; true when the turn ended before that.
+    async fn replay(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        batch: &mut Batch,
+    ) -> Result<bool, LogError> {
+        let stream = &subscription.stream;
+        while let Some(replay) = &mut cursor.replay {
+            if batch.is_full() {
+                return Ok(true);
+            }
+            let until = stream.first_offset(replay.offset());
+            let from = replay.offset();
+            match replay.next(stream, until).await? {
+                Some(Found::Piece(piece)) => self.push_piece(batch, &piece),
+                Some(Found::Pruned { to }) => {
+                    let command_id = piece_command(stream);
+                    push_gap(
+                        batch,
+                        &Header::default(),
+                        command_id,
+                        from,
+                        to,
+                        "older output has been pruned from the log",
+                    );
+                }
+                None => {
+                    let offset = replay.offset();
+                    cursor.replay = None;
+                    cursor.seq = seq_after(stream, offset);
+                    cursor.offsets.insert(piece_command(stream), offset);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sends pushes from the ring; true when there are more.
+    async fn live(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        batch: &mut Batch,
+    ) -> Result<bool, LogError> {
+        let stream = &subscription.stream;
+        loop {
+            let (entries, first) = {
+                let ring = stream.ring();
+                let last = (cursor.seq + TURN_ENTRIES as u64).min(ring.next());
+                let entries: Vec<Arc<Entry>> = (cursor.seq..last)
+                    .filter_map(|seq| ring.get(seq).cloned())
+                    .collect();
+                (entries, ring.first())
+            };
+            if cursor.seq < first {
+                self.lapped(subscription, cursor, first, batch).await?;
+                return Ok(true);
+            }
+            if entries.is_empty() {
+                return Ok(false);
+            }
+            for entry in entries {
+                if batch.is_full() {
+                    return Ok(true);
+                }
+                self.deliver(subscription, cursor, &entry, batch).await?;
+                cursor.seq = entry.seq + 1;
+            }
+        }
+    }
+
+    async fn deliver(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        entry: &Entry,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        let stream = &subscription.stream;
+        let Body::Output(piece) = &entry.body else {
+            if let Some(text) = entry.text(stream) {
+                batch.push(Message::Text(text));
+            }
+            return Ok(());
+        };
+        if subscription.no_output {
+            return Ok(());
+        }
+        let expected = cursor
+            .offsets
+            .get(&piece.command_id)
+            .copied()
+            .unwrap_or(piece.offset);
+        if expected < piece.offset {
+            self.fill(piece, expected, batch).await?;
+        }
+        let held = expected.saturating_sub(piece.offset);
+        if held == 0 {
+            self.push_entry(batch, stream, entry);
+        } else if expected < piece.end() {
+            self.push_part(batch, stream, entry.seq, &piece.from_offset(expected));
+        }
+        cursor
+            .offsets
+            .insert(piece.command_id, expected.max(piece.end()));
+        Ok(())
+    }
+
+    /// Fills the hole before `piece` for a subscription that follows an agent: from the command's own ring, or with a gap
+    /// and a snapshot where that has moved on too.
+    async fn fill(&self, piece: &Piece, expected: u64, batch: &mut Batch) -> Result<(), LogError> {
+        let (agent_id, command_id) = (&piece.agent_id, piece.command_id);
+        let stream = self
+            .sources
+            .streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&command_id)
+            .cloned();
+        let Some(stream) = stream else {
+            push_gap(
+                batch,
+                &Header::default(),
+                command_id,
+                expected,
+                piece.offset,
+                "the reader was too slow",
+            );
+            return Ok(());
+        };
+        let mut from = expected;
+        if stream.first_offset(piece.offset) > expected {
+            let snapshot = self
+                .sources
+                .keyframes
+                .at_front(agent_id, command_id, &stream, piece.offset)
+                .await?;
+            let to = snapshot.offset.min(piece.offset);
+            push_gap(
+                batch,
+                &Header::default(),
+                command_id,
+                expected,
+                to,
+                "the reader was too slow",
+            );
+            if snapshot.offset <= piece.offset {
+                push_message(batch, &Header::default(), &snapshot.into());
+            }
+            from = to;
+        }
+        let mut replay = Replay::new(self.sources.log.clone(), agent_id.clone(), command_id, from);
+        while let Some(found) = replay.next(&stream, piece.offset).await? {
+            if let Found::Piece(missed) = found {
+                self.push_piece(batch, &missed);
+            }
+        }
+        Ok(())
+    }
+
+    /// The ring has dropped what this subscription wanted next.
+    async fn lapped(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        first: u64,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        let stream = &subscription.stream;
+        cursor.seq = first;
+        if let Some(latest) = stream.latest() {
+            push_message(batch, &Header::default(), &state_copy(&latest));
+        }
+        let Channel::Command(command_id) = stream.channel else {
+            return Ok(());
+        };
+        if subscription.no_output {
+            return Ok(());
+        }
+        let expected = cursor.offsets.get(&command_id).copied().unwrap_or_default();
+        if subscription.lossless {
+            self.follow_from(subscription, cursor, command_id, expected);
+            return Ok(());
+        }
+        let mut snapshot = Batch::default();
+        let to = if subscription.terminal {
+            self.snapshot(subscription, command_id, expected, &mut snapshot)
+                .await?
+        } else {
+            stream.first_offset(expected)
+        };
+        let header = stream.header(first - 1, opsctl_protocol::Timestamp::now());
+        push_gap(
+            batch,
+            &header,
+            command_id,
+            expected,
+            to.max(expected),
+            "the reader was too slow",
+        );
+        snapshot
+            .frames
+            .into_iter()
+            .for_each(|frame| batch.push(frame));
+        self.follow_from(subscription, cursor, command_id, to.max(expected));
+        Ok(())
+    }
+
+    fn push_entry(&self, batch: &mut Batch, stream: &Stream, entry: &Entry) {
+        let binary = if self.binary {
+            entry.binary(stream).map(Message::Binary)
+        } else {
+            None
+        };
+        if let Some(frame) = binary.or_else(|| entry.text(stream).map(Message::Text)) {
+            batch.push(frame);
+        }
+    }
+
+    /// A push of which the subscriber has the beginning.
+    fn push_part(&self, batch: &mut Batch, stream: &Stream, seq: u64, piece: &Piece) {
+        if self.binary {
+            batch.push(Message::Binary(piece.frame(stream.via(), seq)));
+        } else {
+            push_message(batch, &stream.header(seq, piece.time), &piece.message());
+        }
+    }
+
+    /// Output that was read back: its offset is its only number.
+    fn push_piece(&self, batch: &mut Batch, piece: &Piece) {
+        if self.binary {
+            batch.push(Message::Binary(piece.frame(Via::Direct, 0)));
+        } else {
+            push_message(batch, &Header::default(), &piece.message());
+        }
+    }
+}
+
+fn push_message(batch: &mut Batch, header: &Header, message: &ToDashboard) {
+    match encode(header, message) {
+        Ok(text) => batch.push(Message::text(text)),
+        Err(error) => tell_unwritable(message, &error),
+    }
+}
+
+fn push_gap(
+    batch: &mut Batch,
+    header: &Header,
+    command_id: CommandId,
+    from: u64,
+    to: u64,
+    reason: &str,
+) {
+    if from < to {
+        push_message(
+            batch,
+            header,
+            &Gap {
+                command_id,
+                from,
+                to,
+                reason: reason.to_owned(),
+            }
+            .into(),
+        );
+    }
+}
+
+/// The state that a push told, in the form in which state is told outside of a channel's numbering.
+fn state_copy(latest: &ToDashboard) -> ToDashboard {
+    match latest {
+        ToDashboard::AgentStatus(agent) => AgentList {
+            agents: vec![agent.clone()],
+            more: false,
+        }
+        .into(),
+        other => other.clone(),
+    }
+}
+
+fn agent_of(stream: &Stream) -> Option<AgentId> {
+    stream.owner.clone()
+}
+
+fn piece_command(stream: &Stream) -> CommandId {
+    match stream.channel {
+        Channel::Command(id) => id,
+        _ => CommandId([0; 16]),
+    }
+}
+
+/// The number of the first push behind the output that ends at `offset`.
+fn seq_after(stream: &Stream, offset: u64) -> u64 {
+    let ring = stream.ring();
+    ring.iter()
+        .rev()
+        .find(|entry| matches!(&entry.body, Body::Output(piece) if piece.end() <= offset && !piece.data.is_empty()))
+        .map_or(ring.first(), |entry| entry.seq + 1)
+}

@@ -1,0 +1,415 @@
+//! Agents come, report, leave.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use opsctl_protocol::close::CloseCode;
+use opsctl_protocol::message::{
+    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, CommandInput,
+    CommandReport, CommandStatus, CommandSummary, ErrorCode, ErrorPayload, Event as Published,
+    Nothing, Presence, Program, Rights, State,
+};
+use opsctl_protocol::{
+    AgentId, AgentMessage, Channel, CommandId, Header, Timestamp, ToAgent, ToDashboard,
+};
+
+use super::command::Command;
+use super::{ConnId, Hub};
+use crate::store::{AgentRow, CommandRow, Write};
+
+/// The way to a connected agent. Nothing here waits.
+pub trait AgentPort: Send {
+    /// Sends a message ahead of all input. False when the agent has stopped reading.
+    fn control(&self, header: &Header, message: ToAgent) -> bool;
+
+    /// Sends input in order. False when too much is under way.
+    fn input(&self, input: &CommandInput) -> bool;
+
+    /// Ends the connection.
+    fn close(&self, code: CloseCode, reason: &str);
+}
+
+/// An agent that was seen at least once.
+pub(super) struct Agent {
+    /// What the store keeps of it.
+    pub row: AgentRow,
+    /// The last measured round trip in milliseconds.
+    pub latency_ms: Option<u64>,
+    /// Its connection, while it has one.
+    pub link: Option<AgentLink>,
+    /// Commands that wait for it, in order.
+    pub waiting: Vec<CommandId>,
+}
+
+/// A connected agent's connection.
+pub(super) struct AgentLink {
+    /// Its number.
+    pub conn: ConnId,
+    /// The way to it.
+    pub port: Box<dyn AgentPort>,
+}
+
+impl Agent {
+    /// Sends a message, if the agent is connected.
+    pub(super) fn send(&self, message: ToAgent) -> bool {
+        self.link
+            .as_ref()
+            .is_some_and(|link| link.port.control(&Header::default(), message))
+    }
+}
+
+impl Hub {
+    /// Takes up an agent from the store, at the start.
+    pub fn restore_agent(&mut self, row: AgentRow) {
+        let agent_id = row.agent_id.clone();
+        let agent = Agent {
+            row,
+            latency_ms: None,
+            link: None,
+            waiting: Vec::new(),
+        };
+        self.agents.insert(agent_id.clone(), agent);
+        self.ensure_channel(&Channel::Agent(agent_id.clone()), Some(agent_id));
+    }
+
+    pub(super) fn handle_agent_joined(
+        &mut self,
+        conn: ConnId,
+        rights: &Rights,
+        hello: AgentConnect,
+        id: Option<String>,
+        port: Box<dyn AgentPort>,
+        settled: &HashSet<CommandId>,
+    ) {
+        let agent_id = hello.agent_id.clone();
+        tracing::info!(%conn, agent = %agent_id, subject = rights.subject, "an agent connected");
+        let row = AgentRow {
+            agent_id: agent_id.clone(),
+            labels: hello.labels,
+            facts: hello.facts,
+            capabilities: hello.capabilities,
+            max_commands: hello.max_commands,
+            activity: Activity::Unknown,
+            since: self.now,
+            last_seen: self.now,
+        };
+        let old = self.agents.remove(&agent_id);
+        let waiting = old
+            .as_ref()
+            .map(|agent| agent.waiting.clone())
+            .unwrap_or_default();
+        if let Some(link) = old.and_then(|agent| agent.link) {
+            tracing::warn!(agent = %agent_id, old = %link.conn, new = %conn, "a second connection replaces the first");
+            self.agent_conns.remove(&link.conn);
+            link.port.close(
+                CloseCode::Replaced,
+                "another connection has this agent's name",
+            );
+        }
+        self.effects
+            .push(super::Effect::Save(vec![Write::Agent(row.clone())]));
+        let agent = Agent {
+            row,
+            latency_ms: None,
+            link: Some(AgentLink { conn, port }),
+            waiting,
+        };
+        self.agents.insert(agent_id.clone(), agent);
+        self.agent_conns.insert(conn, agent_id.clone());
+        self.ensure_channel(&Channel::Agent(agent_id.clone()), Some(agent_id.clone()));
+        let wanted = self.reconcile(&agent_id, hello.commands, settled);
+        let connected = self.connected(conn, rights.clone(), wanted);
+        self.to_agent(
+            &agent_id,
+            &Header::answering(id),
+            ToAgent::Connected(connected),
+        );
+        if let Some(agent) = self.agent_info(&agent_id) {
+            self.push(
+                &Channel::Agent(agent_id.clone()),
+                AgentConnected {
+                    agent_id: agent_id.clone(),
+                    agent,
+                },
+            );
+        }
+        self.dispatch(&agent_id);
+    }
+
+    /// Brings together what the agent and the hub know of its commands; returns from which offset each is wanted.
+    fn reconcile(
+        &mut self,
+        agent_id: &AgentId,
+        reports: Vec<CommandReport>,
+        settled: &HashSet<CommandId>,
+    ) -> BTreeMap<CommandId, u64> {
+        let mut wanted = BTreeMap::new();
+        let mut reported = HashSet::new();
+        for report in reports {
+            let command_id = report.status.command_id;
+            reported.insert(command_id);
+            if !self.commands.contains_key(&command_id) {
+                if settled.contains(&command_id) {
+                    continue;
+                }
+                self.adopt(agent_id, &report);
+            }
+            let Some(command) = self.commands.get_mut(&command_id) else {
+                continue;
+            };
+            if command.row.summary.agent_id != *agent_id || command.is_settled() {
+                continue;
+            }
+            wanted.insert(command_id, command.end);
+            if !report.status.state.is_final() {
+                self.apply_status(command_id, &report.status);
+            }
+        }
+        self.settle_missing(agent_id, &reported);
+        wanted
+    }
+
+    /// Commands that the agent should know and does not: those that ran are lost, the others go out again. An agent
+    /// journals a command before it starts it, so what it does not know has never started there.
+    fn settle_missing(&mut self, agent_id: &AgentId, reported: &HashSet<CommandId>) {
+        let mut missing: Vec<(Timestamp, CommandId, State)> = self
+            .commands
+            .values()
+            .map(|command| &command.row.summary)
+            .filter(|summary| {
+                summary.agent_id == *agent_id && !reported.contains(&summary.command_id)
+            })
+            .map(|summary| (summary.created_at, summary.command_id, summary.state))
+            .collect();
+        missing.sort_unstable_by_key(|(created_at, command_id, _)| (*created_at, *command_id));
+        let mut again = Vec::new();
+        for (_, command_id, state) in missing {
+            match state {
+                State::Running => {
+                    let reason = Some("the agent came back without it".to_owned());
+                    let lost = CommandStatus {
+                        reason,
+                        ..CommandStatus::new(command_id, State::Lost)
+                    };
+                    self.apply_status(command_id, &lost);
+                }
+                State::Delivered => {
+                    self.apply_queued(command_id);
+                    again.push(command_id);
+                }
+                _ => {}
+            }
+        }
+        if let Some(agent) = self.agents.get_mut(agent_id) {
+            agent
+                .waiting
+                .retain(|waiting| !again.contains(waiting) && !reported.contains(waiting));
+            agent.waiting.splice(0..0, again);
+        }
+    }
+
+    /// Takes up a command that only the agent knows: its main terminal, or one whose journal was lost here.
+    fn adopt(&mut self, agent_id: &AgentId, report: &CommandReport) {
+        let command_id = report.status.command_id;
+        let spec = report.spec.clone().unwrap_or_else(|| {
+            opsctl_protocol::message::CommandSpec::new(Program::Shell("(unknown)".to_owned()))
+        });
+        let summary = CommandSummary {
+            command_id,
+            agent_id: agent_id.clone(),
+            program: spec.program.clone(),
+            pty: spec.pty,
+            cols: spec.cols,
+            rows: spec.rows,
+            cwd: spec.cwd.clone(),
+            requested_by: agent_id.to_string(),
+            created_at: report.status.started_at.unwrap_or(self.now),
+            main: report.main,
+            state: State::Delivered,
+            exit_code: None,
+            signal: None,
+            timed_out: false,
+            reason: None,
+            started_at: None,
+            finished_at: None,
+            output_bytes: 0,
+        };
+        let row = CommandRow {
+            summary,
+            spec,
+            key: String::new(),
+            ttl_ms: None,
+            expires_at: None,
+        };
+        self.effects
+            .push(super::Effect::Save(vec![Write::Command(row.clone())]));
+        self.insert_command(Command::new(row, 0));
+    }
+
+    pub(super) fn handle_agent_said(
+        &mut self,
+        conn: ConnId,
+        header: &Header,
+        message: AgentMessage,
+    ) {
+        let Some(agent_id) = self.agent_conns.get(&conn).cloned() else {
+            return;
+        };
+        if let Some(agent) = self.agents.get_mut(&agent_id) {
+            agent.row.last_seen = self.now;
+        }
+        let channel = Channel::Agent(agent_id.clone());
+        match message {
+            AgentMessage::Connect(_) => {
+                let error = ErrorPayload::new(
+                    ErrorCode::AlreadyConnected,
+                    "this connection has said who it is",
+                );
+                self.to_agent(
+                    &agent_id,
+                    &Header::answering(header.id.clone()),
+                    ToAgent::Error(error),
+                );
+            }
+            AgentMessage::Report(report) => {
+                if let Some(agent) = self.agents.get_mut(&agent_id) {
+                    agent.row.activity = report.activity.unwrap_or(agent.row.activity);
+                    agent.row.facts.extend(report.facts);
+                }
+                self.push_agent(&agent_id);
+            }
+            AgentMessage::Status(status) => self.handle_agent_status(&agent_id, &status),
+            // Output comes as `AgentOutput`, with its room in the log.
+            AgentMessage::Output(_) => {}
+            AgentMessage::Gap(gap) => self.handle_agent_gap(&agent_id, gap),
+            AgentMessage::Publish(publish) => {
+                let event = Published {
+                    event: publish.event,
+                    data: publish.data,
+                    from: agent_id.to_string(),
+                };
+                self.push(&publish.channel, event);
+            }
+            AgentMessage::TaskStatus(status) => {
+                let topic =
+                    Channel::Topic(opsctl_protocol::ids::Topic::Task, status.task_id.clone());
+                self.push(&topic, status);
+            }
+            AgentMessage::Notification(notification) => self.push(&channel, notification),
+            AgentMessage::ActivityLog(line) => self.push(&channel, line),
+            AgentMessage::Error(error) => {
+                tracing::warn!(agent = %agent_id, code = %error.code, message = error.message, "an agent reports an error");
+            }
+            AgentMessage::Ping(Nothing {}) => {
+                self.to_agent(
+                    &agent_id,
+                    &Header::answering(header.id.clone()),
+                    ToAgent::Pong(Nothing {}),
+                );
+            }
+        }
+    }
+
+    pub(super) fn handle_latency(&mut self, conn: ConnId, ms: u64) {
+        let Some(agent_id) = self.agent_conns.get(&conn) else {
+            return;
+        };
+        if let Some(agent) = self.agents.get_mut(agent_id) {
+            agent.latency_ms = Some(ms);
+            agent.row.last_seen = self.now;
+        }
+    }
+
+    pub(super) fn handle_agent_left(&mut self, conn: ConnId, reason: &str) {
+        // A connection that was replaced is not the agent's any more.
+        let Some(agent_id) = self.agent_conns.remove(&conn) else {
+            return;
+        };
+        tracing::info!(%conn, agent = %agent_id, reason, "an agent disconnected");
+        let Some(agent) = self.agents.get_mut(&agent_id) else {
+            return;
+        };
+        agent.link = None;
+        agent.latency_ms = None;
+        agent.row.since = self.now;
+        agent.row.last_seen = self.now;
+        let row = agent.row.clone();
+        self.effects
+            .push(super::Effect::Save(vec![Write::Agent(row)]));
+        if let Some(agent) = self.agent_info(&agent_id) {
+            let reason = reason.to_owned();
+            let left = AgentDisconnected {
+                agent_id: agent_id.clone(),
+                reason,
+                agent,
+            };
+            self.push(&Channel::Agent(agent_id), left);
+        }
+    }
+
+    /// Sends a message to an agent; one that has stopped reading loses its connection.
+    pub(super) fn to_agent(&self, agent_id: &AgentId, header: &Header, message: ToAgent) {
+        if let Some(link) = self
+            .agents
+            .get(agent_id)
+            .and_then(|agent| agent.link.as_ref())
+            && !link.port.control(header, message)
+        {
+            link.port
+                .close(CloseCode::TooSlow, "control messages are not being read");
+        }
+    }
+
+    /// Tells everybody who watches an agent how it is.
+    pub(super) fn push_agent(&mut self, agent_id: &AgentId) {
+        if let Some(info) = self.agent_info(agent_id) {
+            self.push(
+                &Channel::Agent(agent_id.clone()),
+                ToDashboard::AgentStatus(info),
+            );
+        }
+    }
+
+    /// All that is known about an agent.
+    pub(super) fn agent_info(&self, agent_id: &AgentId) -> Option<AgentInfo> {
+        let agent = self.agents.get(agent_id)?;
+        let mut commands: Vec<CommandSummary> = self
+            .commands
+            .values()
+            .filter(|command| {
+                command.row.summary.agent_id == *agent_id && !command.row.summary.state.is_final()
+            })
+            .map(|command| command.row.summary.clone())
+            .collect();
+        commands.sort_by_key(|command| (command.created_at, command.command_id));
+        Some(AgentInfo {
+            agent_id: agent_id.clone(),
+            status: if agent.link.is_some() {
+                Presence::Connected
+            } else {
+                Presence::Disconnected
+            },
+            since: agent.row.since,
+            last_seen: if agent.link.is_some() {
+                self.now
+            } else {
+                agent.row.last_seen
+            },
+            labels: agent.row.labels.clone(),
+            facts: agent.row.facts.clone(),
+            capabilities: agent.row.capabilities.clone(),
+            activity: agent.row.activity,
+            commands,
+            latency_ms: agent.latency_ms,
+            max_commands: agent.row.max_commands,
+        })
+    }
+
+    /// Where the output of each of an agent's commands ends now.
+    pub(super) fn ends_of(&self, agent_id: &AgentId) -> HashMap<CommandId, u64> {
+        self.commands
+            .values()
+            .filter(|command| command.row.summary.agent_id == *agent_id)
+            .map(|command| (command.row.summary.command_id, command.end))
+            .collect()
+    }
+}

@@ -1,0 +1,380 @@
+//! Who is online, which command is where, who watches what. One task owns a [`Hub`] and feeds it [`Event`]s; handlers are
+//! synchronous, change state, leave messages in outboxes, and return [`Effect`]s for what needs the disk. No sockets, no
+//! SQL, no clock: the time comes with the event.
+//!
+//! - [`agent`]: agents come, report, leave.
+//! - [`request`]: what people ask for becomes commands, once.
+//! - [`dispatch`]: which queued command goes to its agent next.
+//! - [`command`]: a command's life and output.
+//! - [`steer`]: input, size, interrupts.
+//! - [`subscribe`]: who watches which channel, and pushes to them.
+//! - [`settle`]: what is durable, and what may be forgotten.
+
+mod agent;
+mod command;
+mod dispatch;
+mod request;
+mod settle;
+mod steer;
+mod subscribe;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use opsctl_protocol::message::{
+    AgentConnect, CommandQuery, CommandSummary, Connected, DashboardConnect, ErrorCode,
+    ErrorPayload, LimitsInfo, Rights, Subscribe,
+};
+use opsctl_protocol::{
+    AgentId, AgentMessage, Channel, CommandId, DashboardMessage, Header, OutputFrame, Timestamp,
+    ToDashboard, limits,
+};
+
+use crate::fanout::delivery::Streams;
+use crate::fanout::{Outbox, Stream};
+use crate::log::{Record, Room};
+use crate::ring::Bounds;
+use crate::store::{CommandRow, RequestRow, Write};
+
+pub use agent::AgentPort;
+pub use settle::RECENT_COMMANDS;
+
+use agent::Agent;
+use command::Command;
+use request::Request;
+use subscribe::{ChannelState, Dashboard};
+
+/// A connection's number, unique within a run of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+impl std::fmt::Display for ConnId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "c{}", self.0)
+    }
+}
+
+/// What happens to the hub.
+pub enum Event {
+    /// An agent said who it is.
+    AgentJoined {
+        /// Its connection.
+        conn: ConnId,
+        /// Whom the token names.
+        rights: Rights,
+        /// What it said.
+        hello: AgentConnect,
+        /// The `id` to answer.
+        id: Option<String>,
+        /// The way to it.
+        port: Box<dyn AgentPort>,
+        /// Those of the commands it reported that the store knows as ended.
+        settled: HashSet<CommandId>,
+    },
+    /// An agent said something.
+    AgentSaid(ConnId, Header, AgentMessage),
+    /// An agent's command has put something out. The room in the log comes with it, so that the hub never waits.
+    AgentOutput(ConnId, OutputFrame, Room),
+    /// An agent answered a ping after so many milliseconds.
+    AgentLatency(ConnId, u64),
+    /// An agent's connection ended, for this reason.
+    AgentLeft(ConnId, String),
+    /// A dashboard said who it is.
+    DashboardJoined {
+        /// Its connection.
+        conn: ConnId,
+        /// Whom the token names.
+        rights: Rights,
+        /// What it said.
+        hello: DashboardConnect,
+        /// The `id` to answer.
+        id: Option<String>,
+        /// Its mailbox.
+        outbox: Arc<Outbox>,
+    },
+    /// A dashboard said something.
+    DashboardSaid(ConnId, Header, DashboardMessage),
+    /// A dashboard's connection ended.
+    DashboardLeft(ConnId),
+    /// The answer to [`Effect::Journal`].
+    Journaled(String, Journaled),
+    /// The answer to [`Effect::Find`].
+    Found {
+        /// Who asked.
+        conn: ConnId,
+        /// The `id` to answer.
+        id: Option<String>,
+        /// What was asked.
+        subscribe: Subscribe,
+        /// The command with a stream of its own, read from the store and the log.
+        found: Option<(Box<CommandRow>, Arc<Stream>)>,
+    },
+    /// The answer to [`Effect::Save`]: these commands' ends are durable.
+    Saved(Vec<CommandId>),
+    /// Output before these offsets is durable.
+    Durable(Vec<(CommandId, u64)>),
+    /// A deadline of [`Hub::next_deadline`] has come.
+    Tick,
+}
+
+/// What became of a request that was to be journaled.
+pub enum Journaled {
+    /// It is durable.
+    New,
+    /// The key was used before, by this request.
+    Known(Box<RequestRow>),
+    /// It could not be written.
+    Failed(String),
+}
+
+/// What the hub wants done with the disk.
+pub enum Effect {
+    /// Make a request and its commands durable; answer with [`Event::Journaled`].
+    Journal(Box<RequestRow>),
+    /// Write these; answer with [`Event::Saved`] for the commands among them that have ended.
+    Save(Vec<Write>),
+    /// Append to the output log.
+    Log(Room, Record),
+    /// Look for a command that is not in memory; answer with [`Event::Found`].
+    Find(ConnId, Option<String>, Subscribe, CommandId),
+    /// Answer a query from the store, together with what is in memory.
+    Query(Box<Query>),
+    /// A command's keyframe is no longer needed.
+    Forget(CommandId),
+}
+
+/// A `command:query` that the store has to complete.
+pub struct Query {
+    /// Where the answer goes.
+    pub outbox: Arc<Outbox>,
+    /// The `id` to answer.
+    pub id: Option<String>,
+    /// What was asked.
+    pub query: CommandQuery,
+    /// The agents that its selector covers; `None` for all.
+    pub agents: Option<Vec<AgentId>>,
+    /// Commands in memory that fit; they are newer than what the store says.
+    pub live: Vec<CommandSummary>,
+    /// Every command in memory, so that the store's older word on it is not used.
+    pub in_memory: HashSet<CommandId>,
+}
+
+/// How the hub keeps house.
+#[derive(Debug, Clone)]
+pub struct HubOptions {
+    /// Lines of output that a command's ring holds.
+    pub ring_lines: usize,
+    /// Bytes of output that a command's ring holds.
+    pub ring_bytes: usize,
+    /// The daemon's program version.
+    pub version: String,
+}
+
+/// Everything that the daemon knows about the present.
+pub struct Hub {
+    options: HubOptions,
+    /// Names this run of the daemon in the channels' numbering.
+    epoch: Arc<str>,
+    /// When this run of the daemon started.
+    started_at: Timestamp,
+    /// The time of the event that is being handled.
+    now: Timestamp,
+    /// Every agent that was ever seen.
+    agents: BTreeMap<AgentId, Agent>,
+    /// Which agent speaks through a connection. A replaced connection is not in here.
+    agent_conns: HashMap<ConnId, AgentId>,
+    /// Commands that have not ended, and the last ones that have.
+    commands: HashMap<CommandId, Command>,
+    /// Ended commands in memory, oldest first.
+    recent: VecDeque<CommandId>,
+    /// Requests that are being journaled or have commands that have not ended, by key.
+    requests: HashMap<String, Request>,
+    /// Connected dashboards.
+    dashboards: HashMap<ConnId, Dashboard>,
+    /// Every channel that something can be pushed on.
+    channels: HashMap<Channel, ChannelState>,
+    /// The commands' channels once more, shared with deliveries.
+    streams: Streams,
+    /// Commands that had a time to live when they were asked for.
+    with_ttl: HashSet<CommandId>,
+    /// Commands whose row in the store is behind, and since when.
+    unsaved: HashSet<CommandId>,
+    unsaved_since: Option<Timestamp>,
+    /// What the event being handled asks of the disk.
+    effects: Vec<Effect>,
+}
+
+impl Hub {
+    /// A hub that has just started.
+    pub fn new(options: HubOptions, epoch: Arc<str>, streams: Streams) -> Self {
+        Self {
+            options,
+            epoch,
+            started_at: Timestamp::now(),
+            now: Timestamp::now(),
+            agents: BTreeMap::new(),
+            agent_conns: HashMap::new(),
+            commands: HashMap::new(),
+            recent: VecDeque::new(),
+            requests: HashMap::new(),
+            dashboards: HashMap::new(),
+            channels: HashMap::new(),
+            streams,
+            with_ttl: HashSet::new(),
+            unsaved: HashSet::new(),
+            unsaved_since: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Handles one event and returns what the disk has to do.
+    pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
+        self.now = now;
+        match event {
+            Event::AgentJoined {
+                conn,
+                rights,
+                hello,
+                id,
+                port,
+                settled,
+            } => {
+                self.handle_agent_joined(conn, &rights, hello, id, port, &settled);
+            }
+            Event::AgentSaid(conn, header, message) => {
+                self.handle_agent_said(conn, &header, message)
+            }
+            Event::AgentOutput(conn, frame, room) => self.handle_output(conn, &frame, room),
+            Event::AgentLatency(conn, ms) => self.handle_latency(conn, ms),
+            Event::AgentLeft(conn, reason) => self.handle_agent_left(conn, &reason),
+            Event::DashboardJoined {
+                conn,
+                rights,
+                hello,
+                id,
+                outbox,
+            } => {
+                self.handle_dashboard_joined(conn, rights, &hello, id, outbox);
+            }
+            Event::DashboardSaid(conn, header, message) => {
+                self.handle_dashboard_said(conn, header.id, message)
+            }
+            Event::DashboardLeft(conn) => self.handle_dashboard_left(conn),
+            Event::Journaled(key, outcome) => self.handle_journaled(&key, outcome),
+            Event::Found {
+                conn,
+                id,
+                subscribe,
+                found,
+            } => self.handle_found(conn, id, subscribe, found),
+            Event::Saved(commands) => self.handle_saved(&commands),
+            Event::Durable(offsets) => self.handle_durable(&offsets),
+            Event::Tick => {}
+        }
+        self.expire();
+        self.save_when_due();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Event::Tick`] is due, if ever.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let save = self
+            .unsaved_since
+            .map(|since| Timestamp(since.0 + settle::SAVE_AFTER_MS));
+        let expiry = self.waiting_deadlines().map(|(_, at)| at).min();
+        save.into_iter().chain(expiry).min()
+    }
+
+    fn handle_dashboard_said(
+        &mut self,
+        conn: ConnId,
+        id: Option<String>,
+        message: DashboardMessage,
+    ) {
+        let Some(dashboard) = self.dashboards.get(&conn) else {
+            return;
+        };
+        let operates = !matches!(
+            message,
+            DashboardMessage::Connect(_)
+                | DashboardMessage::Subscribe(_)
+                | DashboardMessage::Unsubscribe(_)
+                | DashboardMessage::Query(_)
+                | DashboardMessage::Ping(_)
+        );
+        if operates && !dashboard.rights.role.may_operate() {
+            let role = dashboard.rights.role;
+            let why = format!(
+                "the role {role} may watch but not operate; ask for a token with the role operator"
+            );
+            return self.refuse(conn, id, ErrorCode::Forbidden, why);
+        }
+        match message {
+            DashboardMessage::Connect(_) => {
+                self.refuse(
+                    conn,
+                    id,
+                    ErrorCode::AlreadyConnected,
+                    "this connection has said who it is",
+                );
+            }
+            DashboardMessage::Subscribe(subscribe) => self.handle_subscribe(conn, id, subscribe),
+            DashboardMessage::Unsubscribe(unsubscribe) => {
+                self.handle_unsubscribe(conn, id, unsubscribe)
+            }
+            DashboardMessage::Request(request) => self.handle_request(conn, id, request),
+            DashboardMessage::Interrupt(interrupt) => self.handle_interrupt(conn, id, &interrupt),
+            DashboardMessage::Cancel(cancel) => self.handle_cancel(conn, id, &cancel),
+            DashboardMessage::Input(input) => self.handle_input(conn, id, input),
+            DashboardMessage::Resize(resize) => self.handle_resize(conn, id, &resize),
+            DashboardMessage::Query(query) => self.handle_query(conn, id, query),
+            DashboardMessage::Publish(publish) => self.handle_publish(conn, id, publish),
+            DashboardMessage::Ping(nothing) => self.answer(conn, id, ToDashboard::Pong(nothing)),
+        }
+    }
+
+    /// Answers a dashboard.
+    fn answer(&self, conn: ConnId, id: Option<String>, message: impl Into<ToDashboard>) {
+        if let Some(dashboard) = self.dashboards.get(&conn) {
+            dashboard.outbox.control(Header::answering(id), message);
+        }
+    }
+
+    /// Answers a dashboard that its message could not be served.
+    fn refuse(
+        &self,
+        conn: ConnId,
+        id: Option<String>,
+        code: ErrorCode,
+        message: impl Into<String>,
+    ) {
+        self.answer(conn, id, ErrorPayload::new(code, message));
+    }
+
+    fn connected(
+        &self,
+        conn: ConnId,
+        rights: Rights,
+        commands: BTreeMap<CommandId, u64>,
+    ) -> Connected {
+        Connected {
+            client_id: conn.to_string(),
+            server_version: self.options.version.clone(),
+            epoch: self.epoch.to_string(),
+            started_at: Some(self.started_at),
+            heartbeat_ms: limits::HEARTBEAT.as_millis() as u64,
+            limits: LimitsInfo::default(),
+            rights,
+            commands,
+        }
+    }
+
+    /// Bounds of a command's channel: its output, and statuses in between.
+    fn command_bounds(&self) -> Bounds {
+        Bounds {
+            entries: self.options.ring_lines * 2,
+            bytes: self.options.ring_bytes,
+            lines: self.options.ring_lines,
+        }
+    }
+}

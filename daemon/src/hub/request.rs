@@ -1,0 +1,340 @@
+//! What people ask for becomes commands, once: the idempotency key names the request, and nothing is accepted before it
+//! is durable.
+
+use opsctl_protocol::message::{
+    AcceptedCommand, CommandAccepted, CommandList, CommandQuery, CommandRequest, CommandSummary,
+    ErrorCode, State, Target,
+};
+use opsctl_protocol::selector::Selector;
+use opsctl_protocol::{AgentId, CommandId, Timestamp, limits};
+
+use super::command::Command;
+use super::{ConnId, Effect, Hub, Journaled, Query};
+use crate::store::{CommandRow, RequestRow};
+
+/// Commands in the answer to a query that doesn't say how many it wants.
+const DEFAULT_QUERY: u32 = 100;
+
+/// Commands in the answer to any query, so that it stays below the largest message.
+const MAX_QUERY: u32 = 1000;
+
+/// A request that is being journaled, or has commands that have not ended.
+pub(super) struct Request {
+    /// The request as it is journaled.
+    pub row: RequestRow,
+    /// Whether it is durable.
+    pub durable: bool,
+    /// Who waits for the answer, with the `id` to answer.
+    pub asked_by: Vec<(ConnId, Option<String>)>,
+}
+
+/// Why a request is refused.
+type Refusal = (ErrorCode, String);
+
+impl Hub {
+    pub(super) fn handle_request(
+        &mut self,
+        conn: ConnId,
+        id: Option<String>,
+        request: CommandRequest,
+    ) {
+        let fingerprint = match check(&request).and_then(|()| fingerprint(&request)) {
+            Ok(fingerprint) => fingerprint,
+            Err((code, why)) => return self.refuse(conn, id, code, why),
+        };
+        if let Some(known) = self.requests.get_mut(&request.key) {
+            if known.row.fingerprint != fingerprint {
+                return self.refuse(conn, id, ErrorCode::KeyReused, key_reused(&request.key));
+            }
+            if known.durable {
+                let accepted = accepted(&known.row);
+                return self.answer(conn, id, accepted);
+            }
+            return known.asked_by.push((conn, id));
+        }
+        let (agents, offline) = match self.resolve(&request) {
+            Ok(resolved) => resolved,
+            Err((code, why)) => return self.refuse(conn, id, code, why),
+        };
+        let Some(dashboard) = self.dashboards.get(&conn) else {
+            return;
+        };
+        let subject = dashboard.rights.subject.clone();
+        let commands = agents
+            .into_iter()
+            .map(|agent_id| self.new_row(&request, agent_id, &subject))
+            .collect();
+        let row = RequestRow {
+            key: request.key.clone(),
+            fingerprint,
+            subject,
+            created_at: self.now,
+            fanout: request.fanout,
+            commands,
+            offline,
+        };
+        self.effects.push(Effect::Journal(Box::new(row.clone())));
+        self.requests.insert(
+            request.key,
+            Request {
+                row,
+                durable: false,
+                asked_by: vec![(conn, id)],
+            },
+        );
+    }
+
+    fn new_row(&self, request: &CommandRequest, agent_id: AgentId, subject: &str) -> CommandRow {
+        let spec = request.spec.clone();
+        let summary = CommandSummary {
+            command_id: CommandId::random(),
+            agent_id,
+            program: spec.program.clone(),
+            pty: spec.pty,
+            cols: spec.cols,
+            rows: spec.rows,
+            cwd: spec.cwd.clone(),
+            requested_by: subject.to_owned(),
+            created_at: self.now,
+            main: false,
+            state: State::Queued,
+            exit_code: None,
+            signal: None,
+            timed_out: false,
+            reason: None,
+            started_at: None,
+            finished_at: None,
+            output_bytes: 0,
+        };
+        let expires_at = request
+            .ttl_ms
+            .map(|ttl| Timestamp(self.now.0.saturating_add(ttl)));
+        CommandRow {
+            summary,
+            spec,
+            key: request.key.clone(),
+            ttl_ms: request.ttl_ms,
+            expires_at,
+        }
+    }
+
+    /// The agents that a request will run on, and those that it covers and that are offline.
+    fn resolve(&self, request: &CommandRequest) -> Result<(Vec<AgentId>, Vec<AgentId>), Refusal> {
+        let waits = request.ttl_ms.is_some();
+        match &request.target {
+            Target::Agent(agent_id) => {
+                let Some(agent) = self.agents.get(agent_id) else {
+                    return Err((
+                        ErrorCode::UnknownAgent,
+                        format!("no agent is named {agent_id}; `opsctl agents` lists them"),
+                    ));
+                };
+                if agent.link.is_none() && !waits {
+                    return Err((
+                        ErrorCode::AgentOffline,
+                        format!("{agent_id} is not connected"),
+                    ));
+                }
+                Ok((vec![agent_id.clone()], Vec::new()))
+            }
+            Target::Selector(text) => {
+                let selector: Selector = text
+                    .parse()
+                    .map_err(|error| (ErrorCode::BadSelector, format!("{error}")))?;
+                let covered = self
+                    .agents
+                    .values()
+                    .filter(|agent| selector.matches(&agent.row.agent_id, &agent.row.labels));
+                let (online, offline): (Vec<_>, Vec<_>) =
+                    covered.partition(|agent| waits || agent.link.is_some());
+                let limit = request.limit.map_or(usize::MAX, |limit| limit as usize);
+                let name = |agent: &super::Agent| agent.row.agent_id.clone();
+                let online: Vec<AgentId> = online.into_iter().map(name).take(limit).collect();
+                let offline: Vec<AgentId> = offline
+                    .into_iter()
+                    .map(name)
+                    .take(limit - online.len().min(limit))
+                    .collect();
+                match (online.is_empty(), offline.len()) {
+                    (true, 0) => Err((
+                        ErrorCode::NoMatch,
+                        format!("no agent matches {text:?}; `opsctl agents` lists them"),
+                    )),
+                    (true, 1) => Err((
+                        ErrorCode::AgentOffline,
+                        format!("{} is not connected", offline[0]),
+                    )),
+                    (true, n) => Err((
+                        ErrorCode::AgentOffline,
+                        format!("all {n} agents that match {text:?} are offline"),
+                    )),
+                    (false, _) => Ok((online, offline)),
+                }
+            }
+        }
+    }
+
+    pub(super) fn handle_journaled(&mut self, key: &str, outcome: Journaled) {
+        let Some(request) = self.requests.get_mut(key) else {
+            return;
+        };
+        let asked_by = std::mem::take(&mut request.asked_by);
+        match outcome {
+            Journaled::New => {
+                request.durable = true;
+                let row = request.row.clone();
+                self.start_request(row, asked_by);
+            }
+            Journaled::Known(row) => {
+                let same = row.fingerprint == request.row.fingerprint;
+                self.requests.remove(key);
+                for (conn, id) in asked_by {
+                    if same {
+                        self.answer(conn, id, accepted(&row));
+                    } else {
+                        self.refuse(conn, id, ErrorCode::KeyReused, key_reused(key));
+                    }
+                }
+            }
+            Journaled::Failed(why) => {
+                self.requests.remove(key);
+                for (conn, id) in asked_by {
+                    self.refuse(
+                        conn,
+                        id,
+                        ErrorCode::StorageFailed,
+                        format!("the command was not accepted: {why}"),
+                    );
+                }
+            }
+        }
+    }
+
+    fn start_request(&mut self, row: RequestRow, asked_by: Vec<(ConnId, Option<String>)>) {
+        let answer = accepted(&row);
+        let mut agents = Vec::new();
+        for command in row.commands {
+            let (command_id, agent_id) =
+                (command.summary.command_id, command.summary.agent_id.clone());
+            if command.expires_at.is_some() {
+                self.with_ttl.insert(command_id);
+            }
+            self.insert_command(Command::new(command, 0));
+            self.push_status(command_id);
+            if let Some(agent) = self.agents.get_mut(&agent_id) {
+                agent.waiting.push(command_id);
+            }
+            agents.push(agent_id);
+        }
+        for (conn, id) in asked_by {
+            self.answer(conn, id, answer.clone());
+        }
+        for agent_id in agents {
+            self.dispatch(&agent_id);
+        }
+    }
+
+    pub(super) fn handle_query(&mut self, conn: ConnId, id: Option<String>, query: CommandQuery) {
+        let agents = match query.selector.as_deref().map(str::parse::<Selector>) {
+            None => None,
+            Some(Ok(selector)) => {
+                let fits = |agent: &&super::Agent| {
+                    selector.matches(&agent.row.agent_id, &agent.row.labels)
+                };
+                Some(
+                    self.agents
+                        .values()
+                        .filter(fits)
+                        .map(|agent| agent.row.agent_id.clone())
+                        .collect::<Vec<_>>(),
+                )
+            }
+            Some(Err(error)) => {
+                return self.refuse(conn, id, ErrorCode::BadSelector, error.to_string());
+            }
+        };
+        let Some(dashboard) = self.dashboards.get(&conn) else {
+            return;
+        };
+        let fits = |summary: &CommandSummary| {
+            let prefix = query.id_prefix.as_deref().unwrap_or_default();
+            summary
+                .command_id
+                .to_string()
+                .starts_with(&prefix.to_ascii_lowercase())
+                && (query.states.is_empty() || query.states.contains(&summary.state))
+                && agents
+                    .as_ref()
+                    .is_none_or(|agents| agents.contains(&summary.agent_id))
+        };
+        let live = self
+            .commands
+            .values()
+            .map(|command| &command.row.summary)
+            .filter(|summary| fits(summary))
+            .cloned()
+            .collect();
+        let limit = Some(query.limit.unwrap_or(DEFAULT_QUERY).min(MAX_QUERY));
+        self.effects.push(Effect::Query(Box::new(Query {
+            outbox: std::sync::Arc::clone(&dashboard.outbox),
+            id,
+            query: CommandQuery { limit, ..query },
+            agents,
+            live,
+            in_memory: self.commands.keys().copied().collect(),
+        })));
+    }
+}
+
+impl Query {
+    /// The answer, from what the store found.
+    pub fn answer(self, stored: Vec<CommandSummary>, more: bool) -> CommandList {
+        let limit = self.query.limit.unwrap_or(DEFAULT_QUERY) as usize;
+        let mut commands = self.live;
+        commands.extend(
+            stored
+                .into_iter()
+                .filter(|summary| !self.in_memory.contains(&summary.command_id)),
+        );
+        commands.sort_by_key(|summary| std::cmp::Reverse((summary.created_at, summary.command_id)));
+        let more = more || commands.len() > limit;
+        commands.truncate(limit);
+        CommandList { commands, more }
+    }
+}
+
+fn check(request: &CommandRequest) -> Result<(), Refusal> {
+    let bad = |why: String| Err((ErrorCode::BadRequest, why));
+    if request.key.is_empty() || request.key.len() > limits::MAX_NAME {
+        return bad(format!("a key has 1 to {} bytes", limits::MAX_NAME));
+    }
+    if request.fanout == Some(0) || request.limit == Some(0) {
+        return bad("fanout and limit are at least 1".to_owned());
+    }
+    request.spec.check().or_else(bad)
+}
+
+/// The request without its key: what has to be the same when the key is.
+fn fingerprint(request: &CommandRequest) -> Result<String, Refusal> {
+    let body = CommandRequest {
+        key: String::new(),
+        ..request.clone()
+    };
+    serde_json::to_string(&body).map_err(|error| (ErrorCode::BadRequest, error.to_string()))
+}
+
+fn key_reused(key: &str) -> String {
+    format!("the key {key:?} belongs to another request; choose a new one")
+}
+
+fn accepted(row: &RequestRow) -> CommandAccepted {
+    let command = |command: &CommandRow| AcceptedCommand {
+        agent_id: command.summary.agent_id.clone(),
+        command_id: command.summary.command_id,
+    };
+    CommandAccepted {
+        key: row.key.clone(),
+        commands: row.commands.iter().map(command).collect(),
+        offline: row.offline.clone(),
+    }
+}

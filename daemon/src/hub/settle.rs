@@ -1,0 +1,151 @@
+//! What is durable, and what may be forgotten: agents keep output until it is acked, and a command until its end is.
+
+use opsctl_protocol::message::TerminalAck;
+use opsctl_protocol::{Channel, CommandId, ToAgent};
+use std::sync::PoisonError;
+
+use super::{Effect, Hub};
+use crate::store::Write;
+
+/// How long a command's row may be behind in the store. What is lost with a crash meanwhile comes back from the agents,
+/// which keep everything that isn't acked; gathering saves a sync for each status.
+pub(super) const SAVE_AFTER_MS: u64 = 50;
+
+/// Ended commands kept in memory, so that those who ask for one right after need not wait for the disk.
+pub const RECENT_COMMANDS: usize = 64;
+
+/// Output of ended commands kept in memory, in bytes.
+const RECENT_BYTES: usize = 4 * 1024 * 1024;
+
+impl Hub {
+    /// Notes that a command's row in the store is behind.
+    pub(super) fn mark_unsaved(&mut self, command_id: CommandId) {
+        self.unsaved.insert(command_id);
+        self.unsaved_since.get_or_insert(self.now);
+    }
+
+    /// Writes what has been behind for long enough.
+    pub(super) fn save_when_due(&mut self) {
+        let due = self
+            .unsaved_since
+            .is_some_and(|since| self.now.0 >= since.0 + SAVE_AFTER_MS);
+        if due {
+            let effects = self.save_all();
+            self.effects.extend(effects);
+        }
+    }
+
+    /// Everything that is behind, to be written.
+    pub fn save_all(&mut self) -> Option<Effect> {
+        self.unsaved_since = None;
+        let behind = std::mem::take(&mut self.unsaved);
+        let rows: Vec<Write> = behind
+            .iter()
+            .filter_map(|command_id| self.commands.get(command_id))
+            .map(|command| Write::Command(command.row.clone()))
+            .collect();
+        if rows.is_empty() {
+            None
+        } else {
+            Some(Effect::Save(rows))
+        }
+    }
+
+    pub(super) fn handle_saved(&mut self, commands: &[CommandId]) {
+        for command_id in commands {
+            if let Some(command) = self.commands.get_mut(command_id) {
+                command.end_saved |= command.row.summary.state.is_final();
+            }
+            self.settle(*command_id);
+        }
+    }
+
+    pub(super) fn handle_durable(&mut self, offsets: &[(CommandId, u64)]) {
+        for (command_id, offset) in offsets {
+            let Some(command) = self.commands.get_mut(command_id) else {
+                continue;
+            };
+            command.durable = command.durable.max(*offset);
+            let agent_id = command.row.summary.agent_id.clone();
+            let ack = TerminalAck {
+                command_id: *command_id,
+                offset: command.durable,
+                settled: command.is_settled(),
+            };
+            command.settled |= ack.settled;
+            self.to_agent(
+                &agent_id,
+                &opsctl_protocol::Header::default(),
+                ToAgent::Ack(ack),
+            );
+            self.forget_old(*command_id);
+        }
+    }
+
+    /// Tells the agent that it may forget a command, once that is so.
+    pub(super) fn settle(&mut self, command_id: CommandId) {
+        let Some(command) = self.commands.get_mut(&command_id) else {
+            return;
+        };
+        if !command.is_settled() {
+            return;
+        }
+        command.settled = true;
+        let ack = TerminalAck {
+            command_id,
+            offset: command.end,
+            settled: true,
+        };
+        let agent_id = command.row.summary.agent_id.clone();
+        self.to_agent(
+            &agent_id,
+            &opsctl_protocol::Header::default(),
+            ToAgent::Ack(ack),
+        );
+        self.forget_old(command_id);
+    }
+
+    /// Drops ended commands from memory when there are more than a few; what they were is in the store and the log.
+    pub(super) fn forget_old(&mut self, ended: CommandId) {
+        let Some(command) = self.commands.get(&ended) else {
+            return;
+        };
+        if command.row.summary.state.is_final()
+            && command.is_settled()
+            && !self.recent.contains(&ended)
+        {
+            self.recent.push_back(ended);
+        }
+        let bytes = |hub: &Self, id: &CommandId| {
+            hub.channels
+                .get(&Channel::Command(*id))
+                .map_or(0, |state| state.stream.ring().bytes())
+        };
+        let mut held: usize = self.recent.iter().map(|id| bytes(self, id)).sum();
+        while self.recent.len() > RECENT_COMMANDS || (held > RECENT_BYTES && self.recent.len() > 1)
+        {
+            let Some(old) = self.recent.pop_front() else {
+                break;
+            };
+            held -= bytes(self, &old);
+            self.forget(old);
+        }
+    }
+
+    fn forget(&mut self, command_id: CommandId) {
+        let Some(command) = self.commands.remove(&command_id) else {
+            return;
+        };
+        self.with_ttl.remove(&command_id);
+        self.channels.remove(&Channel::Command(command_id));
+        self.streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&command_id);
+        self.effects.push(Effect::Forget(command_id));
+        let key = &command.row.key;
+        if !self.commands.values().any(|other| other.row.key == *key) {
+            self.requests.remove(key);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Input, size, interrupts: what people do to a command that is there.
+
+use opsctl_protocol::message::{
+    CommandCancel, CommandInput, CommandInterrupt, CommandList, CommandResize, CommandStatus,
+    CommandSummary, ErrorCode, State,
+};
+use opsctl_protocol::{CommandId, Header, ToAgent, limits};
+
+use super::{ConnId, Hub};
+
+/// Why something cannot be done to a command.
+type Refusal = (ErrorCode, String);
+
+impl Hub {
+    /// The command, if it is there and has not ended.
+    fn live(&self, command_id: CommandId) -> Result<&CommandSummary, Refusal> {
+        let Some(command) = self.commands.get(&command_id) else {
+            return Err((
+                ErrorCode::UnknownCommand,
+                format!("no command {command_id} is running; `opsctl ps` lists them"),
+            ));
+        };
+        let summary = &command.row.summary;
+        if summary.state.is_final() {
+            return Err((
+                ErrorCode::Finished,
+                format!(
+                    "{} has ended ({})",
+                    summary.command_id.short(),
+                    summary.state
+                ),
+            ));
+        }
+        Ok(summary)
+    }
+
+    /// The command, if its agent can be told something about it now.
+    fn reachable(&self, command_id: CommandId) -> Result<&CommandSummary, Refusal> {
+        let summary = self.live(command_id)?;
+        let connected = self
+            .agents
+            .get(&summary.agent_id)
+            .is_some_and(|agent| agent.link.is_some());
+        if connected {
+            Ok(summary)
+        } else {
+            Err((
+                ErrorCode::AgentOffline,
+                format!("{} is not connected; nothing was sent", summary.agent_id),
+            ))
+        }
+    }
+
+    pub(super) fn handle_input(&mut self, conn: ConnId, id: Option<String>, input: CommandInput) {
+        let command_id = input.command_id;
+        let agent_id = match self.reachable(command_id) {
+            Ok(summary) if summary.state == State::Queued => {
+                let why = format!("{} has not started; nothing was sent", command_id.short());
+                return self.refuse(conn, id, ErrorCode::InputRejected, why);
+            }
+            Ok(summary) => summary.agent_id.clone(),
+            Err((code, why)) => return self.refuse(conn, id, code, why),
+        };
+        if input.data.0.len() > limits::MAX_INPUT_PIECE {
+            let why = format!(
+                "a piece of input has at most {} bytes",
+                limits::MAX_INPUT_PIECE
+            );
+            return self.refuse(conn, id, ErrorCode::BadRequest, why);
+        }
+        // The writer that was used last decides the terminal's size.
+        let size = self
+            .commands
+            .get(&command_id)
+            .and_then(|command| command.writers.get(&conn).copied());
+        if let Some(size) = size {
+            self.tell_size(command_id, size);
+        }
+        let taken = self
+            .agents
+            .get(&agent_id)
+            .and_then(|agent| agent.link.as_ref())
+            .is_some_and(|link| link.port.input(&input));
+        if !taken {
+            let why = format!("{agent_id} takes no more input now; nothing was sent");
+            self.refuse(conn, id, ErrorCode::InputRejected, why);
+        }
+    }
+
+    pub(super) fn handle_resize(
+        &mut self,
+        conn: ConnId,
+        id: Option<String>,
+        resize: &CommandResize,
+    ) {
+        let side = 1..=limits::MAX_TERMINAL_SIDE;
+        if !side.contains(&resize.cols) || !side.contains(&resize.rows) {
+            let why = format!(
+                "a terminal has 1 to {} columns and rows",
+                limits::MAX_TERMINAL_SIDE
+            );
+            return self.refuse(conn, id, ErrorCode::BadRequest, why);
+        }
+        if let Err((code, why)) = self.reachable(resize.command_id) {
+            return self.refuse(conn, id, code, why);
+        }
+        if let Some(command) = self.commands.get_mut(&resize.command_id)
+            && command.is_terminal()
+        {
+            command.writers.insert(conn, (resize.cols, resize.rows));
+            self.tell_size(resize.command_id, (resize.cols, resize.rows));
+        }
+    }
+
+    /// Gives a terminal this size, unless it has it.
+    fn tell_size(&mut self, command_id: CommandId, (cols, rows): (u16, u16)) {
+        let Some(command) = self.commands.get_mut(&command_id) else {
+            return;
+        };
+        let summary = &command.row.summary;
+        let has = command.told_size.unwrap_or((summary.cols, summary.rows));
+        if has != (cols, rows) {
+            let agent_id = summary.agent_id.clone();
+            command.told_size = Some((cols, rows));
+            self.to_agent(
+                &agent_id,
+                &Header::default(),
+                ToAgent::Resize(CommandResize {
+                    command_id,
+                    cols,
+                    rows,
+                }),
+            );
+        }
+    }
+
+    pub(super) fn handle_interrupt(
+        &mut self,
+        conn: ConnId,
+        id: Option<String>,
+        interrupt: &CommandInterrupt,
+    ) {
+        let commands = match (interrupt.command_id, &interrupt.agent_id) {
+            (Some(command_id), None) => vec![command_id],
+            (None, Some(agent_id)) => {
+                if !self.agents.contains_key(agent_id) {
+                    let why = format!("no agent is named {agent_id}; `opsctl agents` lists them");
+                    return self.refuse(conn, id, ErrorCode::UnknownAgent, why);
+                }
+                let own = |summary: &&CommandSummary| {
+                    summary.agent_id == *agent_id && !summary.state.is_final()
+                };
+                self.commands
+                    .values()
+                    .map(|command| &command.row.summary)
+                    .filter(own)
+                    .map(|summary| summary.command_id)
+                    .collect()
+            }
+            _ => {
+                return self.refuse(
+                    conn,
+                    id,
+                    ErrorCode::BadRequest,
+                    "name either a commandId or an agentId",
+                );
+            }
+        };
+        let mut reached = Vec::new();
+        for command_id in commands {
+            match self.interrupt_one(command_id, interrupt) {
+                Ok(summary) => reached.push(summary),
+                Err((code, why)) => return self.refuse(conn, id, code, why),
+            }
+        }
+        if id.is_some() {
+            self.answer(
+                conn,
+                id,
+                CommandList {
+                    commands: reached,
+                    more: false,
+                },
+            );
+        }
+    }
+
+    fn interrupt_one(
+        &mut self,
+        command_id: CommandId,
+        interrupt: &CommandInterrupt,
+    ) -> Result<CommandSummary, Refusal> {
+        let summary = self.live(command_id)?.clone();
+        if summary.state == State::Queued {
+            self.end_queued(
+                command_id,
+                State::Cancelled,
+                Some("interrupted before it started".to_owned()),
+            );
+        } else {
+            self.reachable(command_id)?;
+            let interrupt = CommandInterrupt {
+                command_id: Some(command_id),
+                agent_id: None,
+                ..interrupt.clone()
+            };
+            self.to_agent(
+                &summary.agent_id,
+                &Header::default(),
+                ToAgent::Interrupt(interrupt),
+            );
+        }
+        Ok(self
+            .commands
+            .get(&command_id)
+            .map_or(summary, |command| command.row.summary.clone()))
+    }
+
+    pub(super) fn handle_cancel(
+        &mut self,
+        conn: ConnId,
+        id: Option<String>,
+        cancel: &CommandCancel,
+    ) {
+        match self.live(cancel.command_id) {
+            Ok(summary) if summary.state == State::Queued => {
+                self.end_queued(
+                    cancel.command_id,
+                    State::Cancelled,
+                    Some("cancelled".to_owned()),
+                );
+                let commands = self
+                    .commands
+                    .get(&cancel.command_id)
+                    .map(|command| command.row.summary.clone());
+                self.answer(
+                    conn,
+                    id,
+                    CommandList {
+                        commands: commands.into_iter().collect(),
+                        more: false,
+                    },
+                );
+            }
+            Ok(summary) => {
+                let why = format!(
+                    "{} is {}; interrupt it instead",
+                    cancel.command_id.short(),
+                    summary.state
+                );
+                self.refuse(conn, id, ErrorCode::BadRequest, why);
+            }
+            Err((code, why)) => self.refuse(conn, id, code, why),
+        }
+    }
+
+    /// Ends a command that its agent has never got.
+    pub(super) fn end_queued(
+        &mut self,
+        command_id: CommandId,
+        state: State,
+        reason: Option<String>,
+    ) {
+        self.with_ttl.remove(&command_id);
+        self.apply_status(
+            command_id,
+            &CommandStatus {
+                reason,
+                ..CommandStatus::new(command_id, state)
+            },
+        );
+    }
+}

@@ -1,0 +1,192 @@
+//! An agent's connection.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use opsctl_link::{SendError, Sender, split_with};
+use opsctl_protocol::close::CloseCode;
+use opsctl_protocol::frame::encode_input;
+use opsctl_protocol::message::{AgentConnect, CommandInput, ErrorPayload};
+use opsctl_protocol::{
+    AgentMessage, BinaryFrame, CommandId, DecodeError, Header, OutputFrame, ToAgent, encode, limits,
+};
+
+use super::Context;
+use super::hello::{Ear, Ended, Goodbye, Said};
+use super::upgrade::{Admitted, Socket};
+use crate::hub::{AgentPort, ConnId, Event};
+
+/// Frames of input that may wait for an agent: eight commands with a full window each.
+const INPUT_LANE: usize = 8 * (limits::INPUT_WINDOW as usize / limits::MAX_INPUT_PIECE);
+
+/// How long output is left with the agent when the log takes none.
+const LOG_RETRY: Duration = Duration::from_millis(500);
+
+/// The hub's way to an agent.
+struct Port {
+    sender: Sender,
+    /// Whether the agent takes binary frames.
+    binary: bool,
+}
+
+impl AgentPort for Port {
+    fn control(&self, header: &Header, message: ToAgent) -> bool {
+        match encode(header, &message) {
+            Ok(text) => self.sender.control(text) != Err(SendError::Full),
+            Err(error) => {
+                tracing::error!(%error, "a message to an agent could not be written");
+                true
+            }
+        }
+    }
+
+    fn input(&self, input: &CommandInput) -> bool {
+        let sent = if self.binary {
+            self.sender.try_bulk(encode_input(input))
+        } else {
+            match encode(&Header::default(), &ToAgent::Input(input.clone())) {
+                Ok(text) => self.sender.try_bulk_text(text),
+                Err(_) => return false,
+            }
+        };
+        sent.is_ok()
+    }
+
+    fn close(&self, code: CloseCode, reason: &str) {
+        self.sender.close(code.number(), reason);
+    }
+}
+
+/// Serves an agent until either side has had enough.
+pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) {
+    let conn = context.next_conn();
+    let (reader, sender) = split_with(socket, INPUT_LANE);
+    let errors = sender.clone();
+    let answer = move |id: Option<String>, error: ErrorPayload| {
+        if let Ok(text) = encode(&Header::answering(id), &ToAgent::Error(error)) {
+            // A peer that doesn't read its errors is closed for its silence soon enough.
+            let _ = errors.control(text);
+        }
+    };
+    let mut ear = Ear::new(reader, answer, context.stop.clone());
+    let ended = match join(&context, conn, &mut ear, &sender, admitted).await {
+        Ok(()) => listen(&context, conn, &mut ear).await,
+        Err(ended) => ended,
+    };
+    let reason = match ended {
+        Ended::Close(Goodbye { code, reason }) => {
+            tracing::debug!(%conn, code = code.number(), reason, "closing an agent's connection");
+            sender.close(code.number(), &reason);
+            reason
+        }
+        Ended::Gone(reason) => reason,
+    };
+    // The hub is gone only when the daemon stops.
+    let _ = context.events.send(Event::AgentLeft(conn, reason)).await;
+    drop((ear, sender.closed().await));
+}
+
+async fn join<S, A>(
+    context: &Context,
+    conn: ConnId,
+    ear: &mut Ear<S, A>,
+    sender: &Sender,
+    admitted: Admitted,
+) -> Result<(), Ended>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    A: Fn(Option<String>, ErrorPayload),
+{
+    let pick = |message| {
+        if let AgentMessage::Connect(hello) = message {
+            Some(hello)
+        } else {
+            None
+        }
+    };
+    let (id, hello): (_, AgentConnect) = ear.hello(context.hello_timeout, pick).await?;
+    if admitted
+        .rights
+        .agent
+        .as_ref()
+        .is_some_and(|only| *only != hello.agent_id)
+    {
+        let why = format!("this token is for another agent than {}", hello.agent_id);
+        return Err(Ended::Close(Goodbye::new(CloseCode::Forbidden, why)));
+    }
+    let settled = settled(context, &hello).await;
+    let port = Box::new(Port {
+        sender: sender.clone(),
+        binary: admitted.binary,
+    });
+    let joined = Event::AgentJoined {
+        conn,
+        rights: admitted.rights,
+        hello,
+        id,
+        port,
+        settled,
+    };
+    context
+        .events
+        .send(joined)
+        .await
+        .map_err(|_| Ended::Gone("the daemon stops".to_owned()))
+}
+
+/// Those of the reported commands whose end is in the store.
+async fn settled(context: &Context, hello: &AgentConnect) -> HashSet<CommandId> {
+    let mut settled = HashSet::new();
+    for report in &hello.commands {
+        match context.store.command(report.status.command_id).await {
+            Ok(Some(row)) if row.summary.state.is_final() => {
+                settled.insert(report.status.command_id);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "a reported command cannot be looked up"),
+        }
+    }
+    settled
+}
+
+async fn listen<S, A>(context: &Context, conn: ConnId, ear: &mut Ear<S, A>) -> Ended
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    A: Fn(Option<String>, ErrorPayload),
+{
+    loop {
+        let event = match ear.next().await {
+            Ok(Said::Message(decoded)) => match decoded.message {
+                AgentMessage::Output(output) => output_event(context, conn, output.into()).await,
+                message => Event::AgentSaid(conn, decoded.header, message),
+            },
+            Ok(Said::Bulk(BinaryFrame::Output(frame))) => output_event(context, conn, frame).await,
+            Ok(Said::Bulk(_)) => {
+                let error =
+                    DecodeError::Envelope("agents send binary frames of output only".to_owned());
+                match ear.complain(&error) {
+                    Ok(()) => continue,
+                    Err(ended) => return ended,
+                }
+            }
+            Ok(Said::Latency(ms)) => Event::AgentLatency(conn, ms),
+            Err(ended) => return ended,
+        };
+        if context.events.send(event).await.is_err() {
+            return Ended::Gone("the daemon stops".to_owned());
+        }
+    }
+}
+
+/// Output with its room in the log. An agent whose output the log cannot take yet waits here, and with it its program.
+async fn output_event(context: &Context, conn: ConnId, frame: OutputFrame) -> Event {
+    loop {
+        match context.sources.log.room(frame.data.len()).await {
+            Ok(room) => return Event::AgentOutput(conn, frame, room),
+            Err(error) => {
+                tracing::error!(%conn, %error, "output waits at its agent");
+                tokio::time::sleep(LOG_RETRY).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A fresh connection says who it is, in time. Also how frames become messages, for the whole of a connection's life.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::{Instant as Deadline, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use opsctl_link::{Frame, LinkError, Reader};
+use opsctl_protocol::close::CloseCode;
+use opsctl_protocol::message::{Direction, ErrorCode, ErrorPayload};
+use opsctl_protocol::{BinaryFrame, DecodeError, Decoded, decode};
+
+use super::conduct::Conduct;
+
+/// Why a connection is to be closed from this side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Goodbye {
+    /// The close code.
+    pub code: CloseCode,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Goodbye {
+    /// A goodbye with its reason.
+    pub(super) fn new(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// How a connection's reading ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// This side ends it.
+    Close(Goodbye),
+    /// The other side, or the network, has ended it.
+    Gone(String),
+}
+
+impl From<LinkError> for Ended {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Silent => {
+                Self::Close(Goodbye::new(CloseCode::HeartbeatMissed, error.to_string()))
+            }
+            LinkError::TooBig => Self::Close(Goodbye::new(CloseCode::TooBig, error.to_string())),
+            LinkError::Closed { .. } | LinkError::Broken(_) => Self::Gone(error.to_string()),
+        }
+    }
+}
+
+/// Something that a peer said.
+#[derive(Debug)]
+pub(super) enum Said<M> {
+    /// A message.
+    Message(Decoded<M>),
+    /// A binary frame with bulk.
+    Bulk(BinaryFrame),
+    /// The answer to a ping, after so many milliseconds.
+    Latency(u64),
+}
+
+/// A peer's frames as messages. What cannot be read is answered through `answer`.
+pub(super) struct Ear<S, A> {
+    reader: Reader<S>,
+    conduct: Conduct,
+    answer: A,
+    stop: CancellationToken,
+}
+
+impl<S, A> Ear<S, A>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    A: Fn(Option<String>, ErrorPayload),
+{
+    /// Listens to a connection until `stop`.
+    pub(super) fn new(reader: Reader<S>, answer: A, stop: CancellationToken) -> Self {
+        Self {
+            reader,
+            conduct: Conduct::default(),
+            answer,
+            stop,
+        }
+    }
+
+    /// The next thing said. Cancel-safe.
+    pub(super) async fn next<M: Direction>(&mut self) -> Result<Said<M>, Ended> {
+        loop {
+            let frame = tokio::select! {
+                frame = self.reader.next() => frame?,
+                () = self.stop.cancelled() => {
+                    return Err(Ended::Close(Goodbye::new(CloseCode::GoingAway, going_away())));
+                }
+            };
+            if let Some(ms) = frame.round_trip_ms() {
+                return Ok(Said::Latency(ms));
+            }
+            match read(&frame) {
+                Ok(Some(said)) => return Ok(said),
+                Ok(None) => {}
+                Err(error) => self.complain(&error)?,
+            }
+        }
+    }
+
+    /// The first message, which must come by the deadline. Others are answered and waited through.
+    pub(super) async fn hello<M, T>(
+        &mut self,
+        wait: Duration,
+        pick: impl Fn(M) -> Option<T>,
+    ) -> Result<(Option<String>, T), Ended>
+    where
+        M: Direction,
+    {
+        let deadline = Deadline::now() + wait;
+        loop {
+            let said = timeout_at(deadline, self.next::<M>()).await.map_err(|_| {
+                Ended::Close(Goodbye::new(
+                    CloseCode::HelloTimeout,
+                    "the connection did not say who it is in time",
+                ))
+            })??;
+            let id = match said {
+                Said::Message(decoded) => {
+                    let id = decoded.header.id;
+                    if let Some(hello) = pick(decoded.message) {
+                        return Ok((id, hello));
+                    }
+                    id
+                }
+                Said::Bulk(_) => None,
+                Said::Latency(_) => continue,
+            };
+            let why = "the first message must be agent:connect or dashboard:connect";
+            (self.answer)(id, ErrorPayload::new(ErrorCode::NotConnected, why));
+        }
+    }
+
+    /// Answers a frame that cannot be read.
+    pub(super) fn complain(&mut self, error: &DecodeError) -> Result<(), Ended> {
+        let (id, payload) = error.answer();
+        (self.answer)(id, payload);
+        match error {
+            DecodeError::Version { .. } => Err(Ended::Close(Goodbye::new(
+                CloseCode::UnsupportedVersion,
+                error.to_string(),
+            ))),
+            DecodeError::UnknownType { .. } => Ok(()),
+            DecodeError::TooBig | DecodeError::Envelope(_) | DecodeError::Payload { .. } => {
+                if self.conduct.is_too_bad(Instant::now()) {
+                    let why = "too many messages that cannot be read";
+                    return Err(Ended::Close(Goodbye::new(CloseCode::BadMessages, why)));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn read<M: Direction>(frame: &Frame) -> Result<Option<Said<M>>, DecodeError> {
+    match frame {
+        Frame::Text(text) => decode(text).map(|decoded| Some(Said::Message(decoded))),
+        Frame::Binary(bytes) => match BinaryFrame::decode(bytes)? {
+            BinaryFrame::Envelope(text) => {
+                decode(&text).map(|decoded| Some(Said::Message(decoded)))
+            }
+            bulk => Ok(Some(Said::Bulk(bulk))),
+        },
+        Frame::Pong(_) => Ok(None),
+    }
+}
+
+/// How long peers are told to stay away when the daemon stops, at most, in milliseconds: spread, so that they don't all
+/// come back in the same instant.
+const RETURN_SPREAD_MS: f64 = 500.0;
+
+fn going_away() -> String {
+    let hint = (opsctl_protocol::reconnect::noise() * RETURN_SPREAD_MS) as u64;
+    format!("the daemon stops; retry-after-ms={hint}")
+}
