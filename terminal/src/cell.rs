@@ -171,7 +171,7 @@ pub(crate) fn is_blank(cell: &GridCell) -> bool {
     matches!(cell.c, ' ' | '\t')
         && cell.fg == GridColor::Named(NamedColor::Foreground)
         && cell.bg == GridColor::Named(NamedColor::Background)
-        && (cell.flags - Flags::LEADING_WIDE_CHAR_SPACER).is_empty()
+        && (cell.flags - Flags::LEADING_WIDE_CHAR_SPACER - Flags::WRAPLINE).is_empty()
         && cell.extra.as_ref().is_none_or(|_| {
             cell.zerowidth().unwrap_or_default().is_empty()
                 && cell.underline_color().is_none()

@@ -455,7 +455,6 @@ impl Handler for Emulator {
         device_status(what: usize);
         move_forward(cols: usize);
         move_backward(cols: usize);
-        put_tab(count: u16);
         backspace();
         carriage_return();
         bell();
@@ -463,8 +462,6 @@ impl Handler for Emulator {
         insert_blank_lines(lines: usize);
         erase_chars(count: usize);
         delete_chars(count: usize);
-        move_backward_tabs(count: u16);
-        move_forward_tabs(count: u16);
         save_cursor_position();
         restore_cursor_position();
         clear_line(mode: LineClearMode);
@@ -538,6 +535,25 @@ impl Handler for Emulator {
         if before < self.scrollback {
             self.scrolled += after.saturating_sub(before) as u64;
         }
+    }
+
+    /// A tab at the end of a full line stays there; the terminal would start a new line.
+    #[inline]
+    fn put_tab(&mut self, count: u16) {
+        if !self.grid().cursor.input_needs_wrap {
+            self.term.put_tab(count);
+        }
+    }
+
+    fn move_backward_tabs(&mut self, count: u16) {
+        self.term.move_backward_tabs(count);
+        // The terminal would still wrap, somewhere in the middle of the line.
+        self.term.grid_mut().cursor.input_needs_wrap = false;
+    }
+
+    fn move_forward_tabs(&mut self, count: u16) {
+        self.term.move_forward_tabs(count);
+        self.term.grid_mut().cursor.input_needs_wrap = false;
     }
 
     fn goto_line(&mut self, line: i32) {

@@ -54,8 +54,17 @@ impl Screen {
         self.generation += 1;
         for piece in bytes.chunks(PIECE) {
             let piece = &piece[self.tail.surplus(piece)..];
-            self.parser.advance(&mut self.emulator, piece);
+            let held = self.tail.partial_char().to_vec();
             self.tail.follow(piece);
+            let cut = self.tail.partial_char().len();
+            if held.is_empty() {
+                self.parser
+                    .advance(&mut self.emulator, &piece[..piece.len() - cut]);
+            } else {
+                let joined = [&held, piece].concat();
+                self.parser
+                    .advance(&mut self.emulator, &joined[..joined.len() - cut]);
+            }
         }
     }
 

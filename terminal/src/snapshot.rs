@@ -4,8 +4,8 @@
 //! modes, what is set up for later (tab stops, saved cursors, stacks), and the half of an escape
 //! sequence that the application is in the middle of. The scrollback is left out.
 //!
-//! Known limits: a character for `CSI b` to repeat is only carried over if it is still on the
-//! screen, and a line's mark that it goes on in the next is lost on the bottom row of a screen of
+//! Known limits: on the alternate screen, a character for `CSI b` to repeat is only carried over if
+//! it is still on the screen, and a line's mark that it goes on in the next is lost on the bottom row of a screen of
 //! fewer than three rows.
 
 mod paint;
@@ -50,6 +50,11 @@ impl Screen {
         painter.keyboard(hidden.keyboard);
         let grid = self.emulator.grid();
         painter.grid(grid);
+        if let Some(last) = hidden.last_char.filter(|_| !alternate) {
+            // Printed where it leaves no trace: the alternate screen is wiped whenever it is entered.
+            painter.print(format_args!("\x1b[?1049h{last}\x1b[?1049l"));
+            painter.forget_pen();
+        }
         painter.cursor_state(&grid.saved_cursor);
         painter.raw(b"\x1b7");
         painter.reset_charsets();
@@ -117,7 +122,7 @@ impl Screen {
     fn place_cursor(&self, painter: &mut Painter, grid: &Grid<Cell>) {
         let hidden = self.emulator.hidden();
         let (cursor, modes) = (self.cursor(), self.modes());
-        if let Some(last) = hidden.last_char {
+        if let Some(last) = hidden.last_char.filter(|_| modes.alternate_screen) {
             let charset = grid.cursor.charsets[hidden.charset];
             painter.repeatable(grid, charset.map(last));
         }
@@ -126,7 +131,11 @@ impl Screen {
             painter.print(format_args!("\x1b[{};{}r", region.start + 1, region.end));
         }
         let (row, col) = (usize::from(cursor.row), usize::from(cursor.col));
-        if modes.origin {
+        if modes.origin && !hidden.region.contains(&row) {
+            // Only restoring a cursor gets it there; the one that is saved is given up for it.
+            painter.goto(row, col);
+            painter.raw(b"\x1b7\x1b[?6h\x1b8");
+        } else if modes.origin {
             painter.raw(b"\x1b[?6h");
             painter.goto(row.saturating_sub(hidden.region.start), col);
         } else {

@@ -42,6 +42,16 @@ impl Tail {
         &self.bytes
     }
 
+    /// The start of a character at the end of text. The parser must not see it before the rest: vte
+    /// 0.15 drops what follows a character that it had to put together from two pieces.
+    pub(crate) fn partial_char(&self) -> &[u8] {
+        if self.state == State::Ground {
+            &self.bytes
+        } else {
+            &[]
+        }
+    }
+
     /// How many of `bytes` the parser should not see, because they belong to a control string that
     /// is over its limit.
     pub(crate) fn surplus(&self, bytes: &[u8]) -> usize {

@@ -38,6 +38,21 @@ fn seen(screen: &Screen) -> Vec<String> {
     all
 }
 
+/// What differs between two screens, if anything.
+fn differences(a: &Screen, b: &Screen) -> String {
+    apart(&seen(a), &seen(b))
+}
+
+fn apart(a: &[String], b: &[String]) -> String {
+    let only = |x: &[String], y: &[String], sign: &str| -> Vec<String> {
+        x.iter()
+            .filter(|line| !y.contains(line))
+            .map(|line| format!("{sign} {line}"))
+            .collect()
+    };
+    [only(a, b, "-"), only(b, a, "+")].concat().join("\n")
+}
+
 fn fed(bytes: &[u8]) -> Screen {
     let mut screen = Screen::new(COLS, ROWS, 0);
     screen.feed(bytes);
@@ -50,23 +65,23 @@ fn check(stream: &[u8], cut: usize) -> Result<(), TestCaseError> {
     let untouched = seen(&original);
     let snapshot = original.snapshot();
     prop_assert_eq!(
-        seen(&original),
-        untouched,
+        apart(&untouched, &seen(&original)),
+        "",
         "taking a snapshot changed the screen"
     );
     let mut copy = fed(&snapshot);
     let shown = String::from_utf8_lossy(&snapshot).into_owned();
     prop_assert_eq!(
-        seen(&original),
-        seen(&copy),
+        differences(&original, &copy),
+        "",
         "after the snapshot {:?}",
         shown
     );
     original.feed(after);
     copy.feed(after);
     prop_assert_eq!(
-        seen(&original),
-        seen(&copy),
+        differences(&original, &copy),
+        "",
         "after the rest, snapshot {:?}",
         shown
     );
@@ -125,10 +140,10 @@ proptest! {
         let mut skimmed = self::fed(&before.concat());
         fed.feed(flood.as_bytes());
         skimmed.feed_skimming(flood.as_bytes());
-        prop_assert_eq!(seen(&fed), seen(&skimmed));
+        prop_assert_eq!(differences(&fed, &skimmed), "");
         fed.feed(&after.concat());
         skimmed.feed(&after.concat());
-        prop_assert_eq!(seen(&fed), seen(&skimmed));
+        prop_assert_eq!(differences(&fed, &skimmed), "");
     }
 
     #[test]
@@ -139,6 +154,6 @@ proptest! {
         let stream = operations.concat();
         let mut pieces = Screen::new(COLS, ROWS, 0);
         stream.chunks(size).for_each(|piece| pieces.feed(piece));
-        prop_assert_eq!(seen(&fed(&stream)), seen(&pieces));
+        prop_assert_eq!(differences(&fed(&stream), &pieces), "", "{:?}", String::from_utf8_lossy(&stream));
     }
 }

@@ -129,7 +129,7 @@ impl Painter {
             // A line feed below the scroll region moves nothing, so that the row can wrap onto itself.
             self.print(format_args!("\x1b[1;{}r", self.rows - 1));
         }
-        self.orphans_at_edges(row, line);
+        self.orphans(row, line);
         self.goto(line, 0);
         self.cells(row, line, painted);
         if wraps {
@@ -154,35 +154,53 @@ impl Painter {
         }
         self.pen(&Cell::default());
         self.goto(next, 0);
-        self.raw(b"\x1b[2X");
+        let touched = if leading || is_wide(&row[Column(0)]) {
+            2
+        } else {
+            1
+        };
+        self.print(format_args!("\x1b[{touched}X"));
         if bottom {
             self.goto(line, 0);
-            self.cells(row, line, 1);
+            self.cells(row, line, touched - 1);
             self.raw(b"\x1b[r");
         }
     }
 
-    /// Halves of wide characters in the first and last column, which shifting makes and shifting
-    /// only can make again.
-    fn orphans_at_edges(&mut self, row: &Row<Cell>, line: usize) {
+    /// Halves of wide characters that editing left behind, on the blank row: the characters are
+    /// printed and shifted or erased by half. The main pass goes around them.
+    fn orphans(&mut self, row: &Row<Cell>, line: usize) {
         let last = self.cols - 1;
         let first = &row[Column(0)];
         if first.flags.contains(Flags::WIDE_CHAR_SPACER) {
             self.goto(line, 0);
             self.pen(first);
             self.char(WIDE);
-            self.pen(&Cell::default());
-            self.goto(line, 0);
-            self.raw(b"\x1b[P");
+            self.erase(line, 0, "P");
         }
         let ending = &row[Column(last)];
-        if ending.flags.contains(Flags::WIDE_CHAR) {
+        if is_wide(ending) {
             self.goto(line, last - 1);
             self.text(ending);
-            self.pen(&Cell::default());
-            self.goto(line, last - 1);
-            self.raw(b"\x1b[@");
+            self.erase(line, last - 1, "@");
         }
+        for x in (1..=last).rev() {
+            let cell = &row[Column(x)];
+            if cell.flags.contains(Flags::WIDE_CHAR_SPACER) && !is_wide(&row[Column(x - 1)]) {
+                self.goto(line, x - 1);
+                self.pen(cell);
+                self.char(WIDE);
+                self.erase(line, x - 1, "X");
+            }
+        }
+    }
+
+    /// Erases (`X`), deletes (`P`) or inserts (`@`) one cell.
+    fn erase(&mut self, line: usize, x: usize, how: &str) {
+        self.pen(&Cell::default());
+        self.goto(line, x);
+        self.raw(b"\x1b[");
+        self.raw(how.as_bytes());
     }
 
     /// Paints the cells up to column `painted`, the cursor being at the row's start.
@@ -196,11 +214,11 @@ impl Painter {
             let blanks = (x..painted)
                 .take_while(|&x| is_blank(&row[Column(x)]))
                 .count();
-            if blanks >= JUMP && !is_spacer(x + blanks) {
+            if blanks >= JUMP {
                 x += blanks;
                 self.goto(line, x);
             } else if is_spacer(x) {
-                // Half a character: it was made before the cell at its left was painted.
+                // Half a character, which is there already.
                 x += 1;
                 self.goto(line, x.min(last));
             } else if is_wide(cell) {
@@ -212,18 +230,9 @@ impl Painter {
                     x += 2;
                 } else {
                     x += 1;
-                    self.pen(&Cell::default());
-                    self.goto(line, x);
-                    self.raw(b"\x1b[X");
+                    self.erase(line, x, "X");
                 }
             } else {
-                if is_spacer(x + 1) {
-                    self.pen(&row[Column(x + 1)]);
-                    self.char(WIDE);
-                    self.pen(&Cell::default());
-                    self.goto(line, x);
-                    self.raw(b"\x1b[X");
-                }
                 self.text(cell);
                 x += 1;
             }
@@ -270,9 +279,17 @@ impl Painter {
         let lines = (0..=cursor.line.0)
             .rev()
             .chain(cursor.line.0 + 1..self.rows as i32);
+        let leading = |line: i32| {
+            let last = &grid[Line(line)][Column(self.cols - 1)];
+            last.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER)
+        };
         for line in lines {
             let row = &grid[Line(line)];
-            let found = (0..self.cols - 1).rev().find(|&x| is_repeatable(row, x, c));
+            // A wide one at the start of a line belongs to the blank at the end of the line before.
+            let first = if line > 0 && leading(line - 1) { 2 } else { 0 };
+            let found = (first..self.cols - 1)
+                .rev()
+                .find(|&x| is_repeatable(row, x, c));
             if let Some(x) = found {
                 self.goto(line as usize, x);
                 self.text(&row[Column(x)]);
@@ -286,7 +303,7 @@ impl Painter {
 fn is_repeatable(row: &Row<Cell>, x: usize, c: char) -> bool {
     let cell = &row[Column(x)];
     let whole = if is_wide(cell) {
-        x > 1 && x + 2 < row.len() && row[Column(x + 1)].flags.contains(Flags::WIDE_CHAR_SPACER)
+        x + 2 < row.len() && row[Column(x + 1)].flags.contains(Flags::WIDE_CHAR_SPACER)
     } else {
         !cell.flags.contains(Flags::WIDE_CHAR_SPACER)
     };
