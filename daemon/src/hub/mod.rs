@@ -242,7 +242,7 @@ impl Hub {
                 self.handle_agent_joined(conn, &rights, hello, id, port, &settled);
             }
             Event::AgentSaid(conn, header, message) => {
-                self.handle_agent_said(conn, &header, message)
+                self.handle_agent_said(conn, &header, message);
             }
             Event::AgentOutput(conn, frame, room) => self.handle_output(conn, &frame, room),
             Event::AgentLatency(conn, ms) => self.handle_latency(conn, ms),
@@ -257,7 +257,7 @@ impl Hub {
                 self.handle_dashboard_joined(conn, rights, &hello, id, outbox);
             }
             Event::DashboardSaid(conn, header, message) => {
-                self.handle_dashboard_said(conn, header.id, message)
+                self.handle_dashboard_said(conn, header.id, message);
             }
             Event::DashboardLeft(conn) => self.handle_dashboard_left(conn),
             Event::Journaled(key, outcome) => self.handle_journaled(&key, outcome),
@@ -320,12 +320,12 @@ impl Hub {
             }
             DashboardMessage::Subscribe(subscribe) => self.handle_subscribe(conn, id, subscribe),
             DashboardMessage::Unsubscribe(unsubscribe) => {
-                self.handle_unsubscribe(conn, id, unsubscribe)
+                self.handle_unsubscribe(conn, id, unsubscribe);
             }
             DashboardMessage::Request(request) => self.handle_request(conn, id, request),
             DashboardMessage::Interrupt(interrupt) => self.handle_interrupt(conn, id, &interrupt),
             DashboardMessage::Cancel(cancel) => self.handle_cancel(conn, id, &cancel),
-            DashboardMessage::Input(input) => self.handle_input(conn, id, input),
+            DashboardMessage::Input(input) => self.handle_input(conn, id, &input),
             DashboardMessage::Resize(resize) => self.handle_resize(conn, id, &resize),
             DashboardMessage::Query(query) => self.handle_query(conn, id, query),
             DashboardMessage::Publish(publish) => self.handle_publish(conn, id, publish),

@@ -51,7 +51,7 @@ impl Hub {
         }
     }
 
-    pub(super) fn handle_input(&mut self, conn: ConnId, id: Option<String>, input: CommandInput) {
+    pub(super) fn handle_input(&mut self, conn: ConnId, id: Option<String>, input: &CommandInput) {
         let command_id = input.command_id;
         let agent_id = match self.reachable(command_id) {
             Ok(summary) if summary.state == State::Queued => {
@@ -80,7 +80,7 @@ impl Hub {
             .agents
             .get(&agent_id)
             .and_then(|agent| agent.link.as_ref())
-            .is_some_and(|link| link.port.input(&input));
+            .is_some_and(|link| link.port.input(input));
         if !taken {
             let why = format!("{agent_id} takes no more input now; nothing was sent");
             self.refuse(conn, id, ErrorCode::InputRejected, why);

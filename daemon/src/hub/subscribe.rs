@@ -132,57 +132,50 @@ impl Hub {
             Some(channel) => self.ensure_channel(&channel, None),
             None => {}
         }
+        let since = subscribe.since.unwrap_or_default();
         let options = Options {
             no_output: subscribe.no_output,
             lossless: subscribe.lossless,
             terminal: false,
         };
         self.remember(conn, &subscribe.channel, options);
-        let mut channels: Vec<Channel> = self
-            .channels
-            .keys()
-            .filter(|channel| subscribe.channel.matches(channel))
-            .cloned()
-            .collect();
-        channels.sort();
-        let since = subscribe.since.unwrap_or_default();
-        let mut streams = Vec::new();
-        let mut copies = Vec::new();
-        let mut fresh = Vec::new();
-        let concrete = subscribe.channel.concrete().is_some();
-        for channel in channels {
-            let held = self
-                .dashboards
-                .get(&conn)
-                .is_some_and(|dashboard| dashboard.subscriptions.contains_key(&channel));
-            if held && !concrete {
-                continue;
-            }
-            let Some((stream, subscription)) =
-                self.watch(conn, &subscribe.channel, &channel, options, &since)
-            else {
+        let (mut streams, mut copies, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
+        for channel in self.uncovered(conn, &subscribe.channel) {
+            let watched = self.watch(conn, &subscribe.channel, &channel, options, &since);
+            let Some((stream, subscription)) = watched else {
                 continue;
             };
-            if let Channel::Agent(agent_id) = &channel
+            if let Channel::Agent(agent_id) = channel
                 && !stream.recovered
             {
-                copies.push(agent_id.clone());
+                copies.push(agent_id);
             }
             streams.push(stream);
             fresh.push(subscription);
         }
-        self.answer(
-            conn,
-            id,
-            Subscribed {
-                channel: subscribe.channel,
-                streams,
-            },
-        );
+        let channel = subscribe.channel;
+        self.answer(conn, id, Subscribed { channel, streams });
         if !copies.is_empty() {
             self.send_agents(conn, &copies);
         }
         self.start(conn, &fresh);
+    }
+
+    /// The channels that a pattern covers now, in order. One with a wildcard leaves alone what is watched already.
+    fn uncovered(&self, conn: ConnId, pattern: &Pattern) -> Vec<Channel> {
+        let Some(dashboard) = self.dashboards.get(&conn) else {
+            return Vec::new();
+        };
+        let concrete = pattern.concrete().is_some();
+        let mut channels: Vec<Channel> = self
+            .channels
+            .keys()
+            .filter(|channel| pattern.matches(channel))
+            .filter(|channel| concrete || !dashboard.subscriptions.contains_key(channel))
+            .cloned()
+            .collect();
+        channels.sort();
+        channels
     }
 
     /// A command that was not in memory has been looked for.
@@ -252,9 +245,9 @@ impl Hub {
     /// Wakes fresh subscriptions, after their answer has been left.
     fn start(&self, conn: ConnId, fresh: &[Arc<Subscription>]) {
         if let Some(dashboard) = self.dashboards.get(&conn) {
-            fresh
-                .iter()
-                .for_each(|subscription| dashboard.outbox.wake(subscription));
+            for subscription in fresh {
+                dashboard.outbox.wake(subscription);
+            }
         }
     }
 
