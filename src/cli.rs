@@ -7,13 +7,18 @@ use anyhow::{Context as _, Result};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::agent::{self, AgentArgs};
 use crate::context::Context;
+use crate::daemon::{self, DaemonArgs};
+use crate::down::{self, DownArgs};
 use crate::exit_code::{self, ExitCode};
 use crate::schema::{self, SchemaArgs};
 use crate::settings::Settings;
 use crate::settings::values::{Place, Url};
 use crate::status::{self, StatusArgs};
 use crate::token::{self, TokenArgs};
+use crate::tui::{self, TuiArgs};
+use crate::up::{self, UpArgs};
 
 /// Watch and drive a fleet of agents from a terminal.
 #[derive(Debug, Parser)]
@@ -43,6 +48,9 @@ struct GlobalArgs {
     /// The daemon's local socket [env: OPSCTL_SOCKET]
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Where daemon and agents on this host keep what outlives them [env: OPSCTL_STATE_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
     /// A file with the token for the daemon's address [env: OPSCTL_TOKEN_FILE, OPSCTL_TOKEN]
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -51,14 +59,21 @@ struct GlobalArgs {
 /// Every subcommand. `opsctl holder`, which agents start for themselves, is not among them: see [`main`].
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(UpArgs),
+    Down(DownArgs),
+    Daemon(DaemonArgs),
+    Agent(AgentArgs),
+    Tui(TuiArgs),
     Status(StatusArgs),
     Token(TokenArgs),
     Schema(SchemaArgs),
 }
 
 /// The subcommands as `--help` groups them.
-const GROUPS: [(&str, &[&str]); 2] = [
-    ("Start here", &["status"]),
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Start here", &["up", "down", "status"]),
+    ("Watch and drive", &["tui"]),
+    ("Run the parts", &["daemon", "agent"]),
     ("Access and contract", &["token", "schema"]),
 ];
 
@@ -87,12 +102,19 @@ pub fn main() -> u8 {
 }
 
 fn execute(cli: Cli) -> Result<u8> {
+    let settings = cli.global.settings()?;
     let context = Context {
-        settings: cli.global.settings()?,
+        settings,
+        reload: Box::new(move || cli.global.settings()),
     };
     let runtime = cli.command.runtime().context("cannot start the runtime")?;
     runtime.block_on(async {
         match cli.command {
+            Command::Up(args) => up::run(args, &context).await,
+            Command::Down(args) => down::run(args, &context).await,
+            Command::Daemon(args) => daemon::run(args, &context).await,
+            Command::Agent(args) => agent::run(args, &context).await,
+            Command::Tui(args) => tui::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Token(args) => token::run(args, &context).await,
             Command::Schema(args) => schema::run(args, &context).await,
@@ -103,7 +125,10 @@ fn execute(cli: Cli) -> Result<u8> {
 impl Command {
     /// The daemon serves many at once and gets every core; everything else waits for one thing at a time.
     fn runtime(&self) -> io::Result<Runtime> {
-        Builder::new_current_thread().enable_all().build()
+        match self {
+            Self::Daemon(_) => Builder::new_multi_thread().enable_all().build(),
+            _ => Builder::new_current_thread().enable_all().build(),
+        }
     }
 }
 
@@ -115,6 +140,9 @@ impl GlobalArgs {
             settings.daemon.socket = Place(Some(std::path::absolute(socket)?));
             // A socket on the command line wins over a URL from the environment or the file.
             settings.client.url = Url(None);
+        }
+        if let Some(state_dir) = &self.state_dir {
+            settings.daemon.state_dir = Place(Some(std::path::absolute(state_dir)?));
         }
         if let Some(url) = &self.url {
             settings.client.url = url.clone();

@@ -1,8 +1,8 @@
 //! A connection for commands that do one thing and end: it is there, or the failure says why not and with which code.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use opsctl_client::{Client, ConnState, Event, Events, RequestError};
-use opsctl_protocol::message::Connected;
+use opsctl_protocol::message::{AgentInfo, Connected, ToDashboard};
 
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
@@ -42,6 +42,31 @@ pub async fn connect(context: &Context, command: &str) -> Result<Connection> {
             }
             Some(_) => {}
             None => return Err(context.unreachable("the connection was closed").into()),
+        }
+    }
+}
+
+impl Connection {
+    /// The fleet, as the daemon lists it to every newcomer. Only before any other event was taken.
+    ///
+    /// # Errors
+    /// The daemon went away.
+    pub async fn agents(&mut self) -> Result<Vec<AgentInfo>> {
+        let mut agents = Vec::new();
+        loop {
+            let event = self
+                .events
+                .next()
+                .await
+                .context("the daemon went away before it listed its agents")?;
+            if let Event::Message(message) = event
+                && let ToDashboard::AgentList(list) = message.message
+            {
+                agents.extend(list.agents);
+                if !list.more {
+                    return Ok(agents);
+                }
+            }
         }
     }
 }

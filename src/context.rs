@@ -8,10 +8,11 @@ use crate::exit_code::{ExitCode, Failure};
 use crate::settings::Settings;
 
 /// What every subcommand is given.
-#[derive(Debug)]
 pub struct Context {
     /// Flags, environment and file, already merged.
     pub settings: Settings,
+    /// The same read anew, for a daemon that is told to.
+    pub reload: Box<dyn Fn() -> Result<Settings>>,
 }
 
 impl Context {

@@ -4,7 +4,8 @@
 //! - [`settings`], [`context`]: what every subcommand is given.
 //! - [`exit_code`]: every code the binary exits with, and what failures look like.
 //! - [`connect`]: the connection of commands that do one thing and end.
-//! - [`logging`]: what the long-running ones write about themselves.
+//! - [`logging`], [`signals`]: what the long-running ones write about themselves, and what they are told.
+//! - [`background`]: processes that `up` leaves running.
 
 #![expect(
     unreachable_pub,
@@ -12,18 +13,36 @@
 )]
 
 mod cli;
-mod connect;
 mod context;
 mod exit_code;
-mod logging;
 mod settings;
 
+mod connect;
+
+mod background;
+mod logging;
+mod signals;
+
+mod agent;
+mod daemon;
+mod down;
 mod schema;
 mod status;
 mod token;
+mod tui;
+mod up;
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Every command that an agent runs waits for its holder, so nothing is set up before it.
+    let mut args = std::env::args_os().skip(1);
+    if let (Some(word), Some(dir), None) = (args.next(), args.next(), args.next())
+        && word == OsStr::new("holder")
+    {
+        return opsctl_agent::holder_main(Path::new(&dir));
+    }
     cli::main().into()
 }

@@ -2,9 +2,8 @@
 
 use std::io::Write;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
-use opsctl_client::Event;
 use opsctl_protocol::Timestamp;
 use opsctl_protocol::message::{AgentInfo, CommandList, CommandQuery, Role, State, ToDashboard};
 use serde::Serialize;
@@ -65,14 +64,13 @@ pub async fn run(args: StatusArgs, context: &Context) -> Result<u8> {
 }
 
 async fn ask(context: &Context) -> Result<Status> {
+    let mut connection = connect(context, "status").await?;
+    let agents = connection.agents().await?;
     let Connection {
         client,
-        mut events,
+        events,
         connected,
-    } = connect(context, "status").await?;
-    let agents = first_agents(&mut events)
-        .await
-        .context("the daemon went away before it listed its agents")?;
+    } = connection;
     let states = vec![State::Queued, State::Delivered, State::Running];
     let query = CommandQuery {
         states,
@@ -108,21 +106,6 @@ async fn ask(context: &Context) -> Result<Status> {
     };
     client.close().await;
     Ok(status)
-}
-
-/// The fleet as the daemon lists it to every newcomer.
-async fn first_agents(events: &mut opsctl_client::Events) -> Option<Vec<AgentInfo>> {
-    let mut agents = Vec::new();
-    loop {
-        if let Event::Message(message) = events.next().await?
-            && let ToDashboard::AgentList(list) = message.message
-        {
-            agents.extend(list.agents);
-            if !list.more {
-                return Some(agents);
-            }
-        }
-    }
 }
 
 impl AgentLine {

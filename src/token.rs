@@ -40,9 +40,6 @@ struct IssueArgs {
     /// Whose token it is, as history and logs show it [default: the agent's name, else the role]
     #[arg(long)]
     subject: Option<String>,
-    /// The daemon's state directory [env: OPSCTL_STATE_DIR]
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<std::path::PathBuf>,
 }
 
 /// The roles as arguments, with what each means.
@@ -86,9 +83,7 @@ pub async fn run(args: TokenArgs, context: &Context) -> Result<u8> {
         agent: args.agent,
         ttl: args.ttl,
     };
-    let state_dir = args
-        .state_dir
-        .unwrap_or_else(|| context.settings.state_dir());
+    let state_dir = context.settings.state_dir();
     let secret = secret(&state_dir)?;
     let token = issue(&secret, &grant).context("cannot issue a token")?;
     writeln!(std::io::stdout().lock(), "{token}")?;

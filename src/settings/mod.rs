@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opsctl_link::Endpoint;
+use opsctl_protocol::AgentId;
+use opsctl_protocol::message::command::DEFAULT_KILL_GRACE_MS;
 use serde::{Deserialize, Serialize};
 
 use crate::exit_code::{ExitCode, Failure};
@@ -56,8 +58,6 @@ pub struct Daemon {
     pub allow_plaintext: bool,
     /// How long a new connection may take to say who it is.
     pub hello_timeout: Time,
-    /// How long connections may take to end when the daemon stops.
-    pub drain_timeout: Time,
     /// Lines of each command's output that are kept at hand.
     pub ring_lines: u64,
     /// Bytes of each command's output that are kept at hand.
@@ -73,8 +73,7 @@ impl Default for Daemon {
             socket: Place(None),
             state_dir: Place(None),
             allow_plaintext: false,
-            hello_timeout: Time(Duration::from_secs(10)),
-            drain_timeout: Time(Duration::from_secs(10)),
+            hello_timeout: Time(opsctl_protocol::limits::HELLO_TIMEOUT),
             ring_lines: 10_000,
             ring_bytes: Size(4 << 20),
             log_max_bytes: Size(10 << 30),
@@ -102,8 +101,8 @@ impl Default for Agent {
         Self {
             name: Name(None),
             labels: BTreeMap::new(),
-            max_commands: 16,
-            kill_grace: Time(Duration::from_secs(5)),
+            max_commands: opsctl_agent::DEFAULT_MAX_COMMANDS,
+            kill_grace: Time(Duration::from_millis(DEFAULT_KILL_GRACE_MS)),
         }
     }
 }
@@ -253,6 +252,49 @@ impl Settings {
         }
     }
 
+    /// The name of an agent on this host: the setting, else the host's own name.
+    ///
+    /// # Errors
+    /// The host's name leaves nothing that could name an agent.
+    pub fn agent_name(&self) -> Result<AgentId, Failure> {
+        if let Some(name) = &self.agent.name.0 {
+            return Ok(name.clone());
+        }
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        let plain = host.replace(|c: char| !c.is_alphanumeric() && !"._-@".contains(c), "-");
+        AgentId::new(plain).map_err(|error| {
+            let message = format!("this host's name {host:?} cannot name an agent: {error}");
+            Failure::new(ExitCode::Usage, message)
+                .hint("choose one with --name, or with name in [agent] of the settings")
+        })
+    }
+
+    /// The settings (`section.key`) that differ.
+    pub fn changes(&self, other: &Self) -> Vec<String> {
+        let table = |settings: &Self| toml::Table::try_from(settings).unwrap_or_default();
+        let (old, new) = (table(self), table(other));
+        let keys = |section: &str| {
+            new.get(section)
+                .and_then(toml::Value::as_table)
+                .cloned()
+                .unwrap_or_default()
+        };
+        new.keys()
+            .flat_map(|section| {
+                keys(section)
+                    .into_iter()
+                    .map(move |(key, value)| (section, key, value))
+            })
+            .filter(|(section, key, value)| {
+                old.get(*section).and_then(|old| old.get(key)) != Some(value)
+            })
+            .map(|(section, key, _)| format!("{section}.{key}"))
+            .collect()
+    }
+
     /// The file that was read.
     pub fn file(&self) -> Option<&Path> {
         self.source.as_ref().map(Source::path)
@@ -293,6 +335,16 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn changes_are_named_by_their_keys() {
+        let old = Settings::default();
+        let mut new = old.clone();
+        assert!(old.changes(&new).is_empty());
+        new.log.level = "debug".parse().unwrap();
+        new.daemon.ring_lines = 5;
+        assert_eq!(old.changes(&new), ["daemon.ring_lines", "log.level"]);
     }
 
     #[test]
