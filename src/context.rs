@@ -41,16 +41,17 @@ impl Context {
 
     /// The failure of a command that finds no daemon, with what to do about it.
     pub fn unreachable(&self, why: &str) -> Failure {
-        let endpoint = self.settings.endpoint();
-        let message = format!("the daemon at {endpoint} cannot be reached: {why}");
-        let failure = Failure::new(ExitCode::Unreachable, message);
-        match endpoint {
+        let failure = Failure::new(
+            ExitCode::Unreachable,
+            format!("cannot reach the daemon: {why}"),
+        );
+        match self.settings.endpoint() {
             Endpoint::Unix(_) => {
                 failure.hint("`opsctl up` starts one on this host; OPSCTL_URL names one elsewhere")
             }
-            Endpoint::Url(_) => {
-                failure.hint("is it running, and is the address right? See OPSCTL_URL")
-            }
+            url @ Endpoint::Url(_) => failure.hint(format!(
+                "is it running, and is {url} its address? See --url and OPSCTL_URL"
+            )),
         }
     }
 }

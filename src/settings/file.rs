@@ -54,11 +54,11 @@ fn parse(source: Source) -> Result<Settings, Failure> {
             let span = error.span().unwrap_or_default();
             let line = source.text[..span.start].matches('\n').count();
             let shown = source.text.lines().nth(line).unwrap_or_default();
-            let message = format!(
-                "{}: {}",
-                source.at(span),
-                error.message().replace('\n', ": ")
-            );
+            let what = error.message().replace('\n', ": ");
+            // The only words that come from Rust rather than from TOML.
+            let what = what.replace("expected u64", "expected a whole number");
+            let what = what.replace("expected u32", "expected a whole number");
+            let message = format!("{}: {what}", source.at(span));
             let failure = Failure::new(ExitCode::Usage, message);
             Err(failure.hint(format!(
                 "{} | {shown}\nconfig.example.toml explains every setting",
