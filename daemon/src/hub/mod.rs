@@ -378,3 +378,6 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,6 +111,15 @@ pub struct Log {
 #[derive(Debug)]
 pub struct Room(OwnedSemaphorePermit);
 
+#[cfg(test)]
+impl Room {
+    /// Room in no log at all.
+    pub(crate) fn for_tests() -> Self {
+        let semaphore = Arc::new(Semaphore::new(1));
+        Self(semaphore.try_acquire_owned().expect("it has one permit"))
+    }
+}
+
 /// A log, just opened.
 #[derive(Debug)]
 pub struct Opened {

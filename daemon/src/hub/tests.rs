@@ -1,0 +1,432 @@
+//! The hub alone: events in, messages and effects out, no disk and no sockets.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use opsctl_protocol::close::CloseCode;
+use opsctl_protocol::message::{
+    AgentConnect, CommandInput, CommandReport, CommandRequest, CommandSpec, CommandStatus,
+    CommandSummary, DashboardConnect, ErrorCode, Kind, Program, Rights, Role, State, Subscribe,
+    Target,
+};
+use opsctl_protocol::{
+    AgentId, AgentMessage, CommandId, DashboardMessage, Header, OutputFrame, Pattern, Timestamp,
+    ToAgent, ToDashboard,
+};
+
+use super::{AgentPort, ConnId, Effect, Event, Hub, HubOptions, Journaled};
+use crate::fanout::Outbox;
+use crate::fanout::outbox::Next;
+use crate::log::Room;
+use crate::store::{RequestRow, Write};
+
+/// What an agent was told, for a test to look at.
+type Heard = Arc<Mutex<Vec<ToAgent>>>;
+
+struct FakePort(Heard);
+
+impl AgentPort for FakePort {
+    fn control(&self, _: &Header, message: ToAgent) -> bool {
+        self.0.lock().unwrap().push(message);
+        true
+    }
+
+    fn input(&self, input: &CommandInput) -> bool {
+        self.0.lock().unwrap().push(ToAgent::Input(input.clone()));
+        true
+    }
+
+    fn close(&self, _: CloseCode, _: &str) {}
+}
+
+/// A hub with a clock that the test moves, and a disk that always succeeds at once.
+struct World {
+    hub: Hub,
+    now: u64,
+    journaled: Vec<RequestRow>,
+    logged: Vec<(u64, Bytes)>,
+    next_conn: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let options = HubOptions {
+            ring_lines: 100,
+            ring_bytes: 10_000,
+            version: "test".to_owned(),
+        };
+        let hub = Hub::new(options, "epoch".into(), Arc::default());
+        Self {
+            hub,
+            now: 1_000_000,
+            journaled: Vec::new(),
+            logged: Vec::new(),
+            next_conn: 0,
+        }
+    }
+
+    fn conn(&mut self) -> ConnId {
+        self.next_conn += 1;
+        ConnId(self.next_conn)
+    }
+
+    /// Handles an event and everything that the disk answers to it.
+    fn handle(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for effect in self.hub.handle(event, Timestamp(self.now)) {
+                match effect {
+                    Effect::Journal(row) => {
+                        let known = self.journaled.iter().find(|known| known.key == row.key);
+                        let outcome = known.map_or(Journaled::New, |known| {
+                            Journaled::Known(Box::new(known.clone()))
+                        });
+                        events.push_back(Event::Journaled(row.key.clone(), outcome));
+                        self.journaled.push(*row);
+                    }
+                    Effect::Save(writes) => events.push_back(Event::Saved(ended(&writes))),
+                    Effect::Log(_, record) => {
+                        self.logged.push((record.offset, record.data.clone()));
+                        let durable = (record.command, record.end());
+                        events.push_back(Event::Durable(vec![durable]));
+                    }
+                    Effect::Find(..) | Effect::Query(_) | Effect::Forget(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Lets enough time pass for rows that are behind to be saved.
+    fn settle(&mut self) {
+        self.now += super::settle::SAVE_AFTER_MS;
+        self.handle(Event::Tick);
+    }
+
+    fn agent(
+        &mut self,
+        name: &str,
+        max: Option<u32>,
+        reports: Vec<CommandReport>,
+    ) -> (ConnId, Heard) {
+        let conn = self.conn();
+        let heard = Heard::default();
+        let hello = AgentConnect {
+            agent_id: AgentId::new(name).unwrap(),
+            labels: std::collections::BTreeMap::default(),
+            facts: std::collections::BTreeMap::default(),
+            capabilities: Vec::new(),
+            max_commands: max,
+            commands: reports,
+        };
+        self.handle(Event::AgentJoined {
+            conn,
+            rights: rights(Role::Agent),
+            hello,
+            id: None,
+            port: Box::new(FakePort(Arc::clone(&heard))),
+            settled: HashSet::new(),
+        });
+        (conn, heard)
+    }
+
+    fn dashboard(&mut self, role: Role) -> (ConnId, Arc<Outbox>) {
+        let conn = self.conn();
+        let outbox = Arc::new(Outbox::default());
+        self.handle(Event::DashboardJoined {
+            conn,
+            rights: rights(role),
+            hello: DashboardConnect::default(),
+            id: None,
+            outbox: Arc::clone(&outbox),
+        });
+        drain(&outbox);
+        (conn, outbox)
+    }
+
+    fn say(&mut self, conn: ConnId, message: impl Into<DashboardMessage>) {
+        self.handle(Event::DashboardSaid(
+            conn,
+            Header::asking("1"),
+            message.into(),
+        ));
+    }
+
+    fn status(&mut self, conn: ConnId, status: CommandStatus) {
+        let message = AgentMessage::Status(status);
+        self.handle(Event::AgentSaid(conn, Header::default(), message));
+    }
+
+    fn output(&mut self, conn: ConnId, command_id: CommandId, offset: u64, text: &'static str) {
+        let frame = OutputFrame {
+            command_id,
+            kind: Kind::Output,
+            via: opsctl_protocol::frame::Via::Direct,
+            seq: 0,
+            offset,
+            time: Timestamp(1),
+            size: None,
+            data: Bytes::from_static(text.as_bytes()),
+        };
+        self.handle(Event::AgentOutput(conn, frame, Room::for_tests()));
+    }
+}
+
+fn ended(writes: &[Write]) -> Vec<CommandId> {
+    let ended = |write: &Write| match write {
+        Write::Command(row) if row.summary.state.is_final() => Some(row.summary.command_id),
+        _ => None,
+    };
+    writes.iter().filter_map(ended).collect()
+}
+
+fn rights(role: Role) -> Rights {
+    Rights {
+        role,
+        subject: "tester".to_owned(),
+        agent: None,
+    }
+}
+
+fn request(key: &str, selector: &str) -> CommandRequest {
+    CommandRequest {
+        key: key.to_owned(),
+        target: Target::Selector(selector.to_owned()),
+        spec: CommandSpec::new(Program::Argv(vec!["true".to_owned()])),
+        ttl_ms: None,
+        fanout: None,
+        limit: None,
+    }
+}
+
+/// The answers that wait for a dashboard.
+fn drain(outbox: &Outbox) -> Vec<ToDashboard> {
+    let mut messages = Vec::new();
+    while let Some(next) = outbox.try_next() {
+        if let Next::Control(_, message) = next {
+            messages.push(*message);
+        }
+    }
+    messages
+}
+
+fn executed(heard: &Heard) -> Vec<CommandId> {
+    let heard = heard.lock().unwrap();
+    let executed = |message: &ToAgent| match message {
+        ToAgent::Execute(execute) => Some(execute.command_id),
+        _ => None,
+    };
+    heard.iter().filter_map(executed).collect()
+}
+
+fn exited(command_id: CommandId) -> CommandStatus {
+    CommandStatus {
+        exit_code: Some(0),
+        ..CommandStatus::new(command_id, State::Exited)
+    }
+}
+
+fn summary(hub: &Hub, command_id: CommandId) -> CommandSummary {
+    hub.commands[&command_id].row.summary.clone()
+}
+
+#[test]
+fn the_same_key_starts_nothing_twice() {
+    let mut world = World::new();
+    let (agent, heard) = world.agent("a", None, Vec::new());
+    let (conn, outbox) = world.dashboard(Role::Operator);
+    world.say(conn, request("k", "a"));
+    world.say(conn, request("k", "a"));
+    let answers = drain(&outbox);
+    assert_eq!(answers.len(), 2);
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(executed(&heard).len(), 1);
+
+    // Also when it has ended and only the store remembers.
+    world.status(agent, exited(executed(&heard)[0]));
+    world.hub.requests.clear();
+    world.say(conn, request("k", "a"));
+    assert_eq!(drain(&outbox)[0], answers[0]);
+    assert_eq!(executed(&heard).len(), 1);
+
+    world.say(
+        conn,
+        CommandRequest {
+            limit: Some(3),
+            ..request("k", "a")
+        },
+    );
+    let ToDashboard::Error(error) = &drain(&outbox)[0] else {
+        panic!("an error is due")
+    };
+    assert_eq!(error.code, ErrorCode::KeyReused);
+}
+
+#[test]
+fn an_agent_gets_as_many_as_it_takes_in_order() {
+    let mut world = World::new();
+    let (agent, heard) = world.agent("a", Some(2), Vec::new());
+    let (conn, _) = world.dashboard(Role::Operator);
+    for key in ["1", "2", "3", "4"] {
+        world.say(conn, request(key, "a"));
+    }
+    let first = executed(&heard);
+    assert_eq!(first.len(), 2);
+    world.status(agent, exited(first[1]));
+    let then = executed(&heard);
+    assert_eq!(then.len(), 3);
+    assert_eq!(summary(&world.hub, then[2]).state, State::Delivered);
+    let keys: Vec<&str> = then
+        .iter()
+        .map(|id| world.hub.commands[id].row.key.as_str())
+        .collect();
+    assert_eq!(keys, ["1", "2", "3"]);
+}
+
+#[test]
+fn fanout_holds_back_the_rest_of_a_request() {
+    let mut world = World::new();
+    let (a, heard_a) = world.agent("a", None, Vec::new());
+    let (_, heard_b) = world.agent("b", None, Vec::new());
+    let (conn, _) = world.dashboard(Role::Operator);
+    world.say(
+        conn,
+        CommandRequest {
+            fanout: Some(1),
+            ..request("k", "*")
+        },
+    );
+    assert_eq!((executed(&heard_a).len(), executed(&heard_b).len()), (1, 0));
+    world.status(a, exited(executed(&heard_a)[0]));
+    assert_eq!(executed(&heard_b).len(), 1);
+}
+
+#[test]
+fn a_viewer_may_watch_but_not_operate() {
+    let mut world = World::new();
+    world.agent("a", None, Vec::new());
+    let (conn, outbox) = world.dashboard(Role::Viewer);
+    world.say(conn, request("k", "a"));
+    let ToDashboard::Error(error) = &drain(&outbox)[0] else {
+        panic!("an error is due")
+    };
+    assert_eq!(error.code, ErrorCode::Forbidden);
+    let subscribe = Subscribe {
+        channel: Pattern::new("agent:*").unwrap(),
+        since: None,
+        lossless: false,
+        no_output: false,
+    };
+    world.say(conn, subscribe);
+    assert!(matches!(drain(&outbox)[0], ToDashboard::Subscribed(_)));
+}
+
+#[test]
+fn repeated_output_is_cut_and_missing_output_is_said() {
+    let mut world = World::new();
+    let (agent, heard) = world.agent("a", None, Vec::new());
+    let (conn, _) = world.dashboard(Role::Operator);
+    world.say(conn, request("k", "a"));
+    let id = executed(&heard)[0];
+    world.output(agent, id, 0, "hello ");
+    world.output(agent, id, 3, "lo world");
+    world.output(agent, id, 0, "hello ");
+    assert_eq!(world.logged, [(0, "hello ".into()), (6, "world".into())]);
+    world.output(agent, id, 15, "!");
+    assert_eq!(world.hub.commands[&id].end, 16);
+    let stream = &world.hub.channels[&opsctl_protocol::Channel::Command(id)].stream;
+    let gaps = stream.ring().iter().filter(|entry| {
+        matches!(&entry.body, crate::fanout::channel::Body::Message(message) if matches!(**message, ToDashboard::Gap(_)))
+    }).count();
+    assert_eq!(gaps, 1);
+}
+
+#[test]
+fn an_agent_that_comes_back_and_the_hub_agree() {
+    let mut world = World::new();
+    let (agent, heard) = world.agent("a", None, Vec::new());
+    let (conn, _) = world.dashboard(Role::Operator);
+    for key in ["runs", "lost", "never-came"] {
+        world.say(conn, request(key, "a"));
+    }
+    let [runs, lost, never] = executed(&heard)[..] else {
+        panic!("three commands went out")
+    };
+    world.status(agent, CommandStatus::new(runs, State::Running));
+    world.status(agent, CommandStatus::new(lost, State::Running));
+    world.output(agent, runs, 0, "12345");
+    world.handle(Event::AgentLeft(agent, "cut".to_owned()));
+
+    let unknown = CommandId::random();
+    let report = |id| CommandReport {
+        status: CommandStatus::new(id, State::Running),
+        from: 0,
+        to: 9,
+        spec: None,
+        main: false,
+    };
+    let (_, heard) = world.agent("a", None, vec![report(runs), report(unknown)]);
+    let ToAgent::Connected(connected) = heard.lock().unwrap()[0].clone() else {
+        panic!("connected comes first")
+    };
+    assert_eq!(connected.commands.get(&runs), Some(&5));
+    assert_eq!(connected.commands.get(&unknown), Some(&0));
+    assert_eq!(summary(&world.hub, runs).state, State::Running);
+    assert_eq!(summary(&world.hub, lost).state, State::Lost);
+    assert_eq!(
+        executed(&heard),
+        [never],
+        "what never started goes out again, once"
+    );
+}
+
+#[test]
+fn an_end_is_settled_once_it_is_durable() {
+    let mut world = World::new();
+    let (agent, heard) = world.agent("a", None, Vec::new());
+    let (conn, _) = world.dashboard(Role::Operator);
+    world.say(conn, request("k", "a"));
+    let id = executed(&heard)[0];
+    world.output(agent, id, 0, "x");
+    world.status(agent, exited(id));
+    let settled = |heard: &Heard| {
+        let heard = heard.lock().unwrap();
+        heard
+            .iter()
+            .any(|message| matches!(message, ToAgent::Ack(ack) if ack.settled))
+    };
+    assert!(!settled(&heard), "the row is still behind");
+    world.settle();
+    assert!(settled(&heard));
+}
+
+#[test]
+fn what_waits_too_long_expires() {
+    let mut world = World::new();
+    let (agent, _) = world.agent("a", None, Vec::new());
+    world.handle(Event::AgentLeft(agent, "gone".to_owned()));
+    let (conn, outbox) = world.dashboard(Role::Operator);
+    world.say(conn, request("refused", "a"));
+    let ToDashboard::Error(error) = &drain(&outbox)[0] else {
+        panic!("an error is due")
+    };
+    assert_eq!(error.code, ErrorCode::AgentOffline);
+
+    world.say(
+        conn,
+        CommandRequest {
+            ttl_ms: Some(500),
+            ..request("waits", "a")
+        },
+    );
+    let ToDashboard::Accepted(accepted) = drain(&outbox).remove(0) else {
+        panic!("it is accepted")
+    };
+    let id = accepted.commands[0].command_id;
+    assert_eq!(world.hub.next_deadline(), Some(Timestamp(world.now + 500)));
+    world.now += 500;
+    world.handle(Event::Tick);
+    assert_eq!(summary(&world.hub, id).state, State::Expired);
+    let (_, heard) = world.agent("a", None, Vec::new());
+    assert!(executed(&heard).is_empty());
+}
