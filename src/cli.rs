@@ -8,10 +8,14 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::agent::{self, AgentArgs};
+use crate::agents::{self, AgentsArgs};
 use crate::context::Context;
 use crate::daemon::{self, DaemonArgs};
 use crate::down::{self, DownArgs};
 use crate::exit_code::{self, ExitCode};
+use crate::interrupt::{self, InterruptArgs};
+use crate::logs::{self, LogsArgs};
+use crate::ps::{self, PsArgs};
 use crate::schema::{self, SchemaArgs};
 use crate::settings::Settings;
 use crate::settings::values::{Place, Url};
@@ -64,6 +68,10 @@ enum Command {
     Daemon(DaemonArgs),
     Agent(AgentArgs),
     Tui(TuiArgs),
+    Agents(AgentsArgs),
+    Ps(PsArgs),
+    Logs(LogsArgs),
+    Interrupt(InterruptArgs),
     Status(StatusArgs),
     Token(TokenArgs),
     Schema(SchemaArgs),
@@ -72,7 +80,10 @@ enum Command {
 /// The subcommands as `--help` groups them.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Start here", &["up", "down", "status"]),
-    ("Watch and drive", &["tui"]),
+    (
+        "Watch and drive",
+        &["tui", "agents", "ps", "logs", "interrupt"],
+    ),
     ("Run the parts", &["daemon", "agent"]),
     ("Access and contract", &["token", "schema"]),
 ];
@@ -115,6 +126,10 @@ fn execute(cli: Cli) -> Result<u8> {
             Command::Daemon(args) => daemon::run(args, &context).await,
             Command::Agent(args) => agent::run(args, &context).await,
             Command::Tui(args) => tui::run(args, &context).await,
+            Command::Agents(args) => agents::run(args, &context).await,
+            Command::Ps(args) => ps::run(args, &context).await,
+            Command::Logs(args) => logs::run(args, &context).await,
+            Command::Interrupt(args) => interrupt::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Token(args) => token::run(args, &context).await,
             Command::Schema(args) => schema::run(args, &context).await,

@@ -23,9 +23,17 @@ mod background;
 mod logging;
 mod signals;
 
+mod ask;
+mod input;
+mod output;
+
 mod agent;
+mod agents;
 mod daemon;
 mod down;
+mod interrupt;
+mod logs;
+mod ps;
 mod schema;
 mod status;
 mod token;
