@@ -5,5 +5,11 @@
 //! once. Nothing sleeps to wait for something: everything waits for an event, with a deadline.
 
 mod harness;
+mod raw;
 
+mod bad_input;
+mod contract;
+mod daemon;
 mod settings;
+mod up;
+mod witness;

@@ -60,6 +60,12 @@ impl TestAgent {
         self.process.as_ref().expect("the agent runs")
     }
 
+    /// Waits until the daemon has it, as after a restart of the daemon.
+    #[track_caller]
+    pub fn wait_connected(&self, sandbox: &Sandbox) {
+        wait_connected(sandbox, &self.name, self.process());
+    }
+
     /// Kills it at once, as a crash would. Its commands live on in their holders.
     #[track_caller]
     pub fn kill(&mut self) {
@@ -79,7 +85,7 @@ impl TestAgent {
 
 /// Waits until the daemon shows the agent as connected.
 #[track_caller]
-pub fn wait_connected(sandbox: &Sandbox, name: &str, process: &Process) {
+fn wait_connected(sandbox: &Sandbox, name: &str, process: &Process) {
     wait_until(&format!("the agent {name} to connect"), || {
         assert!(
             process.is_running(),
