@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{
     Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, CommandInput,
-    CommandReport, CommandStatus, CommandSummary, ErrorCode, ErrorPayload, Event as Published,
-    Nothing, Presence, Program, Rights, State,
+    CommandReport, CommandSpec, CommandStatus, CommandSummary, ErrorCode, ErrorPayload,
+    Event as Published, Nothing, Presence, Program, Rights, State,
 };
 use opsctl_protocol::{
     AgentId, AgentMessage, Channel, CommandId, Header, Timestamp, ToAgent, ToDashboard,
@@ -15,6 +15,9 @@ use opsctl_protocol::{
 use super::command::Command;
 use super::{ConnId, Hub};
 use crate::store::{AgentRow, CommandRow, Write};
+
+/// Commands shown with an agent, so that telling how it is stays a small message.
+const SHOWN_COMMANDS: usize = 32;
 
 /// The way to a connected agent. Nothing here waits.
 pub trait AgentPort: Send {
@@ -210,13 +213,15 @@ impl Hub {
     /// Takes up a command that only the agent knows: its main terminal, or one whose journal was lost here.
     fn adopt(&mut self, agent_id: &AgentId, report: &CommandReport) {
         let command_id = report.status.command_id;
-        let spec = report.spec.clone().unwrap_or_else(|| {
-            opsctl_protocol::message::CommandSpec::new(Program::Shell("(unknown)".to_owned()))
+        let told = report.spec.clone().filter(|spec| spec.check().is_ok());
+        let spec = told.unwrap_or_else(|| {
+            tracing::warn!(agent = %agent_id, command = %command_id, "a command is reported without a usable spec");
+            CommandSpec::new(Program::Shell("(unknown)".to_owned()))
         });
         let summary = CommandSummary {
             command_id,
             agent_id: agent_id.clone(),
-            program: spec.program.clone(),
+            program: spec.program.abridged(),
             pty: spec.pty,
             cols: spec.cols,
             rows: spec.rows,
@@ -281,6 +286,12 @@ impl Hub {
             // Output comes as `AgentOutput`, with its room in the log.
             AgentMessage::Output(_) => {}
             AgentMessage::Gap(gap) => self.handle_agent_gap(&agent_id, gap),
+            AgentMessage::Publish(publish) if !self.can_publish(&publish.channel) => {
+                let error =
+                    ErrorPayload::new(ErrorCode::UnknownCommand, "no such command is running");
+                let header = Header::answering(header.id.clone());
+                self.to_agent(&agent_id, &header, ToAgent::Error(error));
+            }
             AgentMessage::Publish(publish) => {
                 let event = Published {
                     event: publish.event,
@@ -381,6 +392,7 @@ impl Hub {
             .map(|command| command.row.summary.clone())
             .collect();
         commands.sort_by_key(|command| (command.created_at, command.command_id));
+        commands.truncate(SHOWN_COMMANDS);
         Some(AgentInfo {
             agent_id: agent_id.clone(),
             status: if agent.link.is_some() {

@@ -193,6 +193,8 @@ pub struct Hub {
     dashboards: HashMap<ConnId, Dashboard>,
     /// Every channel that something can be pushed on.
     channels: HashMap<Channel, ChannelState>,
+    /// Channels that belong to no known agent or command, oldest first.
+    topics: VecDeque<Channel>,
     /// The commands' channels once more, shared with deliveries.
     streams: Streams,
     /// Commands that had a time to live when they were asked for.
@@ -219,6 +221,7 @@ impl Hub {
             requests: HashMap::new(),
             dashboards: HashMap::new(),
             channels: HashMap::new(),
+            topics: VecDeque::new(),
             streams,
             with_ttl: HashSet::new(),
             unsaved: HashSet::new(),

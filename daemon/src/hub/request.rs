@@ -89,7 +89,7 @@ impl Hub {
         let summary = CommandSummary {
             command_id: CommandId::random(),
             agent_id,
-            program: spec.program.clone(),
+            program: spec.program.abridged(),
             pty: spec.pty,
             cols: spec.cols,
             rows: spec.rows,
@@ -297,10 +297,21 @@ impl Query {
                 .filter(|summary| !self.in_memory.contains(&summary.command_id)),
         );
         commands.sort_by_key(|summary| std::cmp::Reverse((summary.created_at, summary.command_id)));
-        let more = more || commands.len() > limit;
-        commands.truncate(limit);
+        let fitting = fitting(&commands).min(limit);
+        let more = more || commands.len() > fitting;
+        commands.truncate(fitting);
         CommandList { commands, more }
     }
+}
+
+/// How many of the first commands fit into one message.
+fn fitting(commands: &[CommandSummary]) -> usize {
+    let mut bytes = 0;
+    let fits = |summary: &&CommandSummary| {
+        bytes += serde_json::to_vec(summary).map_or(0, |json| json.len());
+        bytes < limits::MAX_MESSAGE / 2
+    };
+    commands.iter().take_while(fits).count()
 }
 
 fn check(request: &CommandRequest) -> Result<(), Refusal> {

@@ -25,8 +25,11 @@ const CHANNEL_BOUNDS: Bounds = Bounds {
     lines: usize::MAX,
 };
 
-/// Agents in one `agent:list`, so that it stays below the largest message.
-const AGENTS_PER_LIST: usize = 200;
+/// JSON in one `agent:list`, so that it stays below the largest message.
+const LIST_BYTES: usize = limits::MAX_MESSAGE / 2;
+
+/// Channels that are kept though they belong to no known agent or command. Beyond that, those that nobody watches go.
+const MAX_TOPICS: usize = 1024;
 
 /// A connected dashboard.
 pub(super) struct Dashboard {
@@ -86,21 +89,19 @@ impl Hub {
 
     /// Sends state copies of these agents, in messages of bounded size.
     fn send_agents(&self, conn: ConnId, agents: &[AgentId]) {
-        let infos: Vec<_> = agents.iter().filter_map(|id| self.agent_info(id)).collect();
-        let mut lists = infos.chunks(AGENTS_PER_LIST).peekable();
-        if lists.peek().is_none() {
-            self.answer(conn, None, AgentList::default());
+        let mut list = AgentList::default();
+        let mut bytes = 0;
+        for info in agents.iter().filter_map(|id| self.agent_info(id)) {
+            let size = serde_json::to_vec(&info).map_or(0, |json| json.len());
+            if bytes + size > LIST_BYTES && !list.agents.is_empty() {
+                list.more = true;
+                self.answer(conn, None, std::mem::take(&mut list));
+                bytes = 0;
+            }
+            bytes += size;
+            list.agents.push(info);
         }
-        while let Some(list) = lists.next() {
-            self.answer(
-                conn,
-                None,
-                AgentList {
-                    agents: list.to_vec(),
-                    more: lists.peek().is_some(),
-                },
-            );
-        }
+        self.answer(conn, None, list);
     }
 
     pub(super) fn handle_subscribe(
@@ -366,6 +367,7 @@ impl Hub {
         if self.channels.contains_key(channel) {
             return;
         }
+        self.make_room_for(channel);
         let bounds = match channel {
             Channel::Command(_) => self.command_bounds(),
             _ => CHANNEL_BOUNDS,
@@ -377,6 +379,34 @@ impl Hub {
             bounds,
         ));
         self.adopt_channel(channel, stream);
+    }
+
+    /// Anybody can name a channel; those that belong to nothing and that nobody watches must not pile up.
+    fn make_room_for(&mut self, channel: &Channel) {
+        let belongs = match channel {
+            Channel::Command(_) => true,
+            Channel::Agent(agent_id) => self.agents.contains_key(agent_id),
+            Channel::Topic(..) | Channel::System => false,
+        };
+        if belongs {
+            return;
+        }
+        self.topics.push_back(channel.clone());
+        for _ in MAX_TOPICS..self.topics.len() {
+            let Some(old) = self.topics.pop_front() else {
+                return;
+            };
+            let known = matches!(&old, Channel::Agent(id) if self.agents.contains_key(id));
+            let watched = self
+                .channels
+                .get(&old)
+                .is_some_and(|state| !state.subscribers.is_empty());
+            if watched {
+                self.topics.push_back(old);
+            } else if !known {
+                self.channels.remove(&old);
+            }
+        }
     }
 
     /// Takes up a channel with what it already holds.
@@ -461,20 +491,22 @@ impl Hub {
         }
     }
 
+    /// A command's channel is there as long as the command is in memory; others are made when they are needed.
+    pub(super) fn can_publish(&self, channel: &Channel) -> bool {
+        match channel {
+            Channel::Command(command_id) => self.commands.contains_key(command_id),
+            _ => true,
+        }
+    }
+
     pub(super) fn handle_publish(&mut self, conn: ConnId, id: Option<String>, publish: Publish) {
         let Some(dashboard) = self.dashboards.get(&conn) else {
             return;
         };
         let from = dashboard.rights.subject.clone();
-        if let Channel::Command(command_id) = &publish.channel
-            && !self.commands.contains_key(command_id)
-        {
-            return self.refuse(
-                conn,
-                id,
-                ErrorCode::UnknownCommand,
-                format!("no command {command_id} is running"),
-            );
+        if !self.can_publish(&publish.channel) {
+            let why = "no such command is running";
+            return self.refuse(conn, id, ErrorCode::UnknownCommand, why);
         }
         let event = Published {
             event: publish.event,

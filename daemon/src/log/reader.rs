@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use opsctl_protocol::CommandId;
 use tokio::sync::watch;
 
@@ -151,6 +152,7 @@ fn read(shared: &Shared, command: CommandId, mut read: Read) -> Result<Read, Log
             continue;
         }
         let (at, records) = (&mut read.at, &mut read.records);
+        let before = cursor.walk.at;
         let damage = cursor
             .walk
             .chunk(|found| {
@@ -162,6 +164,7 @@ fn read(shared: &Shared, command: CommandId, mut read: Read) -> Result<Read, Log
                 }
             })
             .map_err(|error| LogError::io("read", &shared.dir, &error))?;
+        detach(records, cursor.walk.at - before);
         if let Some(damage) = damage {
             tracing::warn!(
                 segment = cursor.segment,
@@ -171,6 +174,17 @@ fn read(shared: &Shared, command: CommandId, mut read: Read) -> Result<Read, Log
         }
     }
     Ok(read)
+}
+
+/// Gives records memory of their own where they are the smaller part of their chunk: who keeps a few of them would
+/// otherwise keep other commands' output too.
+fn detach(records: &mut VecDeque<Record>, chunk_bytes: u64) {
+    let kept: u64 = records.iter().map(|record| record.data.len() as u64).sum();
+    if kept < chunk_bytes / 2 {
+        for record in records {
+            record.data = Bytes::copy_from_slice(&record.data);
+        }
+    }
 }
 
 /// The part of a record from an offset on.

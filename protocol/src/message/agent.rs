@@ -97,7 +97,7 @@ pub struct AgentInfo {
     /// What it is doing.
     #[serde(default)]
     pub activity: Activity,
-    /// Commands that are running or wait on it, oldest first.
+    /// Commands that are running or wait on it, oldest first; the first 32 of them.
     #[serde(default)]
     pub commands: Vec<CommandSummary>,
     /// The last measured round trip, in milliseconds.

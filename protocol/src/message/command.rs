@@ -38,6 +38,43 @@ impl<'de> Deserialize<'de> for Program {
     }
 }
 
+/// Bytes of a program that summaries show; the whole of it can be 500 times as long.
+const ABRIDGED_BYTES: usize = 512;
+
+impl Program {
+    /// The program as summaries show it: what passes 512 bytes is cut off, with an ellipsis.
+    #[must_use]
+    pub fn abridged(&self) -> Self {
+        let mut left = ABRIDGED_BYTES;
+        match self {
+            Self::Shell(line) => Self::Shell(abridge(line, &mut left)),
+            Self::Argv(argv) => {
+                let mut words = Vec::new();
+                for word in argv {
+                    if left == 0 {
+                        break;
+                    }
+                    words.push(abridge(word, &mut left));
+                }
+                Self::Argv(words)
+            }
+        }
+    }
+}
+
+/// `text`, or as much of it as is left; then nothing is left.
+fn abridge(text: &str, left: &mut usize) -> String {
+    if text.len() < *left {
+        *left -= text.len();
+        return text.to_owned();
+    }
+    let mut end = std::mem::take(left).min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end])
+}
+
 impl std::fmt::Display for Program {
     /// The command as a person would type it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -412,7 +449,7 @@ pub struct CommandSummary {
     pub command_id: CommandId,
     /// Where it runs.
     pub agent_id: AgentId,
-    /// What runs.
+    /// What runs; cut off with an ellipsis where it is longer than 512 bytes.
     #[serde(flatten)]
     pub program: Program,
     /// In a terminal of its own.
@@ -616,4 +653,25 @@ pub struct CommandResize {
     pub cols: u16,
     /// Rows, 1 to 1000.
     pub rows: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_programs_are_abridged() {
+        let short = Program::Argv(vec!["echo".to_owned(), "hi".to_owned()]);
+        assert_eq!(short.abridged(), short);
+        let long = Program::Argv(vec!["echo".to_owned(), "é".repeat(9000), "more".to_owned()]);
+        let Program::Argv(words) = long.abridged() else {
+            panic!("it stays what it was")
+        };
+        assert_eq!(words.len(), 2);
+        assert!(words[1].len() < 520 && words[1].ends_with('…'));
+        let Program::Shell(line) = Program::Shell("x".repeat(600)).abridged() else {
+            panic!("it stays what it was")
+        };
+        assert_eq!(line.chars().count(), 513);
+    }
 }

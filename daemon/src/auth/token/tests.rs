@@ -157,8 +157,10 @@ fn time_is_checked_on_both_sides() {
 #[test]
 fn every_claim_must_be_there_and_ours() {
     for claim in ["exp", "iss", "aud", "sub"] {
-        let error = verify(&secret(), &with(claim, Value::Null)).unwrap_err();
-        assert_eq!(error.code(), ErrorCode::TokenInvalid, "without {claim}");
+        assert_eq!(
+            verify(&secret(), &with(claim, Value::Null)),
+            Err(TokenError::Claim(claim))
+        );
     }
     for (claim, value) in [
         ("iss", json!("elsewhere")),

@@ -152,7 +152,7 @@ fn command_row(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
     let summary = CommandSummary {
         command_id: parsed(row, 0)?,
         agent_id: parsed::<AgentId>(row, 1)?,
-        program: spec.program.clone(),
+        program: spec.program.abridged(),
         pty: spec.pty,
         cols: row.get(9)?,
         rows: row.get(10)?,

@@ -87,7 +87,11 @@ async fn everything_survives_a_restart() {
         since: Timestamp(1),
         last_seen: Timestamp(2),
     };
-    let asked = request("k1", 10, &["web-2", "web-1"]);
+    let asked = request(
+        "k1",
+        10,
+        &["web-2", "web-1", "web-4", "web-3", "web-6", "web-5"],
+    );
     let main = command("web-1", "", 11);
     let ended = finished(&asked.commands[0]);
     {
@@ -122,7 +126,7 @@ async fn everything_survives_a_restart() {
     );
     assert_eq!(store.command(CommandId::random()).await.unwrap(), None);
     let again = RequestRow {
-        commands: vec![ended, asked.commands[1].clone()],
+        commands: [&[ended][..], &asked.commands[1..]].concat(),
         ..asked
     };
     assert_eq!(
@@ -136,40 +140,61 @@ async fn everything_survives_a_restart() {
 #[tokio::test]
 async fn a_key_is_taken_once_and_takes_nothing_with_it() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&dir.path().join("opsctl.db")).unwrap();
+    let path = dir.path().join("opsctl.db");
+    let store = Sqlite::open(&path).unwrap();
     store
         .commit(vec![Write::Request(request("k1", 1, &["a"]))])
         .await
         .unwrap();
-    let bystander = command("b", "", 2);
-    let twice = store.commit(vec![
+    let (before, after) = (command("b", "", 2), command("b", "", 4));
+    let twice = vec![
         Write::Command(command("c", "", 3)),
         Write::Request(request("k1", 2, &["b"])),
-    ]);
-    let other = store.commit(vec![Write::Command(bystander.clone())]);
-    let (twice, other) = tokio::join!(twice, other);
-    assert!(
-        matches!(twice, Err(StoreError::Duplicate { .. })),
-        "{twice:?}"
-    );
-    assert_eq!(
-        other,
-        Ok(()),
-        "a neighbour in the same transaction is not touched"
-    );
-    let page = store
-        .commands(CommandFilter {
-            limit: 10,
-            ..CommandFilter::default()
-        })
-        .await
+    ];
+    // All wait before the writer starts, so that they share a transaction.
+    let (writes, queue) = mpsc::channel(4);
+    let mut answers = Vec::new();
+    for job in [
+        vec![Write::Command(before.clone())],
+        twice,
+        vec![Write::Command(after.clone())],
+    ] {
+        let (answer, answered) = oneshot::channel();
+        assert!(
+            writes
+                .send(write::Job {
+                    writes: job,
+                    answer
+                })
+                .await
+                .is_ok()
+        );
+        answers.push(answered);
+    }
+    drop(writes);
+    let connection = connect(&path).unwrap();
+    std::thread::spawn(move || write::run(connection, queue, "opsctl.db"))
+        .join()
         .unwrap();
+    let refused = answers.remove(1).await.unwrap();
+    assert!(
+        matches!(refused, Err(StoreError::Duplicate { .. })),
+        "{refused:?}"
+    );
+    for answered in answers {
+        assert_eq!(
+            answered.await.unwrap(),
+            Ok(()),
+            "neighbours in the same transaction are not touched"
+        );
+    }
+    let page = store.commands(ALL).await.unwrap();
     assert_eq!(
         page.commands.len(),
-        2,
+        3,
         "nothing of the refused writes is left"
     );
-    assert_eq!(page.commands[0], bystander);
+    assert_eq!(page.commands[..2], [after, before]);
 }
 
 const ALL: CommandFilter = CommandFilter {
