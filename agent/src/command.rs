@@ -31,7 +31,7 @@ pub(crate) enum Phase {
     /// It was started by an earlier agent, and its holder has not answered yet.
     Sought,
     /// It has ended, and no holder remembers it.
-    Ended(CommandStatus),
+    Ended(Box<CommandStatus>),
 }
 
 /// A command in a holder's hands.
@@ -51,7 +51,7 @@ impl Command {
             }
             Phase::Sought => CommandStatus::new(id, State::Running),
             Phase::Held(held) => status_of(id, &held.progress),
-            Phase::Ended(status) => status.clone(),
+            Phase::Ended(status) => CommandStatus::clone(status),
         }
     }
 

@@ -112,7 +112,7 @@ fn replay(text: &str) -> Commands {
         match serde_json::from_str(line) {
             Ok(record) => apply(&mut commands, record),
             Err(error) => {
-                tracing::warn!(%error, "a line of the journal cannot be read and is left out")
+                tracing::warn!(%error, "a line of the journal cannot be read and is left out");
             }
         }
     }

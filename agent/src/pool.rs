@@ -127,7 +127,7 @@ impl<H> Pool<H> {
     }
 
     /// How many holders must be started now; counts them as being started.
-    pub(crate) fn to_start(&mut self) -> usize {
+    pub(crate) fn missing(&mut self) -> usize {
         let wanted = (self.waiting.len() + WARM).saturating_sub(self.warm.len() + self.starting);
         self.starting += wanted;
         wanted
@@ -136,13 +136,11 @@ impl<H> Pool<H> {
     /// A holder was started: it goes to the command that waits longest.
     pub(crate) fn started(&mut self, holder: H) -> Option<(CommandId, H)> {
         self.starting = self.starting.saturating_sub(1);
-        match self.waiting.pop_front() {
-            Some(id) => Some((id, holder)),
-            None => {
-                self.warm.push(holder);
-                None
-            }
+        if let Some(id) = self.waiting.pop_front() {
+            return Some((id, holder));
         }
+        self.warm.push(holder);
+        None
     }
 
     /// A holder couldn't be started: the command that waits longest learns of it.
@@ -159,18 +157,18 @@ mod tests {
     #[test]
     fn one_is_kept_warm_and_each_command_gets_one() {
         let mut pool = Pool::default();
-        assert_eq!(pool.to_start(), 1);
-        assert_eq!(pool.to_start(), 0);
+        assert_eq!(pool.missing(), 1);
+        assert_eq!(pool.missing(), 0);
         assert_eq!(pool.started('a'), None);
         let ids = [1, 2, 3].map(|n| CommandId([n; 16]));
         assert_eq!(pool.take(ids[0]), Some('a'));
         assert_eq!((pool.take(ids[1]), pool.take(ids[2])), (None, None));
-        assert_eq!(pool.to_start(), 3);
+        assert_eq!(pool.missing(), 3);
         assert_eq!(pool.started('b'), Some((ids[1], 'b')));
         pool.forget(ids[2]);
         assert_eq!(pool.started('c'), None);
         assert_eq!(pool.failed(), None);
-        assert_eq!(pool.to_start(), 0);
+        assert_eq!(pool.missing(), 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::AgentError;
 const ROUTE: &str = "/ws/agent";
 
 /// The longest wait that a daemon's hint is followed for.
-const LONGEST_HINT: Duration = Duration::from_secs(300);
+const LONGEST_HINT: Duration = Duration::from_mins(5);
 
 type Dialing = Pin<Box<dyn Future<Output = Result<Socket, DialError>> + Send>>;
 

@@ -81,7 +81,7 @@ impl Agent {
 
     /// Starts as many holders as are wanted. Making a process stops the thread that asks for it, so others do.
     pub(super) fn start_holders(&mut self) {
-        for _ in 0..self.pool.to_start() {
+        for _ in 0..self.pool.missing() {
             let (launcher, events) = (self.launcher.clone(), self.events.clone());
             tokio::task::spawn_blocking(move || {
                 // The agent has ended when nobody listens.
@@ -160,7 +160,7 @@ impl Agent {
         self.send(status.clone());
         self.main.failed(id, &status);
         if let Some(command) = self.commands.get_mut(&id) {
-            command.phase = Phase::Ended(status);
+            command.phase = Phase::Ended(Box::new(status));
         }
         self.pool.forget(id);
         self.release(id);

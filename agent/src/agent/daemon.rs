@@ -78,7 +78,7 @@ impl Agent {
             }
             ToAgent::Execute(execute) => self.execute(execute.command_id, execute.spec),
             ToAgent::Interrupt(interrupt) => self.interrupt(&interrupt),
-            ToAgent::Input(input) => self.text_input(input),
+            ToAgent::Input(input) => self.text_input(&input),
             ToAgent::Resize(resize) => self.resize(&resize),
             ToAgent::Ack(ack) => self.ack(&ack),
             ToAgent::Error(error) => {
@@ -148,12 +148,11 @@ impl Agent {
         }
     }
 
-    fn text_input(&mut self, input: CommandInput) {
-        let id = input.command_id;
-        self.input(id, encode_input(&input));
+    fn text_input(&self, input: &CommandInput) {
+        self.input(input.command_id, encode_input(input));
     }
 
-    fn input(&mut self, id: CommandId, frame: Bytes) {
+    fn input(&self, id: CommandId, frame: Bytes) {
         let Some(command) = self.commands.get(&id) else {
             return self.refuse(
                 ErrorCode::UnknownCommand,

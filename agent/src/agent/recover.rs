@@ -22,7 +22,9 @@ impl Agent {
             let (spec, main) = known
                 .start
                 .map_or((None, false), |(spec, main)| (Some(spec), main));
-            let phase = known.ended.map_or(Phase::Sought, Phase::Ended);
+            let phase = known
+                .ended
+                .map_or(Phase::Sought, |status| Phase::Ended(Box::new(status)));
             self.commands.insert(
                 id,
                 Command {

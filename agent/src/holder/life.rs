@@ -435,7 +435,7 @@ impl Life {
             {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    length += buffer.filled().len()
+                    length += buffer.filled().len();
                 }
                 Poll::Ready(_) => open = false,
             }

@@ -53,7 +53,6 @@ async fn hold(dir: &Path) -> io::Result<()> {
     let mut peer = Peer::new(adopt_stdin()?);
     let listener = UnixListener::from_std(socket::listen(dir)?)?;
     peer.say(&FromHolder::Ready);
-    peer.flush_said()?;
     match wait_for_job(&mut peer).await? {
         Some(job) => Life::start(listener, peer, *job).run().await,
         None => Ok(()),
@@ -71,6 +70,7 @@ fn adopt_stdin() -> io::Result<UnixStream> {
 /// `None` when the agent went before it had a job.
 async fn wait_for_job(peer: &mut Peer) -> io::Result<Option<Box<Job>>> {
     loop {
+        peer.flush_said()?;
         match peer.receive() {
             Ok(Received::Message(Incoming::Control(ToHolder::Job(job)))) => return Ok(Some(job)),
             Ok(Received::Message(_)) => return Err(io::Error::other("a job was expected")),

@@ -1,0 +1,328 @@
+//! A daemon's end of the contract, and an agent that talks to it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use opsctl_agent::{AgentError, AgentOptions, Ended};
+use opsctl_link::{Endpoint, Frame, Reader, Sender, Target, split, websocket_config};
+use opsctl_protocol::frame::encode_input;
+use opsctl_protocol::message::{
+    AgentConnect, CommandExecute, CommandInput, CommandInterrupt, CommandSpec, CommandStatus,
+    Connected, Kind, LimitsInfo, Payload, Program, Rights, Role, Signal, State, TerminalAck,
+    ToAgent,
+};
+use opsctl_protocol::{
+    AgentId, AgentMessage, BinaryFrame, CommandId, Header, OutputFrame, decode, encode,
+};
+use tempfile::TempDir;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_util::sync::CancellationToken;
+
+/// How long anything awaited may take, on a machine that is busy with others.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A directory with a socket where agents come in.
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
+    listener: UnixListener,
+}
+
+/// An agent that runs within the test.
+pub(crate) struct TestAgent {
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<Ended, AgentError>>,
+}
+
+/// A connected agent, as the daemon sees it.
+pub(crate) struct Conn {
+    reader: Reader<UnixStream>,
+    sender: Sender,
+    /// How the agent introduced itself.
+    pub(crate) hello: AgentConnect,
+    /// Output so far, by command; pieces follow each other without holes.
+    pub(crate) output: BTreeMap<CommandId, Vec<u8>>,
+    /// The pieces themselves, without their bytes: kind, size, offset, length.
+    pub(crate) pieces: Vec<Piece>,
+    /// Statuses so far.
+    pub(crate) statuses: Vec<CommandStatus>,
+    /// Errors so far.
+    pub(crate) errors: Vec<String>,
+    /// Keep bytes; a flood is only counted.
+    pub(crate) keep: bool,
+    /// Bytes of output so far.
+    pub(crate) received: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) kind: Kind,
+    pub(crate) size: Option<(u16, u16)>,
+    pub(crate) offset: u64,
+    pub(crate) length: usize,
+}
+
+pub(crate) fn sh(line: &str) -> CommandSpec {
+    CommandSpec::new(Program::Shell(line.to_owned()))
+}
+
+pub(crate) fn argv(words: &[&str]) -> CommandSpec {
+    CommandSpec::new(Program::Argv(
+        words.iter().map(|word| (*word).to_owned()).collect(),
+    ))
+}
+
+/// An agent of the world in `dir`.
+pub(crate) fn options_in(dir: &Path) -> AgentOptions {
+    let target = Target {
+        endpoint: Endpoint::Unix(dir.join("daemon.sock")),
+        token: None,
+        connect_timeout: Duration::from_secs(10),
+    };
+    // Deeper than a socket's address can be long.
+    let state_dir = dir.join("a".repeat(120)).join("agents").join("far");
+    AgentOptions::new(AgentId::new("far").unwrap(), target, state_dir)
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("daemon.sock")).unwrap();
+        Self { dir, listener }
+    }
+
+    pub(crate) fn options(&self) -> AgentOptions {
+        options_in(self.dir.path())
+    }
+
+    /// The next agent that connects, before it is answered.
+    pub(crate) async fn accept(&self) -> Conn {
+        within("an agent's connection", async {
+            let (stream, _) = self.listener.accept().await.unwrap();
+            let socket = tokio_tungstenite::accept_hdr_async_with_config(
+                stream,
+                subprotocol,
+                Some(websocket_config()),
+            );
+            let (mut reader, sender) = split(socket.await.unwrap());
+            let Frame::Text(text) = reader.next().await.unwrap() else {
+                panic!("no text first")
+            };
+            let AgentMessage::Connect(hello) = decode(&text).unwrap().message else {
+                panic!("no agent:connect first")
+            };
+            Conn {
+                reader,
+                sender,
+                hello,
+                output: BTreeMap::new(),
+                pieces: Vec::new(),
+                statuses: Vec::new(),
+                errors: Vec::new(),
+                keep: true,
+                received: 0,
+            }
+        })
+        .await
+    }
+
+    /// An agent, connected and answered.
+    pub(crate) async fn agent(&self) -> (TestAgent, Conn) {
+        let agent = TestAgent::start(self.options());
+        let mut conn = self.accept().await;
+        conn.welcome([]);
+        (agent, conn)
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "the library's signature")]
+fn subprotocol(_: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    let name = opsctl_protocol::SUBPROTOCOL_BINARY.parse().unwrap();
+    response
+        .headers_mut()
+        .insert("sec-websocket-protocol", name);
+    Ok(response)
+}
+
+impl TestAgent {
+    pub(crate) fn start(options: AgentOptions) -> Self {
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(opsctl_agent::run(options, shutdown.clone()));
+        Self { shutdown, task }
+    }
+
+    pub(crate) async fn stop(self) -> Result<Ended, AgentError> {
+        self.shutdown.cancel();
+        self.ended().await
+    }
+
+    pub(crate) async fn ended(self) -> Result<Ended, AgentError> {
+        within("the agent's end", self.task).await.unwrap()
+    }
+}
+
+impl Conn {
+    /// Answers `agent:connect`.
+    pub(crate) fn welcome(&mut self, commands: impl IntoIterator<Item = (CommandId, u64)>) {
+        let commands: BTreeMap<CommandId, u64> = commands.into_iter().collect();
+        self.send(Connected {
+            client_id: "a1".into(),
+            server_version: "test".into(),
+            epoch: "e".into(),
+            started_at: None,
+            heartbeat_ms: 15_000,
+            limits: LimitsInfo::default(),
+            rights: Rights {
+                role: Role::Agent,
+                subject: "test".into(),
+                agent: None,
+            },
+            commands,
+        });
+    }
+
+    /// Answers `agent:connect`, wanting a command's output from `from` on; what is before reads as zeroes here.
+    pub(crate) fn resume_at(&mut self, id: CommandId, from: u64) {
+        self.resume_all([(id, from)]);
+    }
+
+    pub(crate) fn resume_all<const N: usize>(&mut self, commands: [(CommandId, u64); N]) {
+        for (id, from) in commands {
+            self.output.insert(id, vec![0; from as usize]);
+        }
+        self.welcome(commands);
+    }
+
+    pub(crate) fn send(&self, message: impl Into<ToAgent>) {
+        self.sender
+            .control(encode(&Header::default(), &message.into()).unwrap())
+            .unwrap();
+    }
+
+    pub(crate) fn execute(&self, spec: CommandSpec) -> CommandId {
+        let command_id = CommandId::random();
+        self.send(CommandExecute { command_id, spec });
+        command_id
+    }
+
+    pub(crate) fn interrupt(&self, id: CommandId, signal: Signal, escalate: bool) {
+        self.send(CommandInterrupt {
+            command_id: Some(id),
+            agent_id: None,
+            signal,
+            escalate,
+        });
+    }
+
+    pub(crate) async fn input(&self, id: CommandId, offset: Option<u64>, bytes: &[u8], eof: bool) {
+        let data = Payload(bytes::Bytes::copy_from_slice(bytes));
+        let frame = encode_input(&CommandInput {
+            command_id: id,
+            data,
+            offset,
+            eof,
+        });
+        self.sender.bulk(frame).await.unwrap();
+    }
+
+    pub(crate) fn ack(&self, id: CommandId, offset: u64, settled: bool) {
+        self.send(TerminalAck {
+            command_id: id,
+            offset,
+            settled,
+        });
+    }
+
+    pub(crate) fn close(&self, code: u16, reason: &str) {
+        self.sender.close(code, reason);
+    }
+
+    /// Takes the next message of the agent in.
+    pub(crate) async fn step(&mut self) {
+        let frame = within("a message of the agent", self.reader.next())
+            .await
+            .unwrap();
+        match frame {
+            Frame::Text(text) => match decode(&text).unwrap().message {
+                AgentMessage::Status(status) => self.statuses.push(status),
+                AgentMessage::Error(error) => self.errors.push(error.message),
+                other => panic!("{other:?}"),
+            },
+            Frame::Binary(frame) => match BinaryFrame::decode(&frame).unwrap() {
+                BinaryFrame::Output(output) => self.piece(output),
+                other => panic!("{other:?}"),
+            },
+            Frame::Pong(_) => {}
+        }
+    }
+
+    fn piece(&mut self, frame: OutputFrame) {
+        self.received += frame.data.len() as u64;
+        self.pieces.push(Piece {
+            kind: frame.kind,
+            size: frame.size,
+            offset: frame.offset,
+            length: frame.data.len(),
+        });
+        if self.keep {
+            let output = self.output.entry(frame.command_id).or_default();
+            assert_eq!(frame.offset, output.len() as u64, "a hole or a repeat");
+            output.extend_from_slice(&frame.data);
+        }
+    }
+
+    /// Takes messages in until `found` is satisfied.
+    pub(crate) async fn until(&mut self, what: &str, found: impl Fn(&Self) -> bool) {
+        let seen = within(what, async {
+            while !found(self) {
+                self.step().await;
+            }
+        });
+        seen.await;
+    }
+
+    pub(crate) async fn until_output(&mut self, id: CommandId, text: &str) {
+        let holds = |conn: &Self| conn.text(id).contains(text);
+        self.until(&format!("the output {text:?}"), holds).await;
+    }
+
+    pub(crate) async fn until_running(&mut self, id: CommandId) {
+        let running =
+            |status: &CommandStatus| status.command_id == id && status.state == State::Running;
+        self.until("the start", |conn| conn.statuses.iter().any(running))
+            .await;
+    }
+
+    /// The command's final status; all of its output came before.
+    pub(crate) async fn end(&mut self, id: CommandId) -> CommandStatus {
+        self.until("the end", |conn| conn.final_status(id).is_some())
+            .await;
+        let status = self.final_status(id).unwrap();
+        if self.keep
+            && let Some(offset) = status.offset
+        {
+            assert_eq!(offset, self.output.get(&id).map_or(0, Vec::len) as u64);
+        }
+        status
+    }
+
+    fn final_status(&self, id: CommandId) -> Option<CommandStatus> {
+        self.statuses
+            .iter()
+            .find(|status| status.command_id == id && status.state.is_final())
+            .cloned()
+    }
+
+    pub(crate) fn text(&self, id: CommandId) -> String {
+        String::from_utf8_lossy(self.output.get(&id).map_or(&[], Vec::as_slice)).into_owned()
+    }
+}
+
+/// Waits, but not forever.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not come"))
+}
