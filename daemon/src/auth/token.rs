@@ -84,8 +84,8 @@ pub enum IssueError {
     Signing(String),
 }
 
-/// A token's claims as they stand in it.
-#[derive(Debug, Serialize, Deserialize)]
+/// A token's claims as they are written.
+#[derive(Debug, Serialize)]
 struct Claims {
     /// Who issued it.
     iss: String,
@@ -99,10 +99,25 @@ struct Claims {
     nbf: u64,
     /// When it was issued, in seconds since the epoch.
     iat: u64,
-    /// What its bearer may do; a word, so that an unknown one can be told from garbage.
+    /// What its bearer may do.
+    role: Role,
+    /// The only agent name that its bearer may connect as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentId>,
+}
+
+/// The claims that are read; the library looks after the others. What is missing or unknown is found afterwards, so that
+/// the answer can name it.
+#[derive(Debug, Deserialize)]
+struct Bearer {
+    /// Whose it is.
+    #[serde(default)]
+    sub: String,
+    /// What its bearer may do.
+    #[serde(default)]
     role: String,
     /// The only agent name that its bearer may connect as.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     agent: Option<AgentId>,
 }
 
@@ -119,7 +134,7 @@ pub fn issue(secret: &Secret, grant: &Grant) -> Result<String, IssueError> {
         exp: now.saturating_add(grant.ttl.as_secs()),
         nbf: now,
         iat: now,
-        role: grant.role.as_str().to_owned(),
+        role: grant.role,
         agent: grant.agent.clone(),
     };
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &secret.encoding)
@@ -137,7 +152,7 @@ pub fn verify(secret: &Secret, token: &str) -> Result<Rights, TokenError> {
     validation.set_audience(&[AUDIENCE]);
     validation.validate_nbf = true;
     validation.leeway = LEEWAY.as_secs();
-    let claims = jsonwebtoken::decode::<Claims>(token, &secret.decoding, &validation)
+    let claims = jsonwebtoken::decode::<Bearer>(token, &secret.decoding, &validation)
         .map_err(|error| refusal(error.kind()))?
         .claims;
     if claims.sub.is_empty() {
