@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::agent::{self, AgentArgs};
 use crate::agents::{self, AgentsArgs};
+use crate::attach::{self, AttachArgs};
 use crate::context::Context;
 use crate::daemon::{self, DaemonArgs};
 use crate::down::{self, DownArgs};
@@ -17,6 +18,7 @@ use crate::interrupt::{self, InterruptArgs};
 use crate::logs::{self, LogsArgs};
 use crate::ps::{self, PsArgs};
 use crate::schema::{self, SchemaArgs};
+use crate::send::{self, SendArgs};
 use crate::settings::Settings;
 use crate::settings::values::{Place, Url};
 use crate::status::{self, StatusArgs};
@@ -68,9 +70,11 @@ enum Command {
     Daemon(DaemonArgs),
     Agent(AgentArgs),
     Tui(TuiArgs),
+    Send(Box<SendArgs>),
     Agents(AgentsArgs),
     Ps(PsArgs),
     Logs(LogsArgs),
+    Attach(AttachArgs),
     Interrupt(InterruptArgs),
     Status(StatusArgs),
     Token(TokenArgs),
@@ -82,7 +86,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Start here", &["up", "down", "status"]),
     (
         "Watch and drive",
-        &["tui", "agents", "ps", "logs", "interrupt"],
+        &["tui", "send", "attach", "agents", "ps", "logs", "interrupt"],
     ),
     ("Run the parts", &["daemon", "agent"]),
     ("Access and contract", &["token", "schema"]),
@@ -126,9 +130,11 @@ fn execute(cli: Cli) -> Result<u8> {
             Command::Daemon(args) => daemon::run(args, &context).await,
             Command::Agent(args) => agent::run(args, &context).await,
             Command::Tui(args) => tui::run(args, &context).await,
+            Command::Send(args) => send::run(*args, &context).await,
             Command::Agents(args) => agents::run(args, &context).await,
             Command::Ps(args) => ps::run(args, &context).await,
             Command::Logs(args) => logs::run(args, &context).await,
+            Command::Attach(args) => attach::run(args, &context).await,
             Command::Interrupt(args) => interrupt::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Token(args) => token::run(args, &context).await,

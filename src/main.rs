@@ -29,12 +29,14 @@ mod output;
 
 mod agent;
 mod agents;
+mod attach;
 mod daemon;
 mod down;
 mod interrupt;
 mod logs;
 mod ps;
 mod schema;
+mod send;
 mod status;
 mod token;
 mod tui;
