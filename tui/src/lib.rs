@@ -1,1 +1,25 @@
-//! The console: connection, state, view.
+//! The console: agents and their terminals on one screen.
+//!
+//! In the order in which data flows:
+//!
+//! - `conn`: the connection to the daemon; events become [`state::Message`]s, and
+//!   [`state::Effect`]s are done.
+//! - [`keys`], [`encode`]: what a key means here, and what it is to a program.
+//! - [`state`]: a pure reducer; no IO, no clock.
+//! - [`layout`], [`age`]: where things are, how long ago.
+//! - [`view`]: draws a `&State`.
+//! - [`tty`]: the real terminal, and that it is left as it was found.
+//! - [`app`]: the loop around all of it.
+
+pub mod age;
+pub mod app;
+pub mod encode;
+pub mod keys;
+pub mod layout;
+pub mod state;
+pub mod tty;
+pub mod view;
+
+mod conn;
+
+pub use app::{Error, Options, run, run_on};

@@ -1,0 +1,326 @@
+//! The loop: input, messages and time go into the reducer; its effects are done; frames are drawn.
+//!
+//! A frame is drawn when something visible has changed, at most every [`FRAME`]. When nothing
+//! happens, nothing runs.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use crossterm::cursor::SetCursorStyle;
+use crossterm::event::Event as TtyEvent;
+use futures_util::{Stream, StreamExt};
+use opsctl_protocol::Timestamp;
+use opsctl_terminal::CursorShape;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::conn::{self, Conn, Heard};
+use crate::state::{Effect, Input, Outcome, State};
+use crate::tty::{Stage, Tty};
+use crate::view::{self, Theme};
+
+/// The shortest time between two frames (requirement D6: about 60 a second).
+const FRAME: Duration = Duration::from_millis(16);
+
+/// How long an application may hold back a frame of its own before what there is of it is shown.
+const HELD: Duration = Duration::from_millis(100);
+
+/// How long messages may be taken in one go, so that keys and frames come in between.
+const SLICE: Duration = Duration::from_millis(4);
+
+/// What the console needs to know.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The daemon, and as what to connect.
+    pub client: opsctl_client::Options,
+    /// Whether to watch only, whatever the role permits.
+    pub read_only: bool,
+}
+
+/// Why the console ended other than by being left.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no terminal to draw on.
+    #[error("the console needs a terminal on standard input and output")]
+    NotATerminal,
+    /// The terminal failed.
+    #[error("the terminal failed")]
+    Terminal(#[from] io::Error),
+}
+
+/// Opens the console on the terminal that the program was started on, and returns when it is left.
+///
+/// # Errors
+/// When there is no terminal, or it fails.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let mut tty = Tty::take().map_err(|error| match error.kind() {
+        io::ErrorKind::Unsupported => Error::NotATerminal,
+        _ => Error::Terminal(error),
+    })?;
+    run_on(
+        &mut tty,
+        crossterm::event::EventStream::new(),
+        Theme::from_env(),
+        options,
+    )
+    .await
+}
+
+/// Opens the console on any stage, with input from anywhere. Returns when it is left, when input ends,
+/// or on a signal that ends the program.
+///
+/// # Errors
+/// When the stage or the input fails.
+pub async fn run_on(
+    stage: &mut impl Stage,
+    inputs: impl Stream<Item = io::Result<TtyEvent>>,
+    theme: Theme,
+    options: Options,
+) -> Result<(), Error> {
+    let endpoint = options.client.target.endpoint.to_string();
+    let (conn, heard) = Conn::start(options.client);
+    let state = State::new(stage.size(), Timestamp::now(), endpoint, options.read_only);
+    let mut console = Console {
+        stage,
+        state,
+        conn,
+        theme,
+        dirty: true,
+        held: None,
+        left: false,
+    };
+    let result = console.run(inputs, heard).await;
+    // A daemon that doesn't answer must not keep the person here.
+    let _ = tokio::time::timeout(Duration::from_millis(200), console.conn.close()).await;
+    result
+}
+
+struct Console<'a, S> {
+    stage: &'a mut S,
+    state: State,
+    conn: Conn,
+    theme: Theme,
+    /// Whether something visible has changed since the last frame.
+    dirty: bool,
+    /// Since when a frame waits for an application to finish its own.
+    held: Option<Instant>,
+    /// Whether the person wants to leave.
+    left: bool,
+}
+
+impl<S: Stage> Console<'_, S> {
+    async fn run(
+        &mut self,
+        inputs: impl Stream<Item = io::Result<TtyEvent>>,
+        heard: Heard,
+    ) -> Result<(), Error> {
+        let Heard {
+            mut events,
+            mut answers,
+        } = heard;
+        let mut inputs = pin!(inputs);
+        let mut signals = Signals::new()?;
+        let mut last_frame = Instant::now() - FRAME;
+        for effect in self.state.start() {
+            self.perform(effect)?;
+        }
+        while !self.left {
+            let draw_at = self.draw_at(last_frame);
+            let tick_at = self.tick_at();
+            tokio::select! {
+                biased;
+                signal = signals.next() => match signal {
+                    Heeded::End => return Ok(()),
+                    Heeded::Continued => self.redraw()?,
+                },
+                input = inputs.next() => match input {
+                    Some(input) => self.input(input?)?,
+                    None => return Ok(()),
+                },
+                () = sleep_until(draw_at), if self.dirty => {
+                    last_frame = Instant::now();
+                    self.draw()?;
+                }
+                () = sleep_until(tick_at.unwrap_or(draw_at)), if tick_at.is_some() => {
+                    let outcome = self.state.input(Input::Tick, Timestamp::now());
+                    self.apply(outcome)?;
+                }
+                Some(answer) = answers.recv() => self.message(answer)?,
+                event = events.next() => match event {
+                    Some(event) => {
+                        self.event(event)?;
+                        self.more(&mut events, &mut answers)?;
+                    }
+                    None => return Ok(()),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what else has come, for a while.
+    fn more(
+        &mut self,
+        events: &mut opsctl_client::Events,
+        answers: &mut mpsc::Receiver<crate::state::Message>,
+    ) -> Result<(), Error> {
+        let until = Instant::now() + SLICE;
+        while Instant::now() < until {
+            match (answers.try_recv(), events.try_next()) {
+                (Ok(answer), event) => {
+                    self.message(answer)?;
+                    if let Some(event) = event {
+                        self.event(event)?;
+                    }
+                }
+                (Err(_), Some(event)) => self.event(event)?,
+                (Err(_), None) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: opsctl_client::Event) -> Result<(), Error> {
+        conn::message(event).map_or(Ok(()), |message| self.message(message))
+    }
+
+    fn message(&mut self, message: crate::state::Message) -> Result<(), Error> {
+        let outcome = self.state.message(message, Timestamp::now());
+        self.apply(outcome)
+    }
+
+    fn input(&mut self, event: TtyEvent) -> Result<(), Error> {
+        let input = match event {
+            TtyEvent::Key(key) => Input::Key(key),
+            TtyEvent::Paste(text) => Input::Paste(text),
+            TtyEvent::Resize(cols, rows) => Input::Resize(cols, rows),
+            TtyEvent::FocusGained | TtyEvent::FocusLost | TtyEvent::Mouse(_) => return Ok(()),
+        };
+        let outcome = self.state.input(input, Timestamp::now());
+        self.apply(outcome)
+    }
+
+    fn apply(&mut self, outcome: Outcome) -> Result<(), Error> {
+        self.dirty |= outcome.redraw;
+        outcome
+            .effects
+            .into_iter()
+            .try_for_each(|effect| self.perform(effect))
+    }
+
+    fn perform(&mut self, effect: Effect) -> Result<(), Error> {
+        match effect {
+            Effect::Quit => self.left = true,
+            Effect::Redraw => self.redraw()?,
+            Effect::Suspend => {
+                self.stage.suspend()?;
+                self.redraw()?;
+            }
+            other => {
+                if let Some(message) = self.conn.perform(other) {
+                    self.message(message)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws everything with the next frame, at the size that the terminal has now.
+    fn redraw(&mut self) -> Result<(), Error> {
+        self.stage.clear()?;
+        let (cols, rows) = self.stage.size();
+        let outcome = self
+            .state
+            .input(Input::Resize(cols, rows), Timestamp::now());
+        self.apply(outcome)
+    }
+
+    fn draw(&mut self) -> Result<(), Error> {
+        self.dirty = false;
+        self.held = None;
+        let (state, theme) = (&self.state, self.theme);
+        self.stage.draw(cursor_style(state), &mut |frame| {
+            view::draw(state, theme, frame)
+        })?;
+        Ok(())
+    }
+
+    /// When the next frame may be drawn.
+    fn draw_at(&mut self, last_frame: Instant) -> Instant {
+        let next = last_frame + FRAME;
+        if !self.dirty || !self.state.is_mid_frame() {
+            self.held = None;
+            return next;
+        }
+        let held = *self.held.get_or_insert_with(Instant::now);
+        next.max(held + HELD)
+    }
+
+    /// When something visible changes by itself.
+    fn tick_at(&self) -> Option<Instant> {
+        let at = self.state.next_change()?;
+        let left = at.0.saturating_sub(Timestamp::now().0);
+        Some(Instant::now() + Duration::from_millis(left))
+    }
+}
+
+/// The cursor's form: the program's own while attached to it.
+fn cursor_style(state: &State) -> SetCursorStyle {
+    let pane = state
+        .panes
+        .current()
+        .filter(|_| state.attached && state.overlay.is_none());
+    let Some(cursor) = pane.map(|pane| pane.screen.cursor()) else {
+        return SetCursorStyle::DefaultUserShape;
+    };
+    match (cursor.shape, cursor.blinking) {
+        (CursorShape::Block, false) => SetCursorStyle::DefaultUserShape,
+        (CursorShape::Block, true) => SetCursorStyle::BlinkingBlock,
+        (CursorShape::Underline, false) => SetCursorStyle::SteadyUnderScore,
+        (CursorShape::Underline, true) => SetCursorStyle::BlinkingUnderScore,
+        (CursorShape::Bar, false) => SetCursorStyle::SteadyBar,
+        (CursorShape::Bar, true) => SetCursorStyle::BlinkingBar,
+    }
+}
+
+/// What a signal wants.
+enum Heeded {
+    /// The program to end.
+    End,
+    /// The terminal to be taken again: the program was stopped and goes on.
+    Continued,
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    quit: tokio::signal::unix::Signal,
+    continued: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        // SIGCONT has no name in tokio; its number differs between systems.
+        let continued = rustix::process::Signal::CONT.as_raw();
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            continued: signal(SignalKind::from_raw(continued))?,
+        })
+    }
+
+    async fn next(&mut self) -> Heeded {
+        tokio::select! {
+            _ = self.terminate.recv() => Heeded::End,
+            _ = self.hang_up.recv() => Heeded::End,
+            _ = self.interrupt.recv() => Heeded::End,
+            _ = self.quit.recv() => Heeded::End,
+            _ = self.continued.recv() => Heeded::Continued,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The connection to the daemon: its events become messages, effects become requests.
+
+use std::time::Instant;
+
+use opsctl_client::{Client, ConnState, Event, Events, RequestError};
+use opsctl_protocol::message::{
+    CommandInput, CommandInterrupt, CommandQuery, CommandRequest, CommandResize, CommandSpec,
+    DashboardMessage, Payload, Program, Signal, Subscribe, Target, ToDashboard,
+};
+use opsctl_protocol::{CommandId, Pattern, Timestamp};
+use tokio::sync::mpsc;
+
+use crate::state::{Answer, Effect, Link, Message};
+
+/// Answers that may wait for the loop, which takes them before anything else of the daemon's.
+const WAITING_ANSWERS: usize = 64;
+
+/// Pieces of input that may wait for the connection. When it is full, what is typed is refused with
+/// a message, so that nothing arrives much later, where it would no longer be meant.
+const WAITING_INPUT: usize = 256;
+
+/// Subscriptions that may wait for the daemon; they are made in order.
+const WAITING_SUBSCRIPTIONS: usize = 256;
+
+/// Speaks to the daemon for the console.
+pub(crate) struct Conn {
+    client: Client,
+    answers: mpsc::Sender<Message>,
+    input: mpsc::Sender<CommandInput>,
+    subscriptions: mpsc::Sender<Subscription>,
+}
+
+enum Subscription {
+    Start(Subscribe),
+    Stop(Pattern),
+}
+
+/// What the console hears.
+pub(crate) struct Heard {
+    /// What comes from the daemon by itself.
+    pub(crate) events: Events,
+    /// What comes of effects.
+    pub(crate) answers: mpsc::Receiver<Message>,
+}
+
+impl Conn {
+    /// Connects, and starts the tasks that keep things in order. Must be called within a runtime.
+    pub(crate) fn start(options: opsctl_client::Options) -> (Self, Heard) {
+        let (client, events) = opsctl_client::start(options);
+        let (answers, answers_out) = mpsc::channel(WAITING_ANSWERS);
+        let (input, input_out) = mpsc::channel(WAITING_INPUT);
+        let (subscriptions, subscriptions_out) = mpsc::channel(WAITING_SUBSCRIPTIONS);
+        tokio::spawn(type_in_order(client.clone(), input_out, answers.clone()));
+        tokio::spawn(subscribe_in_order(
+            client.clone(),
+            subscriptions_out,
+            answers.clone(),
+        ));
+        let conn = Self {
+            client,
+            answers,
+            input,
+            subscriptions,
+        };
+        (
+            conn,
+            Heard {
+                events,
+                answers: answers_out,
+            },
+        )
+    }
+
+    /// Says goodbye to the daemon.
+    pub(crate) async fn close(self) {
+        self.client.close().await;
+    }
+
+    /// Does an effect that concerns the daemon. The result is a message where it came to nothing at once.
+    pub(crate) fn perform(&self, effect: Effect) -> Option<Message> {
+        match effect {
+            Effect::Subscribe(subscribe) => self.subscription(Subscription::Start(subscribe)),
+            Effect::Unsubscribe(pattern) => self.subscription(Subscription::Stop(pattern)),
+            Effect::Run {
+                target,
+                program,
+                size,
+            } => self.ask(
+                "run",
+                run_request(target, program, size),
+                |answer| match answer {
+                    ToDashboard::Accepted(accepted) => Some(Answer::Accepted(accepted)),
+                    _ => None,
+                },
+            ),
+            Effect::Query(query) => self.query(query),
+            Effect::Signal(command, signal) => self.signal(command, signal),
+            Effect::Input(command_id, data) => {
+                let input = CommandInput {
+                    command_id,
+                    data: Payload(data),
+                    offset: None,
+                    eof: false,
+                };
+                let full = self.input.try_send(input).is_err();
+                full.then(|| Message::Error("the daemon doesn't take input: not sent".to_owned()))
+            }
+            Effect::Resize(command_id, cols, rows) => {
+                // Without a connection there is nothing to tell: the size is told on attaching anew.
+                let _ = self.client.post(CommandResize {
+                    command_id,
+                    cols,
+                    rows,
+                });
+                None
+            }
+            Effect::Reconnect => {
+                self.client.reconnect_now();
+                None
+            }
+            Effect::Suspend | Effect::Redraw | Effect::Quit => None,
+        }
+    }
+
+    fn subscription(&self, subscription: Subscription) -> Option<Message> {
+        let full = self.subscriptions.try_send(subscription).is_err();
+        full.then(|| Message::Error("too many changes wait for the daemon".to_owned()))
+    }
+
+    fn query(&self, query: CommandQuery) -> Option<Message> {
+        let id = query.id_prefix.clone();
+        self.ask("commands", query, move |answer| match (answer, id) {
+            (ToDashboard::CommandList(list), Some(id)) => Some(Answer::Found {
+                id,
+                commands: list.commands,
+            }),
+            (ToDashboard::CommandList(list), None) => Some(Answer::Commands(list.commands)),
+            _ => None,
+        })
+    }
+
+    fn signal(&self, command: CommandId, signal: Signal) -> Option<Message> {
+        let interrupt = CommandInterrupt {
+            command_id: Some(command),
+            agent_id: None,
+            signal,
+            escalate: false,
+        };
+        self.ask("signal", interrupt, move |answer| match answer {
+            ToDashboard::CommandList(list) => Some(Answer::Signalled(signal, list.commands.len())),
+            _ => None,
+        })
+    }
+
+    /// Asks, and has the answer delivered as a message.
+    fn ask(
+        &self,
+        what: &'static str,
+        question: impl Into<DashboardMessage>,
+        read: impl FnOnce(ToDashboard) -> Option<Answer> + Send + 'static,
+    ) -> Option<Message> {
+        let (client, answers, question) =
+            (self.client.clone(), self.answers.clone(), question.into());
+        tokio::spawn(async move {
+            let refused = |why: String| Answer::Refused { what, why };
+            let answer = match client.request(question).await {
+                Ok(answer) => read(answer)
+                    .unwrap_or_else(|| refused("the daemon answered something else".to_owned())),
+                Err(RequestError::Closed) => return,
+                Err(error) => refused(error.to_string()),
+            };
+            // Nobody listens any more when the console is being left.
+            let _ = answers.send(Message::Answer(answer)).await;
+        });
+        None
+    }
+}
+
+fn run_request(target: Target, program: Program, (cols, rows): (u16, u16)) -> CommandRequest {
+    let mut spec = CommandSpec::new(program);
+    spec.pty = true;
+    spec.cols = cols;
+    spec.rows = rows;
+    CommandRequest {
+        key: CommandId::random().to_string(),
+        target,
+        spec,
+        ttl_ms: None,
+        fanout: None,
+        limit: None,
+    }
+}
+
+/// Sends what is typed, in the order in which it was typed.
+async fn type_in_order(
+    client: Client,
+    mut input: mpsc::Receiver<CommandInput>,
+    answers: mpsc::Sender<Message>,
+) {
+    while let Some(piece) = input.recv().await {
+        if let Err(error) = client.input(piece).await {
+            let text = format!("{error}: what you typed was not sent");
+            if answers.send(Message::Error(text)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Subscribes and unsubscribes in order, so that a pane that is closed and opened again is heard.
+async fn subscribe_in_order(
+    client: Client,
+    mut subscriptions: mpsc::Receiver<Subscription>,
+    answers: mpsc::Sender<Message>,
+) {
+    while let Some(subscription) = subscriptions.recv().await {
+        let (pattern, result) = match subscription {
+            Subscription::Start(subscribe) => {
+                let pattern = subscribe.channel.clone();
+                (pattern, client.subscribe(subscribe).await.map(|_| ()))
+            }
+            Subscription::Stop(pattern) => (pattern.clone(), client.unsubscribe(pattern).await),
+        };
+        let message = match result {
+            Ok(()) | Err(RequestError::Closed) => continue,
+            Err(RequestError::Refused(error)) => Message::Dropped { pattern, error },
+            Err(error) => Message::Error(error.to_string()),
+        };
+        if answers.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// An event as the reducer takes it; none for what the console has no place for.
+pub(crate) fn message(event: Event) -> Option<Message> {
+    Some(match event {
+        Event::State(state) => Message::Link(link(state)),
+        Event::Connected(connected) => Message::Connected(connected),
+        Event::Output(frame) => Message::Output(frame),
+        Event::Dropped { pattern, error } => Message::Dropped { pattern, error },
+        Event::Message(decoded) => match decoded.message {
+            ToDashboard::AgentList(list) => Message::Agents(list),
+            ToDashboard::AgentStatus(agent) => Message::Agent(agent),
+            ToDashboard::AgentConnected(connected) => Message::Agent(connected.agent),
+            ToDashboard::AgentDisconnected(gone) => Message::Agent(gone.agent),
+            ToDashboard::Status(status) => Message::Status(status),
+            ToDashboard::Snapshot(snapshot) => Message::Snapshot(snapshot),
+            ToDashboard::Gap(gap) => Message::Gap(gap),
+            ToDashboard::Error(error) => Message::Error(error.message),
+            ToDashboard::Notification(note) => {
+                Message::Error(format!("{}: {}", note.title, note.message))
+            }
+            _ => return None,
+        },
+    })
+}
+
+fn link(state: ConnState) -> Link {
+    match state {
+        ConnState::Connecting { attempt } => Link::Connecting { attempt },
+        ConnState::Connected => Link::Connected,
+        ConnState::Waiting {
+            attempt,
+            until,
+            reason,
+        } => {
+            let left = until.saturating_duration_since(Instant::now());
+            let until = Timestamp(Timestamp::now().0 + left.as_millis() as u64);
+            Link::Waiting {
+                attempt,
+                until,
+                reason,
+            }
+        }
+        ConnState::Refused { message, .. } => Link::Refused { message },
+        ConnState::Closed => Link::Closed,
+    }
+}

@@ -1,0 +1,205 @@
+//! Keys and pasted text as the bytes that a terminal sends for them.
+//!
+//! The forms are xterm's, with its application cursor mode; and, where the application has switched
+//! on kitty's keyboard protocol (<https://sw.kovidgoyal.net/kitty/keyboard-protocol/>), its
+//! unambiguous forms of the keys that are ambiguous otherwise.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use opsctl_terminal::Modes;
+
+/// Kitty's flag for unambiguous escape codes.
+const DISAMBIGUATE: u8 = 1;
+
+/// The bytes of a key; none for keys that a terminal sends nothing for.
+pub fn key(event: KeyEvent, modes: &Modes) -> Vec<u8> {
+    let code = event.code;
+    let mods = event.modifiers;
+    if modes.keyboard & DISAMBIGUATE != 0
+        && let Some(bytes) = unambiguous(code, mods)
+    {
+        return bytes;
+    }
+    let alt = if mods.contains(KeyModifiers::ALT) {
+        "\x1b"
+    } else {
+        ""
+    };
+    match code {
+        KeyCode::Char(c) => {
+            let mut bytes = alt.as_bytes().to_vec();
+            match control(c).filter(|_| mods.contains(KeyModifiers::CONTROL)) {
+                Some(byte) => bytes.push(byte),
+                None => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+            bytes
+        }
+        KeyCode::Enter if modes.newline => format!("{alt}\r\n").into_bytes(),
+        KeyCode::Enter => format!("{alt}\r").into_bytes(),
+        KeyCode::Tab => format!("{alt}\t").into_bytes(),
+        KeyCode::BackTab => format!("{alt}\x1b[Z").into_bytes(),
+        KeyCode::Backspace if mods.contains(KeyModifiers::CONTROL) => {
+            format!("{alt}\x08").into_bytes()
+        }
+        KeyCode::Backspace => format!("{alt}\x7f").into_bytes(),
+        KeyCode::Esc => format!("{alt}\x1b").into_bytes(),
+        KeyCode::Null => vec![0],
+        _ => function(code, mods, modes.app_cursor).into_bytes(),
+    }
+}
+
+/// Pasted text: bracketed where the application asked for it, else as if typed.
+pub fn paste(text: &str, modes: &Modes) -> Vec<u8> {
+    if modes.bracketed_paste {
+        // An end mark within the text would let the rest pass as typed.
+        let text = text.replace("\x1b[201~", "");
+        format!("\x1b[200~{text}\x1b[201~").into_bytes()
+    } else {
+        text.replace("\r\n", "\r").replace('\n', "\r").into_bytes()
+    }
+}
+
+/// The control character on a key.
+fn control(c: char) -> Option<u8> {
+    match c {
+        'a'..='z' | 'A'..='Z' | '@' | '[' | '\\' | ']' | '^' | '_' => Some(c as u8 & 0x1f),
+        ' ' | '2' => Some(0),
+        // What terminals send for these digits, and what is read back from those control characters.
+        '3'..='7' => Some(c as u8 - b'3' + 0x1b),
+        '8' | '?' => Some(0x7f),
+        '/' | '-' => Some(0x1f),
+        _ => None,
+    }
+}
+
+/// Cursor and function keys.
+fn function(code: KeyCode, mods: KeyModifiers, app_cursor: bool) -> String {
+    let modifier = modifier(mods);
+    let letter = |letter: char| {
+        if modifier > 1 {
+            format!("\x1b[1;{modifier}{letter}")
+        } else if app_cursor && !matches!(letter, 'P'..='S') || matches!(letter, 'P'..='S') {
+            format!("\x1bO{letter}")
+        } else {
+            format!("\x1b[{letter}")
+        }
+    };
+    let number = |number: u8| {
+        if modifier > 1 {
+            format!("\x1b[{number};{modifier}~")
+        } else {
+            format!("\x1b[{number}~")
+        }
+    };
+    match code {
+        KeyCode::Up => letter('A'),
+        KeyCode::Down => letter('B'),
+        KeyCode::Right => letter('C'),
+        KeyCode::Left => letter('D'),
+        KeyCode::End => letter('F'),
+        KeyCode::Home => letter('H'),
+        KeyCode::Insert => number(2),
+        KeyCode::Delete => number(3),
+        KeyCode::PageUp => number(5),
+        KeyCode::PageDown => number(6),
+        KeyCode::F(n @ 1..=4) => letter(char::from(b'O' + n)),
+        KeyCode::F(5) => number(15),
+        KeyCode::F(n @ 6..=10) => number(11 + n),
+        KeyCode::F(n @ 11..=12) => number(12 + n),
+        _ => String::new(),
+    }
+}
+
+/// Xterm's number for modifiers: one more than the sum of shift 1, alt 2, control 4.
+fn modifier(mods: KeyModifiers) -> u8 {
+    1 + u8::from(mods.contains(KeyModifiers::SHIFT))
+        + 2 * u8::from(mods.contains(KeyModifiers::ALT))
+        + 4 * u8::from(mods.contains(KeyModifiers::CONTROL))
+}
+
+/// Kitty's form of the keys whose old form means something else too.
+fn unambiguous(code: KeyCode, mods: KeyModifiers) -> Option<Vec<u8>> {
+    let modifier = modifier(mods);
+    let number = match code {
+        KeyCode::Esc => 27,
+        KeyCode::Enter if modifier > 1 => 13,
+        KeyCode::Tab if modifier > 1 => 9,
+        KeyCode::BackTab => 9,
+        KeyCode::Backspace if modifier > 1 => 127,
+        KeyCode::Char(c) if mods.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => {
+            c.to_lowercase().next().map_or(u32::from(c), u32::from)
+        }
+        _ => return None,
+    };
+    Some(if modifier > 1 {
+        format!("\x1b[{number};{modifier}u").into_bytes()
+    } else {
+        format!("\x1b[{number}u").into_bytes()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(code: KeyCode, mods: KeyModifiers, modes: &Modes) -> String {
+        String::from_utf8(key(KeyEvent::new(code, mods), modes)).unwrap()
+    }
+
+    #[test]
+    fn keys_are_xterm_s() {
+        let modes = Modes::default();
+        let none = KeyModifiers::NONE;
+        for (code, mods, expected) in [
+            (KeyCode::Char('a'), none, "a"),
+            (KeyCode::Char('é'), none, "é"),
+            (KeyCode::Char('c'), KeyModifiers::CONTROL, "\x03"),
+            (KeyCode::Char('4'), KeyModifiers::CONTROL, "\x1c"),
+            (KeyCode::Char(' '), KeyModifiers::CONTROL, "\0"),
+            (KeyCode::Char('x'), KeyModifiers::ALT, "\x1bx"),
+            (KeyCode::Enter, none, "\r"),
+            (KeyCode::Backspace, none, "\x7f"),
+            (KeyCode::Esc, none, "\x1b"),
+            (KeyCode::Up, none, "\x1b[A"),
+            (KeyCode::Up, KeyModifiers::CONTROL, "\x1b[1;5A"),
+            (KeyCode::PageDown, none, "\x1b[6~"),
+            (KeyCode::F(1), none, "\x1bOP"),
+            (KeyCode::F(5), none, "\x1b[15~"),
+            (KeyCode::F(6), none, "\x1b[17~"),
+            (KeyCode::F(10), none, "\x1b[21~"),
+            (KeyCode::F(11), none, "\x1b[23~"),
+            (KeyCode::F(12), KeyModifiers::SHIFT, "\x1b[24;2~"),
+            (KeyCode::BackTab, KeyModifiers::SHIFT, "\x1b[Z"),
+        ] {
+            assert_eq!(bytes(code, mods, &modes), expected, "{code:?} {mods:?}");
+        }
+    }
+
+    #[test]
+    fn modes_change_keys() {
+        let app = Modes {
+            app_cursor: true,
+            ..Modes::default()
+        };
+        assert_eq!(bytes(KeyCode::Up, KeyModifiers::NONE, &app), "\x1bOA");
+        let kitty = Modes {
+            keyboard: 1,
+            ..Modes::default()
+        };
+        assert_eq!(bytes(KeyCode::Esc, KeyModifiers::NONE, &kitty), "\x1b[27u");
+        assert_eq!(
+            bytes(KeyCode::Char('c'), KeyModifiers::CONTROL, &kitty),
+            "\x1b[99;5u"
+        );
+        assert_eq!(bytes(KeyCode::Char('c'), KeyModifiers::NONE, &kitty), "c");
+    }
+
+    #[test]
+    fn pasted_text_cannot_end_its_brackets() {
+        let modes = Modes {
+            bracketed_paste: true,
+            ..Modes::default()
+        };
+        assert_eq!(paste("a\nb\x1b[201~c", &modes), b"\x1b[200~a\nbc\x1b[201~");
+        assert_eq!(paste("a\nb", &Modes::default()), b"a\rb");
+    }
+}

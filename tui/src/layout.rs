@@ -1,0 +1,182 @@
+//! Where things are on the screen, by its size. Reducer and view share this: a command runs in a
+//! terminal as large as the pane that will show it.
+
+use ratatui::layout::{Constraint, Layout as Split, Rect};
+
+use crate::state::{Focus, State};
+
+/// From this many columns on there is room for a list and several panes.
+const WIDE: u16 = 120;
+
+/// From this many columns on there is room for a list and one pane beside it.
+const MEDIUM: u16 = 80;
+
+/// Below this there is room for one thing only.
+const TINY: (u16, u16) = (40, 10);
+
+/// Columns that a pane in a grid should have at least.
+const PANE_COLS: u16 = 40;
+
+/// Where things are.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// One line at the top: counts, connection.
+    pub header: Rect,
+    /// The list of agents or commands.
+    pub list: Option<Rect>,
+    /// The panes shown, by their index, each with its title line.
+    pub panes: Vec<(usize, Rect)>,
+    /// Where a pane would be, while there is none.
+    pub blank: Option<Rect>,
+    /// One line at the bottom: keys, a prompt, news.
+    pub footer: Rect,
+}
+
+impl Layout {
+    /// The layout for a state.
+    pub fn of(state: &State) -> Self {
+        let area = Rect::new(0, 0, state.size.0, state.size.1);
+        if area.height < 3 {
+            // Not even a title: what has the focus gets it all.
+            return Self {
+                list: Some(area),
+                ..Self::default()
+            };
+        }
+        let [header, body, footer] = Split::vertical([
+            Constraint::Length(1),
+            Constraint::Fill(1),
+            Constraint::Length(1),
+        ])
+        .areas(area);
+        let mut layout = Self {
+            header,
+            footer,
+            ..Self::default()
+        };
+        let panes = state.panes.len();
+        let at_pane = state.focus == Focus::Pane && panes > 0;
+        if area.width < TINY.0 || area.height < TINY.1 {
+            if at_pane {
+                layout.panes = vec![(state.panes.focused, body)];
+            } else {
+                layout.list = Some(body);
+            }
+        } else if state.panes.zoomed && panes > 0 {
+            layout.panes = vec![(state.panes.focused, body)];
+        } else {
+            let (list, rest) = divide(body, area.width, at_pane);
+            layout.list = Some(list);
+            if panes == 0 {
+                layout.blank = Some(rest);
+            } else if state.panes.grid && area.width >= WIDE {
+                layout.panes = tiles(rest, panes);
+            } else {
+                layout.panes = vec![(state.panes.focused, rest)];
+            }
+        }
+        layout
+    }
+
+    /// Columns and rows inside of the pane with this index, below its title; where it isn't shown,
+    /// those of the one that is, or that would be.
+    pub fn inner(&self, pane: usize) -> (u16, u16) {
+        let shown = self
+            .panes
+            .iter()
+            .find(|(index, _)| *index == pane)
+            .or(self.panes.first());
+        let rect = shown
+            .map(|(_, rect)| *rect)
+            .or(self.blank)
+            .or(self.list)
+            .unwrap_or_default();
+        let inner = inner(rect);
+        (inner.width, inner.height)
+    }
+}
+
+/// A pane without its title line.
+pub fn inner(pane: Rect) -> Rect {
+    Rect {
+        y: pane.y + 1.min(pane.height),
+        height: pane.height.saturating_sub(1),
+        ..pane
+    }
+}
+
+/// The list, and the rest for panes. One column between them is left for a line.
+fn divide(body: Rect, width: u16, at_pane: bool) -> (Rect, Rect) {
+    if width >= MEDIUM {
+        let list = match width {
+            WIDE.. => (width / 4).clamp(36, 48),
+            _ => 28,
+        };
+        let [list, _, rest] = Split::horizontal([
+            Constraint::Length(list),
+            Constraint::Length(1),
+            Constraint::Fill(1),
+        ])
+        .areas(body);
+        (list, rest)
+    } else {
+        // What has the focus gets the larger part.
+        let list = if at_pane {
+            body.height / 4
+        } else {
+            body.height / 2
+        };
+        let [list, rest] =
+            Split::vertical([Constraint::Length(list.max(2)), Constraint::Fill(1)]).areas(body);
+        (list, rest)
+    }
+}
+
+/// Panes side by side and one below the other, one column apart.
+fn tiles(area: Rect, count: usize) -> Vec<(usize, Rect)> {
+    let most = usize::from((area.width / PANE_COLS).max(1));
+    let square = (1..=count).find(|cols| cols * cols >= count).unwrap_or(1);
+    let cols = square.min(most);
+    let rows = count.div_ceil(cols);
+    let mut tiles = Vec::with_capacity(count);
+    let heights = Split::vertical(vec![Constraint::Fill(1); rows]).split(area);
+    for (row, strip) in heights.iter().enumerate() {
+        let first = row * cols;
+        let here = cols.min(count - first);
+        let widths = Split::horizontal(vec![Constraint::Fill(1); here])
+            .spacing(1)
+            .split(*strip);
+        tiles.extend(
+            widths
+                .iter()
+                .enumerate()
+                .map(|(col, rect)| (first + col, *rect)),
+        );
+    }
+    tiles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_the_area_without_overlap() {
+        for count in 1..=9 {
+            for (width, height) in [(160, 58), (84, 38), (41, 12)] {
+                let area = Rect::new(3, 1, width, height);
+                let tiles = tiles(area, count);
+                assert_eq!(tiles.len(), count);
+                for (at, (_, tile)) in tiles.iter().enumerate() {
+                    assert_eq!(tile.intersection(area), *tile);
+                    let others = tiles.iter().skip(at + 1);
+                    assert!(
+                        others
+                            .into_iter()
+                            .all(|(_, other)| !tile.intersects(*other))
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! What the actions of the key table and the command line do.
+
+use opsctl_protocol::message::{CommandQuery, Program, Signal, Target};
+use opsctl_protocol::{AgentId, CommandId};
+
+use super::command_line::Line;
+use super::prompt::remember;
+use super::{Effect, Focus, Overlay, Prompt, Purpose, State, channel};
+use crate::keys::{Action, Mode};
+use crate::layout::Layout;
+
+/// Commands asked for when an agent's list is opened.
+const LISTED: u32 = 200;
+
+impl State {
+    /// Does what a key stands for, outside of prompts and attached terminals.
+    pub(super) fn act(&mut self, mode: Mode, action: Action) -> Vec<Effect> {
+        match (mode, action) {
+            (Mode::Help, _) => self.help_action(action),
+            (Mode::Confirm, _) => return self.confirmed(action == Action::Yes),
+            (Mode::Pane, Action::Back) => self.focus = Focus::List,
+            (Mode::Commands, Action::Back) => self.list_agents(),
+            (Mode::Agents, Action::Open) => return self.open_agent(),
+            (Mode::Commands, Action::Open) => return self.open_selected(false),
+            (_, Action::OpenBeside) => return self.open_selected(true),
+            (_, Action::Up) => self.step(-1),
+            (_, Action::Down) => self.step(1),
+            (_, Action::PageUp) => self.step(-self.page()),
+            (_, Action::PageDown) => self.step(self.page()),
+            (_, Action::First) => self.step(i64::from(i32::MIN)),
+            (_, Action::Last) => self.step(i64::from(i32::MAX)),
+            (_, Action::Left) => self.pan(-8),
+            (_, Action::Right) => self.pan(8),
+            (_, Action::NextPane) => self.cycle(true),
+            (_, Action::PreviousPane) => self.cycle(false),
+            (_, Action::Zoom) => self.zoom(),
+            (_, Action::Grid) => self.panes.grid = !self.panes.grid,
+            (_, Action::ClosePane) => return self.close_pane(),
+            (_, Action::Run) => self.ask_run(),
+            (_, Action::Interrupt) => return self.signal(Signal::Int),
+            (_, Action::Kill) => self.ask_kill(),
+            (_, Action::Attach) => self.attach(),
+            (_, Action::CommandLine) => self.ask(Purpose::Command, ""),
+            (_, Action::Filter) => {
+                let filter = self.list.filter.clone();
+                self.ask(Purpose::Filter, &filter);
+            }
+            (_, Action::Reconnect) => return vec![Effect::Reconnect],
+            (_, Action::Help) => self.overlay = Some(Overlay::Help(0)),
+            (_, Action::Redraw) => return vec![Effect::Redraw],
+            (_, Action::Suspend) => return vec![Effect::Suspend],
+            (_, Action::Quit) => return vec![Effect::Quit],
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn help_action(&mut self, action: Action) {
+        let Some(Overlay::Help(line)) = &mut self.overlay else {
+            return;
+        };
+        match action {
+            Action::Up => *line = line.saturating_sub(1),
+            Action::Down => *line = line.saturating_add(1),
+            Action::PageUp => *line = line.saturating_sub(10),
+            Action::PageDown => *line = line.saturating_add(10),
+            _ => self.overlay = None,
+        }
+        // Not beyond the last line, so that the way back isn't longer than what is seen.
+        if let Some(Overlay::Help(line)) = &mut self.overlay {
+            *line = (*line).min(crate::view::help_lines() as u16);
+        }
+    }
+
+    /// Lines of a page in what has the focus.
+    fn page(&self) -> i64 {
+        let layout = Layout::of(self);
+        let rows = match self.focus {
+            Focus::Pane => layout.inner(self.panes.focused).1,
+            Focus::List => layout.list.map_or(1, |list| list.height / 2),
+        };
+        i64::from(rows.max(2) - 1)
+    }
+
+    /// Moves the selection, or scrolls the pane.
+    fn step(&mut self, by: i64) {
+        if self.focus == Focus::Pane {
+            let size = Layout::of(self).inner(self.panes.focused);
+            if let Some(pane) = self.panes.list.get_mut(self.panes.focused) {
+                pane.scroll(by, size);
+            }
+        } else if self.list.commands {
+            let ids: Vec<CommandId> = self
+                .listed_commands()
+                .iter()
+                .map(|c| c.command_id)
+                .collect();
+            self.list.command = moved(&ids, self.list.command.as_ref(), by);
+        } else {
+            let agents = self.fleet.agents(&self.list.filter);
+            let names: Vec<AgentId> = agents.map(|agent| agent.agent_id.clone()).collect();
+            self.list.agent = moved(&names, self.list.agent.as_ref(), by);
+        }
+    }
+
+    fn pan(&mut self, cols: i32) {
+        let size = Layout::of(self).inner(self.panes.focused);
+        if let Some(pane) = self.panes.list.get_mut(self.panes.focused) {
+            pane.pan(cols, size);
+        }
+    }
+
+    /// Moves the focus through list and panes.
+    fn cycle(&mut self, forward: bool) {
+        let places = self.panes.len() + 1;
+        let now = if self.focus == Focus::Pane {
+            self.panes.focused + 1
+        } else {
+            0
+        };
+        let next = (now + if forward { 1 } else { places - 1 }) % places;
+        // A zoomed pane hides the list: the round then goes through the panes only.
+        let next = match next {
+            0 if self.panes.zoomed && !self.panes.is_empty() => {
+                if forward {
+                    1
+                } else {
+                    places - 1
+                }
+            }
+            next => next,
+        };
+        if next == 0 {
+            self.focus = Focus::List;
+        } else {
+            self.focus = Focus::Pane;
+            self.panes.focused = next - 1;
+        }
+    }
+
+    fn zoom(&mut self) {
+        if self.panes.is_empty() {
+            self.notify("no pane is open: select a command and press Enter", false);
+            return;
+        }
+        self.panes.zoomed = !self.panes.zoomed;
+        if self.panes.zoomed {
+            self.focus = Focus::Pane;
+        }
+    }
+
+    fn list_agents(&mut self) {
+        self.focus = Focus::List;
+        self.list.commands = false;
+        self.list.filter.clear();
+        self.keep_selection();
+    }
+
+    /// Lists the selected agent's commands, and shows the current one where there is room anyway.
+    fn open_agent(&mut self) -> Vec<Effect> {
+        let Some(agent) = self.list.agent.clone() else {
+            return Vec::new();
+        };
+        let current = self.target_command();
+        self.list.commands = true;
+        self.list.filter.clear();
+        self.list.command = current;
+        self.keep_selection();
+        let mut effects = vec![Effect::Query(CommandQuery {
+            selector: Some(agent.to_string()),
+            limit: Some(LISTED),
+            ..CommandQuery::default()
+        })];
+        if let Some(command) = current.filter(|_| self.panes.is_empty()) {
+            effects.extend(self.open(command, false));
+        }
+        effects
+    }
+
+    fn open_selected(&mut self, beside: bool) -> Vec<Effect> {
+        let Some(command) = self.list.command else {
+            return Vec::new();
+        };
+        if beside && self.panes.len() == super::MAX_PANES {
+            self.notify(format!("{} panes are open already", super::MAX_PANES), true);
+            return Vec::new();
+        }
+        if beside {
+            self.panes.grid = true;
+        } else {
+            self.focus = Focus::Pane;
+        }
+        self.open(command, beside)
+    }
+
+    fn close_pane(&mut self) -> Vec<Effect> {
+        if self.panes.is_empty() {
+            return Vec::new();
+        }
+        let pane = self.panes.list.remove(self.panes.focused);
+        self.attached = false;
+        self.panes.focused = self.panes.focused.min(self.panes.len().saturating_sub(1));
+        if self.panes.is_empty() {
+            self.panes.zoomed = false;
+            self.focus = Focus::List;
+        }
+        vec![Effect::Unsubscribe(channel(pane.command))]
+    }
+
+    fn ask(&mut self, purpose: Purpose, text: &str) {
+        self.overlay = Some(Overlay::Prompt(Prompt::new(purpose, text)));
+    }
+
+    fn ask_run(&mut self) {
+        match (self.may_operate(), self.target_agent()) {
+            (Err(why), _) => self.notify(why, true),
+            (Ok(()), None) => self.notify("no agent is selected", true),
+            (Ok(()), Some(agent)) => self.ask(Purpose::Run(agent), ""),
+        }
+    }
+
+    fn ask_kill(&mut self) {
+        match (self.may_operate(), self.target_command()) {
+            (Err(why), _) => self.notify(why, true),
+            (Ok(()), Some(command)) if self.lives(&command) => {
+                self.overlay = Some(Overlay::ConfirmKill(command));
+            }
+            _ => self.notify("nothing runs there", false),
+        }
+    }
+
+    fn confirmed(&mut self, yes: bool) -> Vec<Effect> {
+        match self.overlay.take() {
+            Some(Overlay::ConfirmKill(command)) if yes => {
+                vec![Effect::Signal(command, Signal::Kill)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) -> Vec<Effect> {
+        match (self.may_operate(), self.target_command()) {
+            (Err(why), _) => self.notify(why, true),
+            (Ok(()), Some(command)) if self.lives(&command) => {
+                return vec![Effect::Signal(command, signal)];
+            }
+            _ => self.notify("nothing runs there", false),
+        }
+        Vec::new()
+    }
+
+    fn attach(&mut self) {
+        if let Err(why) = self.may_operate() {
+            return self.notify(why, true);
+        }
+        let Some(pane) = self.panes.list.get_mut(self.panes.focused) else {
+            return self.notify("no pane is open: select a command and press Enter", false);
+        };
+        if !pane.pty {
+            return self.notify("this command has no terminal to attach to", true);
+        }
+        pane.follow();
+        // Questions in output that came before are not asked of this terminal.
+        pane.screen.take_replies();
+        let command = pane.command;
+        if self.runs(&command) {
+            self.focus = Focus::Pane;
+            self.attached = true;
+        } else {
+            self.notify("the command isn't running", true);
+        }
+    }
+
+    fn run(&mut self, target: Target, command: String) -> Vec<Effect> {
+        if let Err(why) = self.may_operate() {
+            self.notify(why, true);
+            return Vec::new();
+        }
+        remember(&mut self.run_history, &command);
+        let (cols, rows) = Layout::of(self).inner(self.panes.focused);
+        let size = (cols.max(1), rows.max(1));
+        vec![Effect::Run {
+            target,
+            program: Program::Shell(command),
+            size,
+        }]
+    }
+
+    /// Does what a prompt's line says.
+    pub(super) fn accept_line(&mut self) -> Vec<Effect> {
+        let Some(Overlay::Prompt(prompt)) = self.overlay.take() else {
+            return Vec::new();
+        };
+        let text = prompt.text.trim().to_owned();
+        match prompt.purpose {
+            Purpose::Filter => self.keep_selection(),
+            _ if text.is_empty() => {}
+            Purpose::Run(agent) => return self.run(Target::Agent(agent), text),
+            Purpose::Command => {
+                remember(&mut self.line_history, &text);
+                match Line::read(&text) {
+                    Ok(line) => return self.line(line),
+                    Err(why) => self.notify(why, true),
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn line(&mut self, line: Line) -> Vec<Effect> {
+        let mode = self.mode();
+        match line {
+            Line::Run(command) => match self.target_agent() {
+                Some(agent) => return self.run(Target::Agent(agent), command),
+                None => self.notify("no agent is selected", true),
+            },
+            Line::Send { selector, command } => {
+                return self.run(Target::Selector(selector), command);
+            }
+            Line::Logs(id) => return self.logs(id.to_lowercase()),
+            Line::Filter(text) => {
+                self.list.filter = text;
+                self.keep_selection();
+            }
+            Line::Grid(grid) => self.panes.grid = grid,
+            Line::Agents => self.list_agents(),
+            Line::Interrupt => return self.act(mode, Action::Interrupt),
+            Line::Kill => return self.act(mode, Action::Kill),
+            Line::Zoom => return self.act(mode, Action::Zoom),
+            Line::Close => return self.act(mode, Action::ClosePane),
+            Line::Attach => return self.act(mode, Action::Attach),
+            Line::Reconnect => return self.act(mode, Action::Reconnect),
+            Line::Help => return self.act(mode, Action::Help),
+            Line::Quit => return self.act(mode, Action::Quit),
+        }
+        Vec::new()
+    }
+
+    fn logs(&mut self, id: String) -> Vec<Effect> {
+        if let [command] = self.fleet.find_commands(&id)[..] {
+            self.focus = Focus::Pane;
+            return self.open(command, false);
+        }
+        let query = CommandQuery {
+            id_prefix: Some(id),
+            ..CommandQuery::default()
+        };
+        vec![Effect::Query(query)]
+    }
+}
+
+/// What is `by` further down the list, not beyond its ends.
+fn moved<T: PartialEq + Clone>(items: &[T], selected: Option<&T>, by: i64) -> Option<T> {
+    let now = selected.and_then(|selected| items.iter().position(|item| item == selected));
+    let last = items.len().checked_sub(1)? as i64;
+    let next = now.map_or(0, |now| (now as i64).saturating_add(by).clamp(0, last));
+    items.get(next as usize).cloned()
+}

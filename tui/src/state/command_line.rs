@@ -1,0 +1,167 @@
+//! The `:` command line.
+
+/// A command of the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// `run CMD`: on the selected agent.
+    Run(String),
+    /// `send SELECT -- CMD`: on all that the selector covers.
+    Send {
+        /// Whom.
+        selector: String,
+        /// What, as a line for the shell.
+        command: String,
+    },
+    /// `interrupt`
+    Interrupt,
+    /// `kill`
+    Kill,
+    /// `filter TEXT`; without a text, none.
+    Filter(String),
+    /// `grid` and `one`.
+    Grid(bool),
+    /// `zoom`
+    Zoom,
+    /// `close`
+    Close,
+    /// `attach`
+    Attach,
+    /// `logs ID`: a command by its id or the id's start.
+    Logs(String),
+    /// `agents`
+    Agents,
+    /// `reconnect`
+    Reconnect,
+    /// `help`
+    Help,
+    /// `quit`
+    Quit,
+}
+
+/// Every command with its arguments and what it does, for help and completion.
+pub const COMMANDS: &[(&str, &str, &str)] = &[
+    ("run", "CMD", "run a command on the selected agent"),
+    (
+        "send",
+        "SELECT -- CMD",
+        "run a command on all that the selector covers",
+    ),
+    ("interrupt", "", "interrupt the command"),
+    ("kill", "", "kill the command"),
+    ("attach", "", "attach to the pane's terminal"),
+    (
+        "logs",
+        "ID",
+        "show a command's output; the start of the id is enough",
+    ),
+    ("filter", "TEXT", "show only what has these words"),
+    ("grid", "", "all panes at once"),
+    ("one", "", "one pane"),
+    ("zoom", "", "one pane on the whole screen"),
+    ("close", "", "close the pane"),
+    ("agents", "", "back to the list of agents"),
+    ("reconnect", "", "connect again now"),
+    ("help", "", "keys and commands"),
+    ("quit", "", "quit"),
+];
+
+impl Line {
+    /// Reads a line. A command may be shortened to any start that only it has.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn read(line: &str) -> Result<Self, String> {
+        let (word, rest) = line
+            .trim()
+            .split_once(char::is_whitespace)
+            .unwrap_or((line.trim(), ""));
+        let rest = rest.trim();
+        let name = full_name(word)?;
+        let needs = |what: &str| {
+            if rest.is_empty() {
+                Err(format!("{name} needs {what}"))
+            } else {
+                Ok(rest.to_owned())
+            }
+        };
+        Ok(match name {
+            "run" => Self::Run(needs("a command")?),
+            "send" => {
+                let usage = || "send SELECT -- CMD".to_owned();
+                let (selector, command) = rest.split_once(" -- ").ok_or_else(usage)?;
+                let (selector, command) = (selector.trim().to_owned(), command.trim().to_owned());
+                if selector.is_empty() || command.is_empty() {
+                    return Err(usage());
+                }
+                Self::Send { selector, command }
+            }
+            "logs" => Self::Logs(needs("a command's id")?),
+            "filter" => Self::Filter(rest.to_owned()),
+            "interrupt" => Self::Interrupt,
+            "kill" => Self::Kill,
+            "attach" => Self::Attach,
+            "grid" => Self::Grid(true),
+            "one" => Self::Grid(false),
+            "zoom" => Self::Zoom,
+            "close" => Self::Close,
+            "agents" => Self::Agents,
+            "reconnect" => Self::Reconnect,
+            "quit" => Self::Quit,
+            _ => Self::Help,
+        })
+    }
+}
+
+fn full_name(word: &str) -> Result<&'static str, String> {
+    let names = || COMMANDS.iter().map(|(name, ..)| *name);
+    if let Some(name) = names().find(|name| *name == word) {
+        return Ok(name);
+    }
+    let fitting: Vec<&str> = names().filter(|name| name.starts_with(word)).collect();
+    match fitting.as_slice() {
+        [name] => Ok(name),
+        [] => Err(format!("{word:?} is not a command; :help lists them")),
+        several => Err(format!("{word:?} may be {}", several.join(" or "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read() {
+        let send = Line::Send {
+            selector: "web-* and env=prod".into(),
+            command: "ls -l | wc".into(),
+        };
+        for (line, expected) in [
+            ("run ls -l", Line::Run("ls -l".into())),
+            ("  send web-* and env=prod -- ls -l | wc", send),
+            ("q", Line::Quit),
+            ("inter", Line::Interrupt),
+            ("logs 12ab", Line::Logs("12ab".into())),
+            ("filter", Line::Filter(String::new())),
+        ] {
+            assert_eq!(Line::read(line), Ok(expected), "{line}");
+        }
+        for line in [
+            "nonsense",
+            "r ls",
+            "run",
+            "send web-1 ls",
+            "send  -- ls",
+            "logs",
+        ] {
+            assert!(Line::read(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_listed_is_known() {
+        for (name, arguments, _) in COMMANDS {
+            let line = format!("{name} {}", arguments.replace("SELECT", "web-1"));
+            assert!(Line::read(&line).is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the reducer is told, and what it asks for.
+
+use bytes::Bytes;
+use crossterm::event::KeyEvent;
+use opsctl_protocol::message::{
+    AgentInfo, AgentList, CommandAccepted, CommandQuery, CommandStatus, CommandSummary, Connected,
+    ErrorPayload, Gap, Program, Signal, Subscribe, Target, TerminalSnapshot,
+};
+use opsctl_protocol::{CommandId, OutputFrame, Pattern};
+
+use super::link::Link;
+
+/// What the person at the terminal does.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A key.
+    Key(KeyEvent),
+    /// Pasted text.
+    Paste(String),
+    /// The terminal has this many columns and rows now.
+    Resize(u16, u16),
+    /// Time has passed and something visible depends on it.
+    Tick,
+}
+
+/// What the daemon says, or what becomes of the connection to it.
+#[derive(Debug, Clone)]
+pub enum Message {
+    /// The connection's state.
+    Link(Link),
+    /// The daemon introduced itself.
+    Connected(Connected),
+    /// The fleet, or a part of it.
+    Agents(AgentList),
+    /// An agent changed, came or went.
+    Agent(AgentInfo),
+    /// A command changed.
+    Status(CommandStatus),
+    /// Output of a command.
+    Output(OutputFrame),
+    /// A command's screen.
+    Snapshot(TerminalSnapshot),
+    /// Output that will not come.
+    Gap(Gap),
+    /// A subscription that came to nothing.
+    Dropped {
+        /// What was subscribed.
+        pattern: Pattern,
+        /// Why not.
+        error: ErrorPayload,
+    },
+    /// A request was answered.
+    Answer(Answer),
+    /// Something went wrong that belongs to no request.
+    Error(String),
+}
+
+/// What came of a request.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// A command is on its way.
+    Accepted(CommandAccepted),
+    /// Commands of an agent, for its list.
+    Commands(Vec<CommandSummary>),
+    /// Commands that an id was searched for.
+    Found {
+        /// The id, or its start.
+        id: String,
+        /// Those that have it.
+        commands: Vec<CommandSummary>,
+    },
+    /// A signal was sent to so many commands.
+    Signalled(Signal, usize),
+    /// It was refused.
+    Refused {
+        /// What was asked for.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// What the reducer wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Start to hear a channel.
+    Subscribe(Subscribe),
+    /// Stop to hear it.
+    Unsubscribe(Pattern),
+    /// Run something in a terminal of this size.
+    Run {
+        /// Where.
+        target: Target,
+        /// What.
+        program: Program,
+        /// Columns and rows.
+        size: (u16, u16),
+    },
+    /// Ask for commands; with an id, to open the one that has it.
+    Query(CommandQuery),
+    /// Signal a command, once.
+    Signal(CommandId, Signal),
+    /// Type into a command's terminal.
+    Input(CommandId, Bytes),
+    /// Say how large this console's view of a command is.
+    Resize(CommandId, u16, u16),
+    /// Connect again without waiting.
+    Reconnect,
+    /// Stop until the shell continues this program.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// Leave.
+    Quit,
+}
+
+/// What an update leads to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What is to be done, in this order.
+    pub effects: Vec<Effect>,
+    /// Whether something visible changed.
+    pub redraw: bool,
+}
+
+impl Outcome {
+    /// Something visible changed, and that is all.
+    pub fn redraw() -> Self {
+        Self {
+            effects: Vec::new(),
+            redraw: true,
+        }
+    }
+
+    /// Effects of something that is to be seen too.
+    pub fn doing(effects: Vec<Effect>) -> Self {
+        Self {
+            effects,
+            redraw: true,
+        }
+    }
+}

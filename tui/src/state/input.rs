@@ -1,0 +1,142 @@
+//! What the person's keys change.
+
+use bytes::Bytes;
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use opsctl_protocol::Timestamp;
+
+use super::{Effect, Input, Outcome, Overlay, Purpose, State};
+use crate::encode;
+use crate::keys::{self, Action, Mode};
+
+impl State {
+    /// Takes what the person did, or that time has passed.
+    pub fn input(&mut self, input: Input, now: Timestamp) -> Outcome {
+        self.now = now;
+        let mut effects = match input {
+            Input::Tick => {
+                self.notice.take_if(|notice| notice.until <= now);
+                return Outcome::redraw();
+            }
+            Input::Resize(cols, rows) => {
+                self.size = (cols, rows);
+                Vec::new()
+            }
+            Input::Paste(text) => self.paste(&text),
+            Input::Key(event) if event.kind == KeyEventKind::Release => return Outcome::default(),
+            Input::Key(event) => self.key(event),
+        };
+        effects.extend(self.fit());
+        Outcome::doing(effects)
+    }
+
+    fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
+        let mode = self.mode();
+        let action = keys::action(mode, event.into());
+        match mode {
+            Mode::Attached => match action {
+                Some(Action::Detach) => {
+                    self.attached = false;
+                    Vec::new()
+                }
+                _ => self.type_key(event),
+            },
+            Mode::Prompt => self.prompt_key(event, action),
+            _ => action.map_or_else(Vec::new, |action| self.act(mode, action)),
+        }
+    }
+
+    fn type_key(&self, event: KeyEvent) -> Vec<Effect> {
+        let Some(pane) = self.panes.current() else {
+            return Vec::new();
+        };
+        let bytes = encode::key(event, &pane.screen.modes());
+        self.type_bytes(bytes)
+    }
+
+    fn type_bytes(&self, bytes: Vec<u8>) -> Vec<Effect> {
+        let Some(pane) = self.panes.current().filter(|_| !bytes.is_empty()) else {
+            return Vec::new();
+        };
+        vec![Effect::Input(pane.command, Bytes::from(bytes))]
+    }
+
+    fn paste(&mut self, text: &str) -> Vec<Effect> {
+        match self.mode() {
+            Mode::Attached => {
+                let modes = self.panes.current().map(|pane| pane.screen.modes());
+                self.type_bytes(encode::paste(text, &modes.unwrap_or_default()))
+            }
+            Mode::Prompt => {
+                if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
+                    prompt.insert(text);
+                }
+                self.filter_as_typed();
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn prompt_key(&mut self, event: KeyEvent, action: Option<Action>) -> Vec<Effect> {
+        let Some(Overlay::Prompt(prompt)) = &mut self.overlay else {
+            return Vec::new();
+        };
+        match action {
+            Some(Action::Accept) => return self.accept_line(),
+            Some(Action::Back) => return self.leave_line(),
+            Some(action @ (Action::Up | Action::Down)) => {
+                let history = match prompt.purpose {
+                    Purpose::Run(_) => &self.run_history,
+                    _ => &self.line_history,
+                };
+                prompt.recall(history, action == Action::Up);
+            }
+            Some(Action::Complete) => {
+                let commands = super::command_line::COMMANDS.iter().map(|(name, ..)| *name);
+                let agents = self.fleet.agents("").map(|agent| agent.agent_id.as_str());
+                if prompt.purpose == Purpose::Command && !prompt.text.contains(' ') {
+                    prompt.complete(commands);
+                } else {
+                    prompt.complete(agents);
+                }
+            }
+            Some(action) => prompt.edit(action),
+            None => match event.code {
+                KeyCode::Char(c)
+                    if !event
+                        .modifiers
+                        .intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) =>
+                {
+                    prompt.insert(c.encode_utf8(&mut [0; 4]));
+                }
+                KeyCode::Backspace if !prompt.backspace() => return self.leave_line(),
+                KeyCode::Delete => prompt.delete(),
+                KeyCode::Left => prompt.step(false),
+                KeyCode::Right => prompt.step(true),
+                _ => {}
+            },
+        }
+        self.filter_as_typed();
+        Vec::new()
+    }
+
+    /// The filter shows its effect while it is typed.
+    fn filter_as_typed(&mut self) {
+        if let Some(Overlay::Prompt(prompt)) = &self.overlay
+            && prompt.purpose == Purpose::Filter
+        {
+            self.list.filter.clone_from(&prompt.text);
+            self.keep_selection();
+        }
+    }
+
+    fn leave_line(&mut self) -> Vec<Effect> {
+        if let Some(Overlay::Prompt(prompt)) = self.overlay.take()
+            && prompt.purpose == Purpose::Filter
+        {
+            self.list.filter.clear();
+            self.keep_selection();
+        }
+        Vec::new()
+    }
+}

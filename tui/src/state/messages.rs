@@ -1,0 +1,229 @@
+//! What the daemon's messages change.
+
+use opsctl_protocol::message::CommandAccepted;
+use opsctl_protocol::{AgentId, CommandId, Timestamp};
+
+use super::{Answer, Effect, Link, Message, Outcome, Pane, State, channel};
+use crate::layout::Layout;
+
+impl State {
+    /// Takes a message from the daemon or about the connection.
+    pub fn message(&mut self, message: Message, now: Timestamp) -> Outcome {
+        self.now = now;
+        let mut outcome = self.take(message);
+        if outcome.redraw {
+            outcome.effects.extend(self.fit());
+        }
+        outcome
+    }
+
+    fn take(&mut self, message: Message) -> Outcome {
+        match message {
+            Message::Output(frame) => return self.output(&frame),
+            Message::Link(link) => self.link(link),
+            Message::Connected(connected) => {
+                self.role = Some(connected.rights.role);
+                self.fleet.interrupted();
+            }
+            Message::Agents(list) => {
+                self.fleet.list(list);
+                self.keep_selection();
+            }
+            Message::Agent(agent) => {
+                self.fleet.agent(agent);
+                self.keep_selection();
+            }
+            Message::Status(status) => {
+                let command = status.command_id;
+                self.fleet.status(&status);
+                self.keep_selection();
+                return self.ended(command);
+            }
+            Message::Snapshot(snapshot) => {
+                if let Some((_, pane)) = self.panes.of(snapshot.command_id) {
+                    pane.snapshot(&snapshot);
+                }
+            }
+            Message::Gap(gap) => {
+                if let Some((_, pane)) = self.panes.of(gap.command_id) {
+                    pane.missing(gap.to, &gap.reason);
+                }
+            }
+            Message::Dropped { pattern, error } => {
+                self.notify(format!("{pattern}: {}", error.message), true);
+            }
+            Message::Answer(answer) => return self.answer(answer),
+            Message::Error(text) => self.notify(text, true),
+        }
+        Outcome::redraw()
+    }
+
+    fn output(&mut self, frame: &opsctl_protocol::OutputFrame) -> Outcome {
+        let attached = self.attached;
+        let focused = self.panes.focused;
+        let layout = Layout::of(self);
+        let Some((index, pane)) = self.panes.of(frame.command_id) else {
+            return Outcome::default();
+        };
+        pane.output(frame);
+        let replies = pane.screen.take_replies();
+        let mut outcome = Outcome {
+            effects: Vec::new(),
+            redraw: layout.panes.iter().any(|(shown, _)| *shown == index),
+        };
+        // Whoever is attached is the application's terminal, and answers what it asks. A watcher's
+        // emulator has the same answers and keeps them to itself.
+        if attached && index == focused && !replies.is_empty() {
+            outcome
+                .effects
+                .push(Effect::Input(frame.command_id, replies.into()));
+        }
+        outcome
+    }
+
+    fn link(&mut self, link: Link) {
+        let was = self.connection.is_connected();
+        self.connection.change(link, self.now);
+        if was && !self.connection.is_connected() {
+            self.fleet.interrupted();
+        }
+        // What was said about the trouble is over with it.
+        if self.connection.is_connected() && !was {
+            self.notice = None;
+        }
+    }
+
+    /// A command that has ended can't be attached to any more.
+    fn ended(&mut self, command: CommandId) -> Outcome {
+        let here = self
+            .panes
+            .current()
+            .is_some_and(|pane| pane.command == command);
+        if here && self.attached && !self.lives(&command) {
+            self.attached = false;
+            let text = self
+                .summary(&command)
+                .map(crate::view::ending)
+                .unwrap_or_default();
+            self.notify(format!("{text}: no longer attached"), false);
+        }
+        Outcome::redraw()
+    }
+
+    fn answer(&mut self, answer: Answer) -> Outcome {
+        match answer {
+            Answer::Accepted(accepted) => return Outcome::doing(self.accepted(accepted)),
+            Answer::Commands(commands) => {
+                for command in commands {
+                    self.fleet.command(command);
+                }
+                self.keep_selection();
+            }
+            Answer::Found { id, commands } => {
+                for command in &commands {
+                    self.fleet.command(command.clone());
+                }
+                match commands.as_slice() {
+                    [] => self.notify(format!("no command's id starts with {id}"), true),
+                    [command] => {
+                        let effects = self.open(command.command_id, false);
+                        return Outcome::doing(effects);
+                    }
+                    several => {
+                        let text = format!("{} commands start with {id}", several.len());
+                        self.notify(text, true);
+                    }
+                }
+            }
+            Answer::Signalled(signal, 0) => {
+                self.notify(
+                    format!("{}: nothing runs there any more", signal.as_str()),
+                    false,
+                );
+            }
+            Answer::Signalled(signal, _) => self.notify(format!("{} sent", signal.as_str()), false),
+            Answer::Refused { what, why } => self.notify(format!("{what}: {why}"), true),
+        }
+        Outcome::redraw()
+    }
+
+    /// Opens the terminals of what this console has asked for.
+    fn accepted(&mut self, accepted: CommandAccepted) -> Vec<Effect> {
+        let count = accepted.commands.len();
+        if !accepted.offline.is_empty() {
+            let names: Vec<&str> = accepted.offline.iter().map(AgentId::as_str).collect();
+            self.notify(
+                format!("offline, nothing runs there: {}", names.join(", ")),
+                true,
+            );
+        }
+        let mut effects = Vec::new();
+        for (at, command) in accepted.commands.iter().take(super::MAX_PANES).enumerate() {
+            effects.extend(self.open(command.command_id, self.panes.grid || at > 0));
+        }
+        if count > 1 {
+            self.panes.grid = true;
+        }
+        effects
+    }
+
+    /// Shows a command in a pane: in the focused one's place, or beside. Its output is subscribed.
+    pub(super) fn open(&mut self, command: CommandId, beside: bool) -> Vec<Effect> {
+        if let Some((index, _)) = self.panes.of(command) {
+            self.panes.focused = index;
+            return Vec::new();
+        }
+        let Some(summary) = self.summary(&command) else {
+            return vec![Effect::Query(opsctl_protocol::message::CommandQuery {
+                id_prefix: Some(command.to_string()),
+                ..Default::default()
+            })];
+        };
+        let pane = Pane::new(summary);
+        let mut effects = Vec::new();
+        let room = self.panes.len() < super::MAX_PANES;
+        if self.panes.is_empty() || (beside && room) {
+            self.panes.list.push(pane);
+            self.panes.focused = self.panes.len() - 1;
+        } else {
+            let focused = self.panes.focused;
+            let old = std::mem::replace(&mut self.panes.list[focused], pane);
+            effects.push(Effect::Unsubscribe(channel(old.command)));
+        }
+        self.attached = false;
+        effects.push(Effect::Subscribe(opsctl_protocol::message::Subscribe {
+            channel: channel(command),
+            since: None,
+            lossless: false,
+            no_output: false,
+        }));
+        effects
+    }
+
+    /// Keeps the selection on something that is listed.
+    pub(super) fn keep_selection(&mut self) {
+        let listed = |agent: &AgentId| {
+            self.fleet
+                .agents(&self.list.filter)
+                .any(|other| other.agent_id == *agent)
+        };
+        if !self.list.commands && !self.list.agent.as_ref().is_some_and(listed) {
+            let first = self.fleet.agents(&self.list.filter).next();
+            self.list.agent = first.map(|agent| agent.agent_id.clone());
+        }
+        if self.list.commands {
+            let listed: Vec<CommandId> = self
+                .listed_commands()
+                .iter()
+                .map(|command| command.command_id)
+                .collect();
+            if !self
+                .list
+                .command
+                .is_some_and(|command| listed.contains(&command))
+            {
+                self.list.command = listed.first().copied();
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What the console knows and shows: a pure reducer. Input and messages go in, [`Effect`]s come out;
+//! there is no IO here, and the time is told.
+//!
+//! - [`effect`]: what goes in and comes out.
+//! - [`link`]: the connection to the daemon.
+//! - [`fleet`]: agents and commands.
+//! - [`pane`]: a command's terminal.
+//! - [`prompt`], [`command_line`]: what the person types in a line.
+//! - `messages`, `input`, `actions`: the reducer itself, by where things come from.
+
+pub mod command_line;
+pub mod effect;
+pub mod fleet;
+pub mod link;
+pub mod pane;
+pub mod prompt;
+
+mod actions;
+mod input;
+mod messages;
+
+use opsctl_protocol::message::{CommandSummary, Role, State as CommandState, Subscribe};
+use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
+
+use crate::keys::Mode;
+use crate::layout::Layout;
+pub use effect::{Answer, Effect, Input, Message, Outcome};
+pub use link::{Connection, Link};
+pub use pane::Pane;
+pub use prompt::{Prompt, Purpose};
+
+/// Panes that can be open at once.
+pub const MAX_PANES: usize = 9;
+
+/// How long news stay in the last line, in milliseconds.
+const NOTICE_MS: u64 = 6000;
+
+/// Everything that the console shows.
+#[derive(Debug)]
+pub struct State {
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// The time, as last told.
+    pub now: Timestamp,
+    /// Where the daemon is, for the title.
+    pub endpoint: String,
+    /// Whether this console only watches, by its own wish.
+    pub read_only: bool,
+    /// What the daemon lets this connection do, once it has said so.
+    pub role: Option<Role>,
+    /// The connection to the daemon.
+    pub connection: Connection,
+    /// Agents and commands.
+    pub fleet: Fleet,
+    /// The list at the side.
+    pub list: List,
+    /// The terminals that are open.
+    pub panes: Panes,
+    /// What has the keyboard, below any overlay.
+    pub focus: Focus,
+    /// Whether the focused pane gets all keys.
+    pub attached: bool,
+    /// What lies over everything.
+    pub overlay: Option<Overlay>,
+    /// News in the last line.
+    pub notice: Option<Notice>,
+    /// Lines typed before: commands run, and the command line's.
+    pub run_history: Vec<String>,
+    /// Lines of the command line.
+    pub line_history: Vec<String>,
+    /// The size last told to the daemon for the attached pane.
+    told_size: Option<(CommandId, u16, u16)>,
+}
+
+pub use fleet::Fleet;
+
+/// List or panes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Focus {
+    /// The list.
+    List,
+    /// The focused pane.
+    Pane,
+}
+
+/// The list at the side.
+#[derive(Debug, Default)]
+pub struct List {
+    /// The selected agent.
+    pub agent: Option<AgentId>,
+    /// Whether its commands are listed rather than the agents.
+    pub commands: bool,
+    /// The selected command.
+    pub command: Option<CommandId>,
+    /// Only what has these words is listed.
+    pub filter: String,
+}
+
+/// The terminals that are open.
+#[derive(Debug, Default)]
+pub struct Panes {
+    list: Vec<Pane>,
+    /// The one that keys go to.
+    pub focused: usize,
+    /// Whether all are shown, where there is room.
+    pub grid: bool,
+    /// Whether the focused one has the whole screen.
+    pub zoomed: bool,
+}
+
+impl Panes {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// A pane by its index.
+    pub fn get(&self, index: usize) -> Option<&Pane> {
+        self.list.get(index)
+    }
+
+    /// The focused one.
+    pub fn current(&self) -> Option<&Pane> {
+        self.list.get(self.focused)
+    }
+
+    fn of(&mut self, command: CommandId) -> Option<(usize, &mut Pane)> {
+        self.list
+            .iter_mut()
+            .enumerate()
+            .find(|(_, pane)| pane.command == command)
+    }
+}
+
+/// What lies over everything.
+#[derive(Debug, Clone)]
+pub enum Overlay {
+    /// The help, scrolled by so many lines.
+    Help(u16),
+    /// A line being typed.
+    Prompt(Prompt),
+    /// Whether to kill this command.
+    ConfirmKill(CommandId),
+}
+
+/// News in the last line.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// What is new.
+    pub text: String,
+    /// Whether something went wrong.
+    pub is_error: bool,
+    /// When it goes away.
+    pub until: Timestamp,
+}
+
+impl State {
+    /// A console that knows nothing yet.
+    pub fn new(size: (u16, u16), now: Timestamp, endpoint: String, read_only: bool) -> Self {
+        Self {
+            size,
+            now,
+            endpoint,
+            read_only,
+            role: None,
+            connection: Connection::default(),
+            fleet: Fleet::default(),
+            list: List::default(),
+            panes: Panes::default(),
+            focus: Focus::List,
+            attached: false,
+            overlay: None,
+            notice: None,
+            run_history: Vec::new(),
+            line_history: Vec::new(),
+            told_size: None,
+        }
+    }
+
+    /// What is to be done first of all.
+    pub fn start(&self) -> Vec<Effect> {
+        let channel = Pattern::new("agent:*").expect("a pattern of the contract");
+        vec![Effect::Subscribe(Subscribe {
+            channel,
+            since: None,
+            lossless: false,
+            no_output: true,
+        })]
+    }
+
+    /// What has the keyboard.
+    pub fn mode(&self) -> Mode {
+        match &self.overlay {
+            Some(Overlay::Help(_)) => Mode::Help,
+            Some(Overlay::Prompt(_)) => Mode::Prompt,
+            Some(Overlay::ConfirmKill(_)) => Mode::Confirm,
+            None if self.focus == Focus::Pane && self.attached => Mode::Attached,
+            None if self.focus == Focus::Pane => Mode::Pane,
+            None if self.list.commands => Mode::Commands,
+            None => Mode::Agents,
+        }
+    }
+
+    /// Whether the person may change anything, and if not, why.
+    pub fn may_operate(&self) -> Result<(), &'static str> {
+        if self.read_only {
+            Err("this console only watches (--read-only)")
+        } else if self.role.is_some_and(|role| !role.may_operate()) {
+            Err("your role may only watch")
+        } else if !self.connection.is_connected() {
+            Err("not connected to the daemon: nothing was sent")
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The commands listed now.
+    pub fn listed_commands(&self) -> Vec<&CommandSummary> {
+        let agent = self.list.agent.as_ref().filter(|_| self.list.commands);
+        agent.map_or_else(Vec::new, |agent| {
+            self.fleet.commands_of(agent, &self.list.filter)
+        })
+    }
+
+    /// The command that the focus is on: the pane's, the list's, or the selected agent's current one.
+    pub fn target_command(&self) -> Option<CommandId> {
+        if self.focus == Focus::Pane {
+            return self.panes.current().map(|pane| pane.command);
+        }
+        if self.list.commands {
+            return self.list.command;
+        }
+        let agent = self.fleet.get(self.list.agent.as_ref()?)?;
+        fleet::current(agent).map(|command| command.command_id)
+    }
+
+    /// The agent that the focus is on.
+    pub fn target_agent(&self) -> Option<AgentId> {
+        match self.panes.current() {
+            Some(pane) if self.focus == Focus::Pane => Some(pane.agent.clone()),
+            _ => self.list.agent.clone(),
+        }
+    }
+
+    /// A pane's command as last told; it may have been forgotten.
+    pub fn summary(&self, command: &CommandId) -> Option<&CommandSummary> {
+        self.fleet.get_command(command)
+    }
+
+    /// Whether a command still lives, or may.
+    fn lives(&self, command: &CommandId) -> bool {
+        self.summary(command)
+            .is_none_or(|summary| !summary.state.is_final())
+    }
+
+    fn runs(&self, command: &CommandId) -> bool {
+        self.summary(command)
+            .is_some_and(|summary| summary.state == CommandState::Running)
+    }
+
+    /// When something visible changes by itself, if it does.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        let notice = self.notice.as_ref().map(|notice| notice.until);
+        let link = self.connection.next_change(self.now);
+        let shown = if self.list.commands { None } else { Some(()) };
+        let ages = shown.and_then(|()| {
+            let offline = self
+                .fleet
+                .agents(&self.list.filter)
+                .filter(|agent| !agent.is_connected());
+            offline
+                .filter_map(|agent| crate::age::next_change(agent.since, self.now))
+                .min()
+        });
+        [notice, link, ages].into_iter().flatten().min()
+    }
+
+    /// Whether an application is in the middle of a frame that it wants shown as a whole.
+    pub fn is_mid_frame(&self) -> bool {
+        let layout = Layout::of(self);
+        let mut shown = layout
+            .panes
+            .iter()
+            .filter_map(|(index, _)| self.panes.get(*index));
+        shown.any(|pane| pane.screen.modes().synchronized)
+    }
+
+    fn notify(&mut self, text: impl Into<String>, is_error: bool) {
+        let until = Timestamp(self.now.0 + NOTICE_MS);
+        self.notice = Some(Notice {
+            text: text.into(),
+            is_error,
+            until,
+        });
+    }
+
+    /// Fits what depends on the layout: panes of commands without terminals, and the terminal that
+    /// the person is attached to.
+    fn fit(&mut self) -> Vec<Effect> {
+        let layout = Layout::of(self);
+        for (index, _) in &layout.panes {
+            let (cols, rows) = layout.inner(*index);
+            self.panes.list[*index].fit(cols, rows);
+        }
+        let Some(pane) = self.panes.current().filter(|_| self.attached) else {
+            self.told_size = None;
+            return Vec::new();
+        };
+        let (cols, rows) = layout.inner(self.panes.focused);
+        let told = (pane.command, cols.max(1), rows.max(1));
+        if self.told_size == Some(told) {
+            return Vec::new();
+        }
+        self.told_size = Some(told);
+        vec![Effect::Resize(told.0, told.1, told.2)]
+    }
+}
+
+/// The channel of a command, as a pattern.
+fn channel(command: CommandId) -> Pattern {
+    Pattern::exactly(&Channel::Command(command))
+}

@@ -1,0 +1,208 @@
+//! A pane: one command's terminal, and which part of it is looked at.
+
+use opsctl_protocol::frame::OutputFrame;
+use opsctl_protocol::message::{CommandSummary, Kind, TerminalSnapshot};
+use opsctl_protocol::{AgentId, CommandId};
+use opsctl_terminal::Screen;
+
+/// Lines above the screen that a pane keeps (requirement C10).
+pub const SCROLLBACK: usize = 10_000;
+
+/// A command's terminal in the console.
+#[derive(Debug)]
+pub struct Pane {
+    /// Whose terminal.
+    pub command: CommandId,
+    /// On which agent.
+    pub agent: AgentId,
+    /// What runs, as a person would type it.
+    pub program: String,
+    /// The emulated terminal.
+    pub screen: Screen,
+    /// Whether the command has a terminal of its own; else stdout and stderr come through pipes.
+    pub pty: bool,
+    /// Why something is missing in the output, if it is.
+    pub gap: Option<String>,
+    /// The offset of the next byte of output.
+    next: u64,
+    /// Of pipes: which of them spoke last.
+    kind: Kind,
+    /// Of pipes: the last byte, to see whether a line feed has its carriage return.
+    last: u8,
+    /// The line at the top, counted from the first that ever was; `None` while following.
+    top: Option<u64>,
+    /// How many lines had scrolled out when following was paused.
+    paused_at: u64,
+    /// Columns that the view is moved to the right by hand.
+    pan: u16,
+}
+
+/// The part of a terminal that a view shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The line at the top, as [`Screen::row`] counts: negative above the screen.
+    pub line: i32,
+    /// The column at the left.
+    pub col: u16,
+}
+
+impl Pane {
+    /// A pane for a command, nothing of it known yet.
+    pub fn new(summary: &CommandSummary) -> Self {
+        Self {
+            command: summary.command_id,
+            agent: summary.agent_id.clone(),
+            program: summary.program.to_string(),
+            screen: Screen::new(summary.cols, summary.rows, SCROLLBACK),
+            pty: summary.pty,
+            gap: None,
+            next: 0,
+            kind: Kind::Output,
+            last: 0,
+            top: None,
+            paused_at: 0,
+            pan: 0,
+        }
+    }
+
+    /// Takes a piece of output.
+    pub fn output(&mut self, frame: &OutputFrame) {
+        if let Some((cols, rows)) = frame.size.filter(|_| self.pty) {
+            self.screen.resize(cols, rows);
+        }
+        let known = self.next.saturating_sub(frame.offset);
+        let Some(bytes) = frame.data.get(known as usize..) else {
+            return;
+        };
+        self.next = self.next.max(frame.end());
+        if self.pty {
+            self.screen.feed(bytes);
+        } else {
+            self.feed_pipe(frame.kind, bytes);
+        }
+    }
+
+    /// Takes a screen in place of all output before it.
+    pub fn snapshot(&mut self, snapshot: &TerminalSnapshot) {
+        self.screen = Screen::new(snapshot.cols, snapshot.rows, SCROLLBACK);
+        self.screen.feed(&snapshot.data.0);
+        self.next = snapshot.offset;
+        self.top = None;
+    }
+
+    /// Takes note of output that will not come.
+    pub fn missing(&mut self, to: u64, reason: &str) {
+        self.next = self.next.max(to);
+        self.gap = Some(reason.to_owned());
+    }
+
+    /// Feeds what came through a pipe: line feeds get their carriage returns, and stderr and opsctl's
+    /// own words their look.
+    fn feed_pipe(&mut self, kind: Kind, bytes: &[u8]) {
+        if kind != self.kind {
+            self.kind = kind;
+            self.screen.feed(match kind {
+                Kind::Output => b"\x1b[0m",
+                Kind::Error => b"\x1b[0;31m",
+                Kind::Info => b"\x1b[0;2m",
+            });
+        }
+        let mut translated = Vec::with_capacity(bytes.len() + bytes.len() / 16);
+        for &byte in bytes {
+            if byte == b'\n' && self.last != b'\r' {
+                translated.push(b'\r');
+            }
+            translated.push(byte);
+            self.last = byte;
+        }
+        self.screen.feed(&translated);
+    }
+
+    /// Fits a command without a terminal of its own to its view.
+    pub fn fit(&mut self, cols: u16, rows: u16) {
+        if !self.pty && cols > 0 && rows > 0 {
+            self.screen.resize(cols, rows);
+        }
+    }
+
+    /// Whether the newest output stays in view.
+    pub fn follows(&self) -> bool {
+        self.top.is_none()
+    }
+
+    /// Follows the output again.
+    pub fn follow(&mut self) {
+        self.top = None;
+    }
+
+    /// Lines that have come since following was paused.
+    pub fn lines_since(&self) -> u64 {
+        if self.follows() {
+            0
+        } else {
+            self.screen.scrolled() - self.paused_at
+        }
+    }
+
+    /// Moves the view by lines, down if positive, within a view of `size`. Down to the end follows.
+    pub fn scroll(&mut self, lines: i64, size: (u16, u16)) {
+        let newest = self.screen.scrolled() as i64 + i64::from(self.following(size).line);
+        let oldest = self.screen.scrolled() as i64 - self.screen.history() as i64;
+        let now = self.top.map_or(newest, |top| top as i64).max(oldest);
+        let target = now.saturating_add(lines).max(oldest);
+        if target >= newest {
+            self.top = None;
+        } else {
+            if self.top.is_none() {
+                self.paused_at = self.screen.scrolled();
+            }
+            self.top = Some(target as u64);
+        }
+    }
+
+    /// Moves the view by columns.
+    pub fn pan(&mut self, cols: i32, size: (u16, u16)) {
+        let most = self.screen.size().0.saturating_sub(size.0);
+        let now = self.window(size).col;
+        self.pan = now
+            .saturating_add_signed(cols.clamp(-1000, 1000) as i16)
+            .min(most);
+    }
+
+    /// The part that a view of `size` (columns, rows) shows.
+    pub fn window(&self, size: (u16, u16)) -> Window {
+        let following = self.following(size);
+        let line = self.top.map_or(following.line, |top| {
+            let oldest = -(self.screen.history() as i64);
+            (top as i64 - self.screen.scrolled() as i64).max(oldest) as i32
+        });
+        let col = if self.pan > 0 {
+            self.pan
+        } else {
+            following.col
+        };
+        Window {
+            line,
+            col: col.min(self.screen.size().0.saturating_sub(size.0)),
+        }
+    }
+
+    /// The part with the cursor, for a terminal that is larger than its view. Watching never resizes.
+    fn following(&self, size: (u16, u16)) -> Window {
+        let (cols, rows) = self.screen.size();
+        let cursor = self.screen.cursor();
+        if !cursor.visible {
+            return Window { line: 0, col: 0 };
+        }
+        let line = (cursor.row + 1)
+            .saturating_sub(size.1)
+            .min(rows.saturating_sub(size.1));
+        let col = (cursor.col + 1)
+            .saturating_sub(size.0)
+            .min(cols.saturating_sub(size.0));
+        Window {
+            line: i32::from(line),
+            col,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The help, from the key table; and what to do first where nothing is shown yet.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear, Widget};
+
+use super::theme::Theme;
+use super::{fit, put_line};
+use crate::keys::{Mode, TABLE};
+use crate::state::State;
+use crate::state::command_line::COMMANDS;
+
+/// Columns for keys, and for commands with their arguments.
+const KEYS: usize = 22;
+
+/// The help's sections: a heading, and the mode whose keys belong to it.
+const SECTIONS: &[(&str, &[Mode])] = &[
+    ("Lists", &[Mode::Agents, Mode::Commands]),
+    ("Panes", &[Mode::Pane]),
+    ("Attached", &[Mode::Attached]),
+    ("Lines", &[Mode::Prompt]),
+];
+
+/// How many lines the help has.
+pub fn lines() -> usize {
+    text(Theme { colour: false }).len()
+}
+
+fn text(theme: Theme) -> Vec<Line<'static>> {
+    let row = |left: String, right: &'static str| {
+        let pad = KEYS.max(left.chars().count() + 1);
+        Line::from(vec![
+            Span::styled(format!("  {left:<pad$}"), theme.key()),
+            Span::raw(right),
+        ])
+    };
+    let mut lines = Vec::new();
+    for (heading, modes) in SECTIONS {
+        lines.push(Line::styled(*heading, theme.strong()));
+        let here = TABLE.iter().filter(|binding| {
+            let first = binding
+                .modes
+                .iter()
+                .find(|mode| SECTIONS.iter().any(|(_, m)| m.contains(mode)));
+            first.is_some_and(|first| modes.contains(first))
+        });
+        lines.extend(here.map(|binding| row(binding.keys_text(), binding.help)));
+        lines.push(Line::default());
+    }
+    lines.push(Line::styled("Command line", theme.strong()));
+    lines.extend(
+        COMMANDS
+            .iter()
+            .map(|(name, args, help)| row(format!(":{name} {args}"), help)),
+    );
+    lines
+}
+
+/// Draws the help over everything, from its line `first`.
+pub(super) fn draw(first: u16, area: Rect, theme: Theme, buffer: &mut Buffer) {
+    let width = area.width.min(84);
+    let text = text(theme);
+    let height = area.height.min(text.len() as u16 + 2);
+    let over = Rect {
+        x: area.x + (area.width - width) / 2,
+        y: area.y + (area.height - height) / 2,
+        width,
+        height,
+    };
+    Clear.render(over, buffer);
+    let block = Block::bordered().title(" keys, Esc closes ");
+    let inside = block.inner(over);
+    block.render(over, buffer);
+    let most = (text.len() as u16).saturating_sub(inside.height);
+    for (at, line) in text
+        .iter()
+        .skip(first.min(most).into())
+        .take(inside.height.into())
+        .enumerate()
+    {
+        put_line(
+            buffer,
+            Rect {
+                y: inside.y + at as u16,
+                height: 1,
+                ..inside
+            },
+            line,
+        );
+    }
+}
+
+/// Tells what to type next while no pane is open.
+pub(super) fn first_steps(state: &State, area: Rect, theme: Theme, buffer: &mut Buffer) {
+    let (agents, _) = state.fleet.counts();
+    let lines: Vec<String> = if !state.fleet.known {
+        vec![format!("Waiting for the daemon at {} …", state.endpoint)]
+    } else if agents == 0 {
+        [
+            "No agent is connected yet. To see one here:",
+            "",
+            "on this host, in another shell",
+            "  opsctl agent",
+            "",
+            "on another host, with a token from `opsctl token issue --role agent`",
+            "  opsctl agent --url ws://HOST:7600 --token-file FILE",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    } else {
+        [
+            "r      run a command on the selected agent",
+            "Enter  its commands, and their terminals",
+            "?      all keys",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    };
+    let top = area.y + (area.height.saturating_sub(lines.len() as u16)) / 3;
+    for (at, line) in lines.iter().enumerate() {
+        let y = top + at as u16;
+        if y < area.bottom() {
+            let row = Rect {
+                x: area.x + 2.min(area.width),
+                y,
+                width: area.width.saturating_sub(2),
+                height: 1,
+            };
+            let style = if line.starts_with("  opsctl") {
+                theme.key()
+            } else {
+                theme.dim()
+            };
+            put_line(
+                buffer,
+                row,
+                &Line::styled(fit(line, row.width.into()), style),
+            );
+        }
+    }
+}

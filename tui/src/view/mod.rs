@@ -1,0 +1,117 @@
+//! Drawing: the state goes in, cells come out. Nothing here changes anything.
+
+mod bars;
+mod help;
+mod list;
+mod pane;
+pub mod theme;
+
+use opsctl_protocol::message::CommandSummary;
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::age;
+use crate::layout::Layout;
+use crate::state::{Overlay, State};
+pub use help::lines as help_lines;
+pub use theme::Theme;
+
+/// Draws everything, and puts the cursor where typing goes.
+pub fn draw(state: &State, theme: Theme, frame: &mut Frame<'_>) {
+    // The frame may be of another size for a moment, until the state has heard of it.
+    let area = frame.area();
+    let layout = Layout::of(state);
+    let within = |rect: Rect| rect.intersection(area);
+    let buffer = frame.buffer_mut();
+    let mut cursor = None;
+    if let Some(list) = layout.list {
+        list::draw(state, within(list), theme, buffer);
+    }
+    for (index, rect) in &layout.panes {
+        let shown = pane::draw(state, *index, within(*rect), theme, buffer);
+        if state.attached && *index == state.panes.focused {
+            cursor = shown;
+        }
+    }
+    separators(&layout, theme, area, buffer);
+    if let Some(blank) = layout.blank {
+        help::first_steps(state, within(blank), theme, buffer);
+    }
+    bars::header(state, within(layout.header), theme, buffer);
+    let typed = bars::footer(state, within(layout.footer), theme, buffer);
+    if let Some(Overlay::Help(line)) = state.overlay {
+        help::draw(line, area, theme, buffer);
+        cursor = None;
+    }
+    if let Some(position) = typed.or(cursor) {
+        frame.set_cursor_position(position);
+    }
+}
+
+/// The lines between list and panes, and between panes side by side.
+fn separators(layout: &Layout, theme: Theme, area: Rect, buffer: &mut Buffer) {
+    let places = layout
+        .panes
+        .iter()
+        .map(|(_, rect)| *rect)
+        .chain(layout.blank);
+    for rect in places.filter(|rect| rect.x > 0) {
+        for y in rect.top()..rect.bottom().min(area.bottom()) {
+            if rect.x - 1 < area.right() {
+                buffer[(rect.x - 1, y)]
+                    .set_symbol("│")
+                    .set_style(theme.dim());
+            }
+        }
+    }
+}
+
+/// How a command stands, with how long it took: `✗ exit 7 (2.3s)`.
+pub fn ending(summary: &CommandSummary) -> String {
+    let (word, _) = Theme { colour: false }.command(summary);
+    match (summary.started_at, summary.finished_at) {
+        (Some(started), Some(ended)) => {
+            format!(
+                "{word} ({})",
+                age::duration(ended.0.saturating_sub(started.0))
+            )
+        }
+        _ => word,
+    }
+}
+
+/// Cuts a text to a width in columns, with `…` where something was cut. Control characters are shown
+/// as `·`, so that no name or command can write to the terminal.
+fn fit(text: &str, width: usize) -> String {
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_control() { '·' } else { c })
+        .collect();
+    if clean.width() <= width {
+        return clean;
+    }
+    let mut cut = String::new();
+    let mut used = 0;
+    for c in clean.chars() {
+        let columns = c.width().unwrap_or(0);
+        if used + columns + 1 > width {
+            break;
+        }
+        used += columns;
+        cut.push(c);
+    }
+    if width > 0 {
+        cut.push('…');
+    }
+    cut
+}
+
+/// Writes a line into a row of the buffer, over the style that is there.
+fn put_line(buffer: &mut Buffer, row: Rect, line: &Line<'_>) {
+    if !row.is_empty() {
+        buffer.set_line(row.x, row.y, line, row.width);
+    }
+}

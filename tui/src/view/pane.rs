@@ -1,0 +1,181 @@
+//! A pane: its title line, and the cells of its terminal.
+
+use opsctl_terminal::{Attributes, Cell, Color as CellColor, Underline, Width};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::theme::Theme;
+use super::{ending, fit, put_line};
+use crate::layout::inner;
+use crate::state::{Focus, Pane, State};
+
+/// Draws the pane with this index into `area`. The result is where the terminal's cursor is, if seen.
+pub(super) fn draw(
+    state: &State,
+    index: usize,
+    area: Rect,
+    theme: Theme,
+    buffer: &mut Buffer,
+) -> Option<Position> {
+    let pane = state.panes.get(index)?;
+    title(state, index, pane, area, theme, buffer);
+    cells(pane, inner(area), theme, buffer)
+}
+
+fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: Theme, buffer: &mut Buffer) {
+    let focused = state.focus == Focus::Pane && state.panes.focused == index;
+    let attached = focused && state.attached;
+    let style = if attached {
+        theme.attached_bar()
+    } else if focused {
+        theme.focused_bar()
+    } else {
+        theme.bar()
+    };
+    let (cols, rows) = pane.screen.size();
+    let mut right = String::new();
+    if !pane.follows() {
+        right = match pane.lines_since() {
+            0 => " PAUSED, G follows".to_owned(),
+            1 => " PAUSED, 1 new line".to_owned(),
+            lines => format!(" PAUSED, {lines} new lines"),
+        };
+    } else if attached {
+        " ATTACHED, Ctrl-] leaves".clone_into(&mut right);
+    }
+    if let Some(gap) = &pane.gap {
+        right = format!(" output is missing: {gap}{right}");
+    }
+    let agent = format!(" {} ", pane.agent);
+    if area.width > 60 {
+        let size = if pane.pty {
+            format!(" {cols}x{rows}")
+        } else {
+            String::new()
+        };
+        right = format!("{right}{size}");
+    }
+    right = format!("{right}{agent}");
+    let state_text = state
+        .summary(&pane.command)
+        .map_or_else(|| "? unknown".to_owned(), ending);
+    let program = pane
+        .screen
+        .title()
+        .filter(|title| !title.is_empty())
+        .unwrap_or(&pane.program);
+    let number = if state.panes.len() > 1 {
+        format!("{} ", index + 1)
+    } else {
+        String::new()
+    };
+    let left = format!(" {number}{state_text}  {program}");
+    let bar = Rect {
+        height: area.height.min(1),
+        ..area
+    };
+    buffer.set_style(bar, style);
+    let width = usize::from(area.width);
+    let right = fit(&right, width * 2 / 3);
+    let left = fit(&left, width.saturating_sub(right.width()));
+    let gap = width.saturating_sub(left.width() + right.width());
+    let line = Line::from(vec![
+        Span::raw(left),
+        Span::raw(" ".repeat(gap)),
+        Span::raw(right),
+    ]);
+    put_line(buffer, bar, &line);
+}
+
+/// Draws the part of the terminal that the pane looks at.
+fn cells(pane: &Pane, area: Rect, theme: Theme, buffer: &mut Buffer) -> Option<Position> {
+    if area.is_empty() {
+        return None;
+    }
+    let window = pane.window((area.width, area.height));
+    let (cols, rows) = pane.screen.size();
+    for y in 0..area.height {
+        let line = window.line + i32::from(y);
+        if line >= i32::from(rows) {
+            break;
+        }
+        let Some(row) = pane.screen.row(line) else {
+            continue;
+        };
+        for x in 0..area.width.min(cols.saturating_sub(window.col)) {
+            let Some(cell) = row.cell(window.col + x) else {
+                break;
+            };
+            let target = &mut buffer[(area.x + x, area.y + y)];
+            let cut = x + 1 == area.width && cell.width() == Width::Wide;
+            if cut {
+                target.set_char(' ');
+            } else {
+                draw_text(cell, target);
+            }
+            target.set_style(style(cell, theme));
+        }
+    }
+    let cursor = pane.screen.cursor();
+    let y = i32::from(cursor.row) - window.line;
+    let x = i32::from(cursor.col) - i32::from(window.col);
+    let seen = cursor.visible
+        && (0..i32::from(area.height)).contains(&y)
+        && (0..i32::from(area.width)).contains(&x);
+    seen.then(|| Position::new(area.x + x as u16, area.y + y as u16))
+}
+
+/// Sets a cell's character with its marks. Where the two together would take another width than the
+/// emulator gave them (some emoji), the marks are left out: columns must stay in line.
+fn draw_text(cell: Cell<'_>, target: &mut ratatui::buffer::Cell) {
+    if cell.marks().is_empty() {
+        target.set_char(cell.ch());
+        return;
+    }
+    let mut text = String::from(cell.ch());
+    text.extend(cell.marks());
+    let columns = if cell.width() == Width::Wide { 2 } else { 1 };
+    if text.width() == columns {
+        target.set_symbol(&text);
+    } else {
+        target.set_char(cell.ch());
+    }
+}
+
+fn style(cell: Cell<'_>, theme: Theme) -> Style {
+    let attributes = cell.attributes();
+    let mut style = Style::reset().add_modifier(modifiers(attributes));
+    if theme.colour {
+        style = style.fg(color(cell.fg())).bg(color(cell.bg()));
+        if attributes.underline != Underline::None {
+            style = style.underline_color(cell.underline_color().map_or(Color::Reset, color));
+        }
+    }
+    style
+}
+
+fn modifiers(attributes: Attributes) -> Modifier {
+    let mut modifiers = Modifier::empty();
+    modifiers.set(Modifier::BOLD, attributes.bold);
+    modifiers.set(Modifier::DIM, attributes.dim);
+    modifiers.set(Modifier::ITALIC, attributes.italic);
+    modifiers.set(
+        Modifier::UNDERLINED,
+        attributes.underline != Underline::None,
+    );
+    modifiers.set(Modifier::REVERSED, attributes.inverse);
+    modifiers.set(Modifier::HIDDEN, attributes.hidden);
+    modifiers.set(Modifier::CROSSED_OUT, attributes.strikeout);
+    modifiers
+}
+
+fn color(color: CellColor) -> Color {
+    match color {
+        CellColor::Default => Color::Reset,
+        CellColor::Indexed(index) => Color::Indexed(index),
+        CellColor::Rgb(r, g, b) => Color::Rgb(r, g, b),
+    }
+}
