@@ -8,17 +8,24 @@ use crate::exit_code::ExitCode;
 
 /// Open the console
 #[derive(Debug, Args)]
-pub struct TuiArgs {}
+pub struct TuiArgs {
+    /// Only watch: run nothing, signal nothing, attach to nothing
+    #[arg(long)]
+    read_only: bool,
+}
 
 /// Opens the console.
-pub async fn run(_: TuiArgs, context: &Context) -> Result<u8> {
-    open(context).await
+pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
+    console(context, args.read_only).await
 }
 
 /// Opens the console and returns when it is left.
 pub async fn open(context: &Context) -> Result<u8> {
-    context.client("tui")?;
-    anyhow::bail!("the console is not part of this build yet");
-    #[allow(unreachable_code)]
+    console(context, false).await
+}
+
+async fn console(context: &Context, read_only: bool) -> Result<u8> {
+    let client = context.client("tui")?;
+    opsctl_tui::run(opsctl_tui::Options { client, read_only }).await?;
     Ok(ExitCode::Ok.into())
 }
