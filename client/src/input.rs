@@ -3,6 +3,8 @@
 
 mod window;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use opsctl_protocol::CommandId;
 use opsctl_protocol::message::{CommandStatus, State};
@@ -28,6 +30,8 @@ struct Progress {
     running: bool,
     /// Nothing more will be read.
     ended: bool,
+    /// How often the daemon said that it did not take input.
+    rejections: u64,
     /// Bytes that the program has been given.
     taken: u64,
 }
@@ -82,6 +86,12 @@ impl InputPump {
         self.pieces.send(Piece::End).await.map_err(|_| InputEnded)
     }
 
+    /// Tells that the daemon said `input_rejected`; it does not say about which input. What was not taken is sent again.
+    pub fn rejected(&self) {
+        self.progress
+            .send_modify(|progress| progress.rejections += 1);
+    }
+
     /// Tells what a `command:status` of the command said.
     pub fn status(&self, status: &CommandStatus) {
         self.progress.send_if_modified(|progress| {
@@ -93,6 +103,9 @@ impl InputPump {
         });
     }
 }
+
+/// How long to wait before input that was not taken is sent again.
+const REJECTED: Duration = Duration::from_millis(50);
 
 /// The task behind an [`InputPump`].
 struct Pump {
@@ -106,10 +119,14 @@ struct Pump {
 impl Pump {
     async fn run(mut self) {
         let mut stalled = Stall::new();
+        let mut rejections = 0;
         loop {
             let progress = *self.progress.borrow_and_update();
             if self.window.taken(progress.taken) {
                 stalled = Stall::new();
+            }
+            if std::mem::replace(&mut rejections, progress.rejections) != progress.rejections {
+                stalled.hasten();
             }
             if progress.ended || self.window.is_done() {
                 return;
@@ -157,7 +174,7 @@ impl Pump {
 /// When to send again what was not reported as taken; doubles, because a program may simply not read.
 struct Stall {
     until: Instant,
-    wait: std::time::Duration,
+    wait: Duration,
 }
 
 impl Stall {
@@ -166,6 +183,11 @@ impl Stall {
             until: Instant::now() + STALL,
             wait: STALL,
         }
+    }
+
+    /// Something was surely not taken.
+    fn hasten(&mut self) {
+        self.until = self.until.min(Instant::now() + REJECTED);
     }
 
     fn again(&mut self) {

@@ -1,0 +1,399 @@
+//! `opsctl agents`: the fleet, once or as it changes.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Result;
+use clap::Args;
+use opsctl_client::{Client, ConnState, Event, Events, Options};
+use opsctl_protocol::message::{Activity, AgentInfo, State, Subscribe, ToDashboard};
+use opsctl_protocol::selector::Selector;
+use opsctl_protocol::{AgentId, Pattern, Timestamp};
+use serde::Serialize;
+
+use crate::ask::no_connection;
+use crate::context::Context;
+use crate::exit_code::{ExitCode, Failure};
+use crate::output::color::{ColorChoice, Style};
+use crate::output::table::{Cell, Column, render, terminal_width};
+use crate::output::time::age;
+
+/// List the agents
+///
+/// With -w it stays and shows every change: on a terminal in place, elsewhere a line each.
+#[derive(Debug, Args)]
+pub struct AgentsArgs {
+    /// Only these: names and globs (web-*), labels (env=prod), not, and, or, parentheses
+    #[arg(value_name = "SELECT")]
+    select: Vec<String>,
+    /// Print one JSON document; with -w a JSON line for each change
+    #[arg(long)]
+    json: bool,
+    /// Stay and show every change
+    #[arg(short, long)]
+    watch: bool,
+    /// Colour states
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    color: ColorChoice,
+}
+
+const COLUMNS: [Column; 7] = [
+    Column {
+        heading: "NAME",
+        flexible: false,
+    },
+    Column {
+        heading: "STATE",
+        flexible: false,
+    },
+    Column {
+        heading: "SINCE",
+        flexible: false,
+    },
+    Column {
+        heading: "LABELS",
+        flexible: true,
+    },
+    Column {
+        heading: "HOST",
+        flexible: true,
+    },
+    Column {
+        heading: "COMMAND",
+        flexible: true,
+    },
+    Column {
+        heading: "LAST SEEN",
+        flexible: false,
+    },
+];
+
+/// A connection, and the fleet as the daemon listed it at its start.
+pub struct Fleet {
+    /// For asking.
+    pub client: Client,
+    /// What came after the list.
+    pub events: Events,
+    /// Ordered by name.
+    pub agents: Vec<AgentInfo>,
+}
+
+/// Connects and takes the list that the daemon gives to every newcomer.
+///
+/// # Errors
+/// There is no connection.
+pub async fn fleet(context: &Context, options: Options) -> Result<Fleet, Failure> {
+    let (client, mut events) = opsctl_client::start(options);
+    let mut agents = Vec::new();
+    loop {
+        match events.next().await {
+            Some(Event::Message(decoded)) => {
+                if let ToDashboard::AgentList(list) = decoded.message {
+                    agents.extend(list.agents);
+                    if !list.more {
+                        return Ok(Fleet {
+                            client,
+                            events,
+                            agents,
+                        });
+                    }
+                }
+            }
+            Some(Event::State(state @ (ConnState::Waiting { .. } | ConnState::Refused { .. }))) => {
+                return Err(no_connection(context, state));
+            }
+            Some(_) => {}
+            None => return Err(no_connection(context, ConnState::Closed)),
+        }
+    }
+}
+
+/// Lists, and watches where asked to.
+pub async fn run(args: AgentsArgs, context: &Context) -> Result<u8> {
+    let selector = match &args.select[..] {
+        [] => None,
+        words => {
+            let text = words.join(" ");
+            let selector = text.parse::<Selector>();
+            Some(
+                selector
+                    .map_err(|error| Failure::new(ExitCode::Usage, format!("{text:?}: {error}")))?,
+            )
+        }
+    };
+    let Fleet {
+        client,
+        events,
+        agents,
+    } = fleet(context, context.client("agents")?).await?;
+    let mut view = View::new(&args, selector);
+    view.replace(agents);
+    if args.watch {
+        return watch(view, client, events, context).await;
+    }
+    view.print_all()?;
+    Ok(if view.agents.is_empty() && view.selector.is_some() {
+        eprintln!("opsctl: no agent matches {:?}", args.select.join(" "));
+        ExitCode::NoMatch.into()
+    } else {
+        ExitCode::Ok.into()
+    })
+}
+
+async fn watch(
+    mut view: View,
+    client: Client,
+    mut events: Events,
+    context: &Context,
+) -> Result<u8> {
+    let subscribe = Subscribe {
+        channel: Pattern::new("agent:*")?,
+        since: None,
+        lossless: false,
+        no_output: true,
+    };
+    // Asked beside the events, which the answer may be behind.
+    tokio::spawn(async move {
+        if client.subscribe(subscribe).await.is_ok() {
+            // The connection ends with its last handle.
+            std::future::pending::<()>().await;
+        }
+    });
+    view.redraw()?;
+    let mut copy = Vec::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Message(decoded) => match decoded.message {
+                ToDashboard::AgentList(list) => {
+                    copy.extend(list.agents);
+                    if !list.more {
+                        view.merge(std::mem::take(&mut copy))?;
+                    }
+                }
+                ToDashboard::AgentStatus(agent) => view.update(agent)?,
+                ToDashboard::AgentConnected(connected) => view.update(connected.agent)?,
+                ToDashboard::AgentDisconnected(disconnected) => view.update(disconnected.agent)?,
+                ToDashboard::Status(status) => {
+                    if let Some(agent) = view.apply(&status) {
+                        view.update(agent)?;
+                    }
+                }
+                _ => {}
+            },
+            Event::State(state @ ConnState::Refused { .. }) => {
+                return Err(no_connection(context, state).into());
+            }
+            Event::State(ConnState::Waiting {
+                reason, attempt: 1, ..
+            }) => {
+                eprintln!("opsctl: the connection to the daemon was lost ({reason}); reconnecting");
+            }
+            _ => {}
+        }
+    }
+    Ok(ExitCode::Ok.into())
+}
+
+/// What is shown, and how.
+struct View {
+    selector: Option<Selector>,
+    agents: BTreeMap<AgentId, AgentInfo>,
+    json: bool,
+    color: bool,
+    /// Redrawn in place rather than line by line.
+    in_place: bool,
+    /// Lines of the last drawing.
+    drawn: usize,
+}
+
+/// An agent in `--json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    agents: Vec<&'a AgentInfo>,
+}
+
+impl View {
+    fn new(args: &AgentsArgs, selector: Option<Selector>) -> Self {
+        let stdout = io::stdout();
+        Self {
+            selector,
+            agents: BTreeMap::new(),
+            json: args.json,
+            color: args.color.on(&stdout),
+            in_place: args.watch && !args.json && stdout.is_terminal(),
+            drawn: 0,
+        }
+    }
+
+    fn covers(&self, agent: &AgentInfo) -> bool {
+        self.selector
+            .as_ref()
+            .is_none_or(|selector| selector.matches(&agent.agent_id, &agent.labels))
+    }
+
+    fn replace(&mut self, agents: Vec<AgentInfo>) {
+        let covered = agents.into_iter().filter(|agent| self.covers(agent));
+        self.agents = covered
+            .map(|agent| (agent.agent_id.clone(), agent))
+            .collect();
+    }
+
+    /// A copy of the state: only what it changes is a change.
+    fn merge(&mut self, agents: Vec<AgentInfo>) -> io::Result<()> {
+        agents.into_iter().try_for_each(|agent| self.update(agent))
+    }
+
+    fn update(&mut self, agent: AgentInfo) -> io::Result<()> {
+        if !self.covers(&agent) {
+            return Ok(());
+        }
+        let before = self.agents.insert(agent.agent_id.clone(), agent.clone());
+        if before
+            .as_ref()
+            .is_some_and(|before| looks_same(before, &agent))
+        {
+            return Ok(());
+        }
+        if self.in_place {
+            self.redraw()
+        } else {
+            self.print_change(&agent)
+        }
+    }
+
+    /// A command's state changes what its agent is seen to do.
+    fn apply(&self, status: &opsctl_protocol::message::CommandStatus) -> Option<AgentInfo> {
+        let summary = status.command.as_ref()?;
+        let mut agent = self.agents.get(&summary.agent_id)?.clone();
+        agent
+            .commands
+            .retain(|command| command.command_id != status.command_id);
+        if !status.state.is_final() {
+            agent.commands.push(summary.clone());
+            agent.commands.sort_by_key(|command| command.created_at);
+        }
+        agent.last_seen = agent.last_seen.max(Timestamp::now());
+        Some(agent)
+    }
+
+    fn print_all(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            let document = Document {
+                agents: self.agents.values().collect(),
+            };
+            serde_json::to_writer_pretty(&mut out, &document)?;
+            writeln!(out)
+        } else {
+            let rows: Vec<Vec<Cell>> = self.agents.values().map(row).collect();
+            out.write_all(render(&COLUMNS, &rows, terminal_width(), self.color).as_bytes())
+        }
+    }
+
+    fn print_change(&self, agent: &AgentInfo) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut out, agent)?;
+            writeln!(out)?;
+        } else {
+            let text = render(&COLUMNS, &[row(agent)], None, self.color);
+            // The heading came with the first drawing.
+            out.write_all(
+                text.split_inclusive('\n')
+                    .skip(1)
+                    .collect::<String>()
+                    .as_bytes(),
+            )?;
+        }
+        out.flush()
+    }
+
+    /// Draws everything: over the last drawing on a terminal, else once.
+    fn redraw(&mut self) -> io::Result<()> {
+        if self.json {
+            return self
+                .agents
+                .values()
+                .try_for_each(|agent| self.print_change(agent));
+        }
+        let rows: Vec<Vec<Cell>> = self.agents.values().map(row).collect();
+        let mut text = render(&COLUMNS, &rows, terminal_width(), self.color);
+        if self.in_place {
+            // What does not fit would scroll, and the next drawing would miss its place.
+            let height = rustix::termios::tcgetwinsize(rustix::stdio::stdout())
+                .map_or(usize::MAX, |size| usize::from(size.ws_row.max(2)) - 1);
+            text = text.split_inclusive('\n').take(height).collect();
+            let up = if self.drawn > 0 {
+                format!("\x1b[{}A", self.drawn)
+            } else {
+                String::new()
+            };
+            self.drawn = text.lines().count();
+            text = format!("\x1b[?2026h{up}\r\x1b[J{text}\x1b[?2026l");
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+}
+
+/// Whether a person would see no difference but the clock.
+fn looks_same(a: &AgentInfo, b: &AgentInfo) -> bool {
+    let commands = |agent: &AgentInfo| -> Vec<(opsctl_protocol::CommandId, State)> {
+        agent
+            .commands
+            .iter()
+            .map(|command| (command.command_id, command.state))
+            .collect()
+    };
+    (a.status, a.activity, &a.labels, &a.facts, commands(a))
+        == (b.status, b.activity, &b.labels, &b.facts, commands(b))
+}
+
+fn row(agent: &AgentInfo) -> Vec<Cell> {
+    let now = Timestamp::now();
+    let labels: Vec<String> = agent
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let host = agent.facts.get("hostname").cloned().unwrap_or_default();
+    let (state, style) = match (agent.is_connected(), agent.activity) {
+        (false, _) => ("offline", Style::Bad),
+        (true, Activity::Working) => ("working", Style::Good),
+        (true, Activity::Blocked) => ("blocked", Style::Warn),
+        (true, Activity::Idle) => ("idle", Style::Good),
+        (true, Activity::Done) => ("done", Style::Good),
+        (true, Activity::Error) => ("error", Style::Bad),
+        (true, Activity::Unknown) => ("connected", Style::Good),
+    };
+    vec![
+        agent.agent_id.as_str().into(),
+        Cell::styled(state, style),
+        age(agent.since, now).into(),
+        labels.join(",").into(),
+        host.into(),
+        command(agent).into(),
+        if agent.is_connected() {
+            "now".to_owned()
+        } else {
+            age(agent.last_seen, now)
+        }
+        .into(),
+    ]
+}
+
+/// What it runs: the newest, and how many more.
+fn command(agent: &AgentInfo) -> String {
+    let running: Vec<_> = agent
+        .commands
+        .iter()
+        .filter(|command| command.state == State::Running)
+        .collect();
+    match &running[..] {
+        [] => String::new(),
+        [one] => one.program.to_string(),
+        [more @ .., newest] => format!("{} (+{})", newest.program, more.len()),
+    }
+}

@@ -1,0 +1,121 @@
+//! Requests of commands that must not wait for a daemon that isn't there.
+
+use opsctl_client::{Client, ConnState, RequestError};
+use opsctl_protocol::message::{
+    CommandList, CommandQuery, CommandSummary, DashboardMessage, State, ToDashboard,
+};
+
+use crate::connect::request_failure;
+use crate::context::Context;
+use crate::exit_code::{ExitCode, Failure};
+
+/// Commands in the answer to a query for an id's prefix: enough to name what it could mean.
+const CANDIDATES: u32 = 5;
+
+/// Asks and waits for the answer, or for the first sign that there is no connection.
+///
+/// # Errors
+/// What the daemon refused, or why there is no connection.
+pub async fn ask(
+    context: &Context,
+    client: &Client,
+    message: impl Into<DashboardMessage>,
+) -> Result<ToDashboard, Failure> {
+    tokio::select! {
+        biased;
+        answer = client.request(message) => answer.map_err(|error| refusal(context, client, error)),
+        state = client.trouble() => Err(no_connection(context, state)),
+    }
+}
+
+fn refusal(context: &Context, client: &Client, error: RequestError) -> Failure {
+    match error {
+        RequestError::Refused(_) => request_failure(context, error),
+        RequestError::Connection { .. } | RequestError::Closed => {
+            no_connection(context, client.state())
+        }
+    }
+}
+
+/// The failure that a connection's state amounts to for somebody who needs it now.
+pub fn no_connection(context: &Context, state: ConnState) -> Failure {
+    match state {
+        ConnState::Waiting { reason, .. } => context.unreachable(&reason),
+        ConnState::Refused { code, message } => Failure::new(
+            code.map_or(ExitCode::NotAllowed, ExitCode::of_refusal),
+            message,
+        ),
+        ConnState::Connecting { .. } | ConnState::Connected | ConnState::Closed => {
+            context.unreachable("the connection was closed")
+        }
+    }
+}
+
+/// The commands that fit a query.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn query(
+    context: &Context,
+    client: &Client,
+    query: CommandQuery,
+) -> Result<CommandList, Failure> {
+    match ask(context, client, query).await? {
+        ToDashboard::CommandList(list) => Ok(list),
+        _ => Err(Failure::new(
+            ExitCode::General,
+            "the daemon answered a query for commands with something else",
+        )),
+    }
+}
+
+/// The only command whose id starts so.
+///
+/// # Errors
+/// There is none, or there are several: the message names them.
+pub async fn by_prefix(
+    context: &Context,
+    client: &Client,
+    given: &str,
+) -> Result<CommandSummary, Failure> {
+    let prefix = given.to_ascii_lowercase();
+    let unknown = || {
+        Failure::new(
+            ExitCode::UnknownCommand,
+            format!("no command has the id {given:?}"),
+        )
+        .hint("`opsctl ps --all` lists the commands")
+    };
+    if prefix.is_empty() || prefix.len() > 32 || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(unknown());
+    }
+    let id_prefix = Some(prefix);
+    let asked = CommandQuery {
+        id_prefix,
+        limit: Some(CANDIDATES),
+        ..CommandQuery::default()
+    };
+    let mut found = query(context, client, asked).await?.commands;
+    match found.len() {
+        0 => Err(unknown()),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let names: Vec<String> = found
+                .iter()
+                .map(|command| {
+                    format!(
+                        "{}  {}  {}",
+                        command.command_id, command.agent_id, command.program
+                    )
+                })
+                .collect();
+            let message = format!("several commands have an id that starts with {given:?}");
+            Err(Failure::new(ExitCode::UnknownCommand, message).hint(names.join("\n")))
+        }
+    }
+}
+
+/// The states of commands that have not ended.
+pub fn unfinished() -> Vec<State> {
+    vec![State::Queued, State::Delivered, State::Running]
+}

@@ -1,0 +1,130 @@
+//! `opsctl attach`: this terminal becomes a remote one.
+//!
+//! - [`session`]: the loop between keys, output and sizes.
+//! - [`escape`]: `~.`, `Ctrl-]` and their like.
+//! - [`sequences`]: finding control sequences in a stream of bytes.
+//! - [`modes`]: what the remote program has set in this terminal, to take it back on leaving.
+//! - [`replay`]: output of the past, without the questions that it once asked its terminal.
+//! - [`raw`]: this terminal raw, and back.
+
+mod escape;
+mod modes;
+mod raw;
+mod replay;
+mod sequences;
+mod session;
+
+use std::io::IsTerminal;
+
+use anyhow::Result;
+use clap::Args;
+use opsctl_client::{Client, Events};
+use opsctl_protocol::message::{CommandQuery, CommandSummary, State};
+use opsctl_protocol::{AgentId, CommandId};
+
+use crate::agents::{Fleet, fleet};
+use crate::ask::{by_prefix, query};
+use crate::context::Context;
+use crate::exit_code::{ExitCode, Failure};
+use session::{Session, View};
+
+/// Attach this terminal to a running one
+///
+/// Every key goes there. `~.` at the start of a line, or Ctrl-], leaves; `~?` shows all escapes. Ends with the command,
+/// and with its exit code.
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// A command's id, or what it starts with; or an agent: its main terminal, else its newest one
+    #[arg(value_name = "ID|AGENT")]
+    what: String,
+    /// Only watch: no key goes there, and the terminal keeps its size
+    #[arg(long)]
+    read_only: bool,
+}
+
+/// Finds the terminal and attaches to it.
+pub async fn run(args: AttachArgs, context: &Context) -> Result<u8> {
+    if !args.read_only && !std::io::stdin().is_terminal() {
+        let failure = Failure::new(ExitCode::Usage, "attach needs a terminal for its keys");
+        return Err(failure
+            .hint("--read-only only watches; opsctl send takes input from a pipe")
+            .into());
+    }
+    let Fleet {
+        client,
+        events,
+        agents,
+    } = fleet(context, context.client("attach")?).await?;
+    let named = agents
+        .iter()
+        .find(|agent| agent.agent_id.as_str() == args.what);
+    let command = match named {
+        Some(agent) => terminal_of(context, &client, &agent.agent_id).await?,
+        None => by_prefix(context, &client, &args.what)
+            .await
+            .map_err(|failure| match failure.code {
+                ExitCode::UnknownCommand
+                    if failure
+                        .hint
+                        .as_deref()
+                        .is_none_or(|hint| hint.starts_with('`')) =>
+                {
+                    let message = format!("no agent and no command is named {:?}", args.what);
+                    Failure::new(ExitCode::UnknownCommand, message)
+                        .hint("`opsctl agents` lists the agents, `opsctl ps` the commands")
+                }
+                _ => failure,
+            })?,
+    };
+    if !command.pty {
+        let id = command.command_id.short();
+        let failure = Failure::new(ExitCode::Usage, format!("{id} has no terminal"));
+        return Err(failure
+            .hint(format!("opsctl logs -f {id} shows its output"))
+            .into());
+    }
+    let view = View {
+        command: command.command_id,
+        read_only: args.read_only || command.state.is_final(),
+        fresh: false,
+        past: command.output_bytes,
+    };
+    Session::new(client, view).run(events).await
+}
+
+/// An agent's main terminal, else its newest one.
+async fn terminal_of(
+    context: &Context,
+    client: &Client,
+    agent: &AgentId,
+) -> Result<CommandSummary, Failure> {
+    let asked = CommandQuery {
+        id_prefix: None,
+        selector: Some(agent.to_string()),
+        states: vec![State::Running],
+        limit: Some(1000),
+    };
+    let commands = query(context, client, asked).await?.commands;
+    let terminals = || commands.iter().filter(|command| command.pty);
+    let main = terminals().find(|command| command.main);
+    main.or_else(|| terminals().max_by_key(|command| command.created_at))
+        .cloned()
+        .ok_or_else(|| {
+            Failure::new(
+                ExitCode::General,
+                format!("{agent} has no terminal running"),
+            )
+            .hint(format!("opsctl send {agent} --pty -- sh     starts one"))
+        })
+}
+
+/// Attaches to a command that this process has just started.
+pub async fn to_started(client: Client, events: Events, command: CommandId) -> Result<u8> {
+    let view = View {
+        command,
+        read_only: false,
+        fresh: true,
+        past: 0,
+    };
+    Session::new(client, view).run(events).await
+}

@@ -1,0 +1,367 @@
+//! The loop between this terminal and a remote one. Keys go out at once, whatever waits for the screen: the screen has a
+//! thread of its own and a short queue, and when it is slow the daemon skips to the screen as it is.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+
+use anyhow::Result;
+use bytes::Bytes;
+use opsctl_client::{Client, ConnState, Event, Events};
+use opsctl_protocol::limits::MAX_INPUT_PIECE;
+use opsctl_protocol::message::{
+    CommandInput, CommandResize, CommandStatus, ErrorCode, Payload, State, Subscribe, ToDashboard,
+};
+use opsctl_protocol::{Channel, CommandId, Pattern};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::escape::{Escapes, HELP, Keys};
+use super::modes::Modes;
+use super::raw::Raw;
+use super::replay::Replay;
+use crate::exit_code::{self, ExitCode, Failure};
+use crate::input::read_stdin;
+use crate::output::printer::{Printer, To};
+
+/// Pieces that may wait for the screen. Few: what waits here is what a key's echo is behind.
+const WAITING_PIECES: usize = 4;
+
+/// A fresh screen with the cursor in its corner.
+const CLEAR: &str = "\x1b[0m\x1b[r\x1b[H\x1b[2J";
+
+/// Ctrl-C, which leaves where no key goes anywhere.
+const CTRL_C: u8 = 3;
+
+/// What is looked at, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    /// The command whose terminal it is.
+    pub(super) command: CommandId,
+    /// No key goes there.
+    pub(super) read_only: bool,
+    /// The command was started just now, for this terminal.
+    pub(super) fresh: bool,
+    /// Output before this offset is of the past.
+    pub(super) past: u64,
+}
+
+/// Why the session ends.
+#[derive(Debug)]
+enum End {
+    /// The command has ended.
+    Ended(Box<CommandStatus>),
+    /// A person left.
+    Left,
+    /// A signal to this process.
+    Signal(u8),
+    /// The screen is gone.
+    ScreenGone,
+    /// There is no connection and won't be one.
+    Failed(Failure),
+}
+
+/// This terminal attached to a remote one.
+pub(super) struct Session {
+    client: Client,
+    view: View,
+    /// Output on its way to the printer.
+    out: VecDeque<Bytes>,
+    modes: Modes,
+    replay: Replay,
+    escapes: Escapes,
+    /// The next output is to stand on a fresh screen.
+    clear: bool,
+    /// Both ends of this process are terminals.
+    interactive: bool,
+    /// The connection was lost and that was said.
+    lost: bool,
+}
+
+impl Session {
+    pub(super) fn new(client: Client, view: View) -> Self {
+        let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        Self {
+            client,
+            view,
+            out: VecDeque::new(),
+            modes: Modes::default(),
+            replay: Replay::until(view.past),
+            escapes: Escapes::new(),
+            clear: interactive && !view.fresh,
+            interactive,
+            lost: false,
+        }
+    }
+
+    /// Attaches until the command ends or somebody leaves; returns the exit code.
+    pub(super) async fn run(mut self, mut events: Events) -> Result<u8> {
+        let raw = if self.interactive {
+            Raw::enter()?
+        } else {
+            None
+        };
+        let printer = Printer::new(WAITING_PIECES);
+        let end = self.attached(&mut events, &printer).await;
+        // A screen that takes nothing any more must not hold a person who wants to leave.
+        let finishing = tokio::time::timeout(std::time::Duration::from_secs(1), printer.finish());
+        let _ = finishing.await;
+        if let Some(raw) = raw {
+            raw.leave(&self.modes.leave());
+        }
+        let code = self.tell(end)?;
+        self.client.close().await;
+        Ok(code)
+    }
+
+    async fn attached(&mut self, events: &mut Events, printer: &Printer) -> End {
+        let signals = (|| {
+            let resized = signal(SignalKind::window_change())?;
+            let term = signal(SignalKind::terminate())?;
+            Ok::<_, std::io::Error>((resized, term, signal(SignalKind::hangup())?))
+        })();
+        let Ok((mut resized, mut term, mut hup)) = signals else {
+            return End::Failed(Failure::new(ExitCode::General, "cannot listen for signals"));
+        };
+        let mut keys = if self.reads_keys() {
+            Some(read_stdin())
+        } else {
+            None
+        };
+        let (refused, mut refusals) = mpsc::channel(1);
+        self.subscribe(refused.clone());
+        self.tell_size();
+        loop {
+            tokio::select! {
+                biased;
+                _ = term.recv() => return End::Signal(15),
+                _ = hup.recv() => return End::Signal(1),
+                _ = resized.recv() => self.tell_size(),
+                typed = next_keys(&mut keys) => match typed {
+                    Some(typed) => if let Some(end) = self.typed(&typed).await {
+                        return end;
+                    },
+                    None => keys = None,
+                },
+                room = printer.room(), if !self.out.is_empty() => {
+                    let Ok(room) = room else { return End::ScreenGone };
+                    if let Some(data) = self.out.pop_front() {
+                        self.modes.watch(&data);
+                        room.send((To::Stdout, data));
+                    }
+                }
+                Some(failure) = refusals.recv() => return End::Failed(failure),
+                event = events.next(), if self.out.is_empty() => match event {
+                    Some(event) => if let Some(end) = self.event(event, &refused) {
+                        if !self.drain(printer).await {
+                            return End::ScreenGone;
+                        }
+                        return end;
+                    },
+                    None => return End::Failed(Failure::new(ExitCode::Unreachable, "the connection was closed")),
+                },
+            }
+        }
+    }
+
+    /// Keys are read to be sent, or to leave with.
+    fn reads_keys(&self) -> bool {
+        self.interactive || !self.view.read_only
+    }
+
+    /// Hands what waits to the printer. `false` when the screen is gone.
+    async fn drain(&mut self, printer: &Printer) -> bool {
+        while let Some(data) = self.out.pop_front() {
+            self.modes.watch(&data);
+            if printer.print((To::Stdout, data)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Asks for the screen and what comes after it. Beside the events, which the answer may be behind.
+    fn subscribe(&self, refused: mpsc::Sender<Failure>) {
+        let subscribe = Subscribe {
+            channel: Pattern::exactly(&Channel::Command(self.view.command)),
+            since: None,
+            lossless: false,
+            no_output: false,
+        };
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            if let Err(opsctl_client::RequestError::Refused(error)) =
+                client.subscribe(subscribe).await
+            {
+                let failure = Failure::new(ExitCode::of_refusal(error.code), error.message);
+                // A session that has ended needs no reason to.
+                let _ = refused.send(failure).await;
+            }
+        });
+    }
+
+    /// Says how large this terminal is, which makes it the remote one's size.
+    fn tell_size(&self) {
+        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
+        if let (false, true, Ok(size)) = (self.view.read_only, self.interactive, size)
+            && size.ws_col > 0
+            && size.ws_row > 0
+        {
+            let (cols, rows) = (size.ws_col, size.ws_row);
+            // Without a connection it is said when there is one again.
+            let _ = self.client.post(CommandResize {
+                command_id: self.view.command,
+                cols,
+                rows,
+            });
+        }
+    }
+
+    async fn typed(&mut self, typed: &[u8]) -> Option<End> {
+        if !self.interactive {
+            self.send(Bytes::copy_from_slice(typed)).await;
+            return None;
+        }
+        for keys in self.escapes.feed(typed) {
+            match keys {
+                Keys::Leave => return Some(End::Left),
+                Keys::Help => self.out.push_back(Bytes::from_static(HELP.as_bytes())),
+                Keys::Send(bytes) if self.view.read_only => {
+                    if bytes.contains(&CTRL_C) {
+                        return Some(End::Left);
+                    }
+                }
+                Keys::Send(bytes) => self.send(bytes).await,
+            }
+        }
+        None
+    }
+
+    async fn send(&self, mut bytes: Bytes) {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(MAX_INPUT_PIECE));
+            let input = CommandInput {
+                command_id: self.view.command,
+                data: Payload(piece),
+                offset: None,
+                eof: false,
+            };
+            // Keys that are typed into a lost connection are lost, which the screen says.
+            let _ = self.client.input(input).await;
+        }
+    }
+
+    fn event(&mut self, event: Event, refused: &mpsc::Sender<Failure>) -> Option<End> {
+        match event {
+            Event::Output(frame) if frame.command_id == self.view.command => {
+                let data = self.replay.pass(frame.offset, frame.data);
+                self.show(data);
+            }
+            Event::Message(decoded) => return self.message(decoded.message),
+            Event::Connected(_) => {
+                if std::mem::take(&mut self.lost) {
+                    // The notice stands in the picture, so it is drawn anew.
+                    self.clear = self.interactive;
+                    self.subscribe(refused.clone());
+                }
+                self.tell_size();
+            }
+            Event::State(ConnState::Waiting { reason, .. }) if !self.lost => {
+                self.lost = true;
+                let notice = format!(
+                    "\r\n\x1b[7m[the connection to the daemon was lost ({reason}); reconnecting; Ctrl-] leaves]\x1b[0m\r\n"
+                );
+                self.out.push_back(notice.into());
+            }
+            Event::State(ConnState::Refused { code, message }) => {
+                let code = code.map_or(ExitCode::NotAllowed, ExitCode::of_refusal);
+                return Some(End::Failed(Failure::new(code, message)));
+            }
+            Event::Dropped { error, .. } => {
+                let failure = Failure::new(ExitCode::of_refusal(error.code), error.message);
+                return Some(End::Failed(failure));
+            }
+            Event::Output(_) | Event::State(_) => {}
+        }
+        None
+    }
+
+    fn message(&mut self, message: ToDashboard) -> Option<End> {
+        match message {
+            ToDashboard::Snapshot(snapshot) if snapshot.command_id == self.view.command => {
+                self.clear = self.interactive;
+                self.show(snapshot.data.0);
+            }
+            ToDashboard::Status(status) if status.command_id == self.view.command => {
+                if status.state.is_final() {
+                    return Some(End::Ended(Box::new(status)));
+                }
+            }
+            ToDashboard::Error(error) => match error.code {
+                // The key was not taken; a bell says so as a terminal would.
+                ErrorCode::InputRejected | ErrorCode::AgentOffline => {
+                    self.out.push_back(Bytes::from_static(b"\x07"))
+                }
+                ErrorCode::Forbidden => {
+                    return Some(End::Failed(Failure::new(
+                        ExitCode::NotAllowed,
+                        error.message,
+                    )));
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        None
+    }
+
+    fn show(&mut self, data: Bytes) {
+        if std::mem::take(&mut self.clear) {
+            self.out
+                .push_back(Bytes::from(format!("{}{CLEAR}", self.modes.reset())));
+        }
+        if !data.is_empty() {
+            self.out.push_back(data);
+        }
+    }
+
+    /// Says how it ended; returns the exit code.
+    fn tell(&self, end: End) -> Result<u8> {
+        let id = self.view.command.short();
+        match end {
+            End::Ended(status) => {
+                eprintln!("[{}]", verdict(&status));
+                Ok(exit_code::of_status(&status))
+            }
+            End::Left => {
+                eprintln!("[left; the program goes on: opsctl attach {id}]");
+                Ok(ExitCode::Ok.into())
+            }
+            End::ScreenGone => Ok(ExitCode::Ok.into()),
+            End::Signal(number) => Ok(128 + number),
+            End::Failed(failure) => Err(failure.into()),
+        }
+    }
+}
+
+/// The next keys, while there can be any.
+async fn next_keys(keys: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
+    match keys {
+        Some(keys) => keys.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How a command ended, for people.
+fn verdict(status: &CommandStatus) -> String {
+    let reason = status
+        .reason
+        .as_ref()
+        .map_or(String::new(), |reason| format!(": {reason}"));
+    match (status.state, status.exit_code, status.signal) {
+        (State::Exited, ..) if status.timed_out => "timed out".to_owned(),
+        (State::Exited, Some(code), _) => format!("exited {code}"),
+        (State::Exited, None, Some(signal)) => format!("ended by signal {signal}"),
+        (State::Failed, ..) => format!("could not be started{reason}"),
+        (state, ..) => format!("{state}{reason}"),
+    }
+}

@@ -1,0 +1,195 @@
+//! `opsctl ps`: commands, those under way and those of late.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use opsctl_protocol::Timestamp;
+use opsctl_protocol::message::{CommandQuery, CommandSummary, State};
+
+use crate::ask::{query, unfinished};
+use crate::context::Context;
+use crate::exit_code::{self, ExitCode};
+use crate::output::color::{ColorChoice, Style};
+use crate::output::table::{Cell, Column, render, terminal_width};
+use crate::output::time::{age, span};
+
+/// Without `--all`: commands that ended longer ago are left out.
+const RECENT: Duration = Duration::from_secs(3600);
+
+/// Without `--all`: at most so many that have ended.
+const RECENT_COUNT: usize = 20;
+
+/// The daemon's bound for one answer.
+const MOST: u32 = 1000;
+
+/// List commands
+///
+/// Shows those under way and the newest of the last hour.
+#[derive(Debug, Args)]
+pub struct PsArgs {
+    /// Only those of these agents: names and globs (web-*), labels (env=prod), not, and, or, parentheses
+    #[arg(value_name = "SELECT")]
+    select: Vec<String>,
+    /// Also older ones
+    #[arg(short, long)]
+    all: bool,
+    /// Only those in this state; can be repeated
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    state: Vec<State>,
+    /// At most so many, newest first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: Option<u32>,
+    /// Print one JSON document
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+    /// Only the ids
+    #[arg(short, long)]
+    quiet: bool,
+    /// Colour states
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    color: ColorChoice,
+}
+
+const COLUMNS: [Column; 7] = [
+    Column {
+        heading: "ID",
+        flexible: false,
+    },
+    Column {
+        heading: "AGENT",
+        flexible: true,
+    },
+    Column {
+        heading: "STATE",
+        flexible: false,
+    },
+    Column {
+        heading: "EXIT",
+        flexible: false,
+    },
+    Column {
+        heading: "AGE",
+        flexible: false,
+    },
+    Column {
+        heading: "TIME",
+        flexible: false,
+    },
+    Column {
+        heading: "COMMAND",
+        flexible: true,
+    },
+];
+
+fn state(word: &str) -> Result<State, String> {
+    State::from_word(word).ok_or_else(|| {
+        "expected queued, delivered, running, exited, failed, cancelled, expired or lost".to_owned()
+    })
+}
+
+/// Asks and prints.
+pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
+    let (client, events) = opsctl_client::start(context.client("ps")?);
+    // Only answers are wanted.
+    drop(events);
+    let selector = (!args.select.is_empty()).then(|| args.select.join(" "));
+    let asked = |states: Vec<State>, limit: u32| CommandQuery {
+        id_prefix: None,
+        selector: selector.clone(),
+        states,
+        limit: Some(limit),
+    };
+    let mut more = false;
+    let mut commands = Vec::new();
+    if args.all || !args.state.is_empty() {
+        let list = query(
+            context,
+            &client,
+            asked(args.state.clone(), args.limit.unwrap_or(MOST)),
+        )
+        .await?;
+        more = list.more && args.limit.is_none();
+        commands = list.commands;
+    } else {
+        let ended = [
+            State::Exited,
+            State::Failed,
+            State::Cancelled,
+            State::Expired,
+            State::Lost,
+        ];
+        let (live, ended) = tokio::join!(
+            query(context, &client, asked(unfinished(), MOST)),
+            query(context, &client, asked(ended.to_vec(), RECENT_COUNT as u32)),
+        );
+        let since = Timestamp::now().0.saturating_sub(RECENT.as_millis() as u64);
+        let recent =
+            |command: &CommandSummary| command.finished_at.unwrap_or(command.created_at).0 >= since;
+        commands.extend(live?.commands);
+        commands.extend(ended?.commands.into_iter().filter(recent));
+        commands.sort_by_key(|command| std::cmp::Reverse(command.created_at));
+        commands.truncate(args.limit.unwrap_or(u32::MAX) as usize);
+    }
+    print(&args, &commands)?;
+    if more {
+        eprintln!("opsctl: older ones are left out; --limit, --state and SELECT choose");
+    }
+    Ok(ExitCode::Ok.into())
+}
+
+fn print(args: &PsArgs, commands: &[CommandSummary]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &serde_json::json!({ "commands": commands }))?;
+        writeln!(out)?;
+    } else if args.quiet {
+        for command in commands {
+            writeln!(out, "{}", command.command_id)?;
+        }
+    } else {
+        let rows: Vec<Vec<Cell>> = commands.iter().map(row).collect();
+        let color = args.color.on(&std::io::stdout());
+        out.write_all(render(&COLUMNS, &rows, terminal_width(), color).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn row(command: &CommandSummary) -> Vec<Cell> {
+    let now = Timestamp::now();
+    let exit = match command.state {
+        State::Exited => exit_code::of_end(
+            command.state,
+            command.timed_out,
+            command.exit_code,
+            command.signal,
+        )
+        .to_string(),
+        _ => String::new(),
+    };
+    let failed = command.state.is_final() && exit != "0";
+    let style = match command.state {
+        State::Queued | State::Delivered => Style::Dim,
+        State::Running => Style::Good,
+        _ if failed => Style::Bad,
+        _ => Style::Dim,
+    };
+    let ran = command.started_at.map_or(String::new(), |started| {
+        let until = command.finished_at.unwrap_or(now);
+        span(Duration::from_millis(until.0.saturating_sub(started.0)))
+    });
+    vec![
+        command.command_id.short().into(),
+        command.agent_id.as_str().into(),
+        Cell::styled(command.state.as_str(), style),
+        if failed {
+            Cell::styled(exit, Style::Bad)
+        } else {
+            exit.into()
+        },
+        age(command.created_at, now).into(),
+        ran.into(),
+        command.program.to_string().into(),
+    ]
+}
