@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use opsctl_protocol::message::Signal;
 use rustix::process::{
-    Pid, PidfdFlags, Signal as Number, getpid, getsid, kill_process_group, pidfd_open,
-    pidfd_send_signal,
+    Pid, PidfdFlags, Signal as Number, getpid, kill_process_group, pidfd_open, pidfd_send_signal,
 };
 use rustix::termios::tcgetpgrp;
 use tokio::time::Instant;
@@ -63,7 +62,7 @@ fn to_session(running: &Running, signal: Number) {
     let session = if running.terminal.is_some() {
         Some(running.pid)
     } else {
-        getsid(None).ok()
+        session_of(holder)
     };
     let mut found = false;
     for pid in processes().filter(|pid| *pid != holder) {
@@ -71,13 +70,22 @@ fn to_session(running: &Running, signal: Number) {
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
             continue;
         };
-        if getsid(Some(pid)).ok() == session && session.is_some() {
+        if session.is_some() && session_of(pid) == session {
             found |= pidfd_send_signal(&process, signal).is_ok();
         }
     }
     if !found {
         let _ = kill_process_group(running.pid, signal);
     }
+}
+
+/// A process's session (proc(5), `/proc/PID/stat`, field 6). getsid(2) would do, but kernel threads and init have the
+/// session 0, which [`Pid`] cannot hold.
+fn session_of(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in parentheses, which may hold anything.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    Pid::from_raw(after_name.split_ascii_whitespace().nth(3)?.parse().ok()?)
 }
 
 fn processes() -> impl Iterator<Item = Pid> {
@@ -90,6 +98,24 @@ fn processes() -> impl Iterator<Item = Pid> {
             .ok()
             .and_then(Pid::from_raw)
     })
+}
+
+/// The session of a process. From `/proc` rather than by `getsid`: kernel threads are in session 0, which rustix takes
+/// for impossible.
+fn session_of(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    parse_session(&stat)
+}
+
+/// The fourth word behind the name (proc(5)); the name may hold anything, parentheses too.
+fn parse_session(stat: &str) -> Option<Pid> {
+    let (_, words) = stat.rsplit_once(')')?;
+    words
+        .split_ascii_whitespace()
+        .nth(3)?
+        .parse()
+        .ok()
+        .and_then(Pid::from_raw)
 }
 
 /// What follows when a program stays: TERM, and then KILL.
@@ -127,6 +153,14 @@ impl Escalation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sessions_are_read_behind_any_name() {
+        let session = |stat| parse_session(stat).map(Pid::as_raw_nonzero).map(i32::from);
+        assert_eq!(session("71 (a) b) c) S 1 2 42 5 6"), Some(42));
+        assert_eq!(session("2 (kthreadd) S 0 0 0 0 -1"), None);
+        assert_eq!(session("gone"), None);
+    }
 
     #[test]
     fn escalation_ends_with_kill() {
