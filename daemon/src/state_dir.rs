@@ -168,6 +168,11 @@ mod tests {
     #[test]
     fn a_second_daemon_learns_who_holds_the_directory() {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::write(
+            dir.path().join("lock"),
+            "4194304 or so, from an earlier run\n",
+        )
+        .unwrap();
         let first = StateDir::open(dir.path()).unwrap();
         let error = StateDir::open(dir.path()).unwrap_err();
         assert!(

@@ -526,11 +526,10 @@ impl Hub {
     }
 }
 
-/// How a command's delivery begins with what the client has.
+/// How a command's delivery begins with what the client has. That may be more than the daemon has: what a daemon that
+/// was killed had shown and not yet logged comes again from the agent, and must not be shown twice.
 fn begin(since: &Since, end: u64) -> Begin {
-    since.offset.map_or(Begin::Screen { end }, |offset| {
-        Begin::Offset(offset.min(end))
-    })
+    since.offset.map_or(Begin::Screen { end }, Begin::Offset)
 }
 
 /// The offset of the first output byte that a delivery sends.

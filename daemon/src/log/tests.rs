@@ -331,16 +331,49 @@ async fn damage_in_the_past_is_a_gap_and_no_end() {
     bytes[starts[2] + 60] ^= 1;
     bytes[starts[6]] = 0xff;
     std::fs::write(&path, bytes).unwrap();
-    let log = Log::open(dir.path(), small(2000)).unwrap().log;
-    let offsets: Vec<u64> = read_all(&log, command, 0)
+    for with_index in [true, false] {
+        if !with_index {
+            std::fs::remove_file(index::path(dir.path(), 1)).unwrap();
+        }
+        let log = Log::open(dir.path(), small(2000)).unwrap().log;
+        let records = read_all(&log, command, 0).await;
+        let offsets: Vec<u64> = records.iter().map(|record| record.offset).collect();
+        let second = log.shared.place(command, 2).unwrap().unwrap();
+        let mut expected = vec![0, 100, 300, 400, 500];
+        expected.extend((second.extent.from..4000).step_by(100));
+        assert_eq!(offsets, expected, "with its index: {with_index}");
+        log.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn records_may_be_larger_than_what_is_read_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), LogOptions::default()).unwrap().log;
+    let command = CommandId::random();
+    let mut records = Vec::new();
+    let mut offset = 0;
+    for size in [
+        1,
+        record::MAX_DATA_BYTES,
+        600_000,
+        3,
+        record::MAX_DATA_BYTES,
+        2,
+    ] {
+        records.push(record(command, offset, vec![b'x'; size]));
+        offset += size as u64;
+    }
+    for record in &records {
+        log.append(record.clone()).await.unwrap();
+    }
+    log.close().await.unwrap();
+    let opened = Log::open(dir.path(), LogOptions::default()).unwrap();
+    assert_eq!(opened.cut, None);
+    let read = timeout(DEADLINE, read_all(&opened.log, command, 0))
         .await
-        .iter()
-        .map(|record| record.offset)
-        .collect();
-    let in_second_segment = log.shared.place(command, 2).unwrap().unwrap().extent.from;
-    let mut expected = vec![0, 100, 300, 400, 500];
-    expected.extend((in_second_segment..4000).step_by(100));
-    assert_eq!(offsets, expected);
+        .unwrap();
+    assert!(read == records, "they come back as they were");
 }
 
 #[tokio::test]
