@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::VERSION;
-use crate::ids::{Channel, Timestamp};
+use crate::ids::{Channel, Timestamp, bounded_option};
 use crate::limits::{COMPRESS_ABOVE, MAX_MESSAGE};
 use crate::message::{Direction, ErrorCode, ErrorPayload};
 
@@ -96,7 +96,7 @@ struct Incoming<'a> {
     channel: Option<Channel>,
     #[serde(default)]
     epoch: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded_option")]
     seq: Option<u64>,
     #[serde(default)]
     encoding: Option<String>,

@@ -22,7 +22,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::codec::{DecodeError, gunzip_envelope};
 use crate::ids::{CommandId, Timestamp};
-use crate::limits::{MAX_MESSAGE, MAX_TERMINAL_SIDE};
+use crate::limits::{MAX_INTEGER, MAX_MESSAGE, MAX_TERMINAL_SIDE};
 use crate::message::{CommandInput, Kind, Payload, TerminalOutput};
 
 /// The bytes before the data in output and input frames.
@@ -157,14 +157,14 @@ fn command_at(frame: &[u8], at: usize) -> CommandId {
     CommandId(bytes)
 }
 
-/// The offset of a frame whose end can still be counted.
-fn offset_of(frame: &[u8]) -> Result<u64, &'static str> {
-    let offset = u64_at(frame, 16);
-    let data = (frame.len() - HEADER_BYTES) as u64;
-    offset
-        .checked_add(data)
-        .map(|_| offset)
-        .ok_or("the offset is out of range")
+/// A number within the bound that JSON messages have too.
+fn bounded_at(frame: &[u8], at: usize) -> Result<u64, &'static str> {
+    let number = u64_at(frame, at);
+    if number > MAX_INTEGER {
+        Err("a number is out of range")
+    } else {
+        Ok(number)
+    }
 }
 
 fn decode_output(frame: &Bytes) -> Result<OutputFrame, &'static str> {
@@ -181,16 +181,16 @@ fn decode_output(frame: &Bytes) -> Result<OutputFrame, &'static str> {
             2 => Via::Agent,
             _ => return Err("unknown channel"),
         },
-        seq: u64_at(frame, 8),
-        offset: offset_of(frame)?,
-        time: Timestamp(u64_at(frame, 24)),
+        seq: bounded_at(frame, 8)?,
+        offset: bounded_at(frame, 16)?,
+        time: Timestamp(bounded_at(frame, 24)?),
         size: (size.0 > 0 && size.1 > 0).then_some(size),
         data: frame.slice(HEADER_BYTES..),
     })
 }
 
 fn decode_input(frame: &Bytes) -> Result<CommandInput, &'static str> {
-    let offset = offset_of(frame)?;
+    let offset = bounded_at(frame, 16)?;
     Ok(CommandInput {
         command_id: command_at(frame, 32),
         data: Payload(frame.slice(HEADER_BYTES..)),

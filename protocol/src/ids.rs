@@ -7,25 +7,41 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::MAX_NAME;
+use crate::limits::{MAX_INTEGER, MAX_NAME};
 
 /// Milliseconds since the Unix epoch, by the clock of whoever wrote it.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, JsonSchema,
 )]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bounded(deserializer).map(Self)
+    }
+}
+
+/// Reads a number that JSON readers in any language hold exactly, and that sums and databases have room above.
+pub(crate) fn bounded<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if number > MAX_INTEGER {
+        return Err(serde::de::Error::custom(format!(
+            "{number} is more than 2^53 - 1"
+        )));
+    }
+    Ok(number)
+}
+
+/// The same for a number that may be absent.
+pub(crate) fn bounded_option<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    /// A number that is there.
+    #[derive(Deserialize)]
+    struct Bounded(#[serde(deserialize_with = "bounded")] u64);
+    Ok(Option::<Bounded>::deserialize(deserializer)?.map(|Bounded(number)| number))
+}
 
 impl Timestamp {
     /// The present; a clock before 1970 reads as zero.

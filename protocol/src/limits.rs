@@ -24,6 +24,9 @@ pub const INPUT_REPORT_EVERY: u64 = 256 * 1024;
 /// Messages that cannot be parsed and are answered before the next one closes the connection (within a minute).
 pub const MAX_BAD_MESSAGES: u32 = 2;
 
+/// The largest offset, number or time in a message: what JSON readers in any language hold exactly.
+pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
 /// Channel patterns that one connection may hold.
 pub const MAX_SUBSCRIPTIONS: usize = 1024;
 

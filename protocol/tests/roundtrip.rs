@@ -312,12 +312,57 @@ fn a_terminal_too_large_to_allocate_is_refused() {
 }
 
 #[test]
-fn an_offset_past_the_end_of_numbers_is_refused() {
-    let mut frame = vec![0; 49];
-    frame[0] = 1;
-    frame[16..24].fill(0xff);
-    assert!(matches!(
-        BinaryFrame::decode(&frame.into()),
-        Err(DecodeError::Envelope(_))
-    ));
+fn numbers_that_cannot_be_counted_on_are_refused() {
+    for at in [8, 16, 24] {
+        let mut frame = vec![0; 49];
+        frame[0] = 1;
+        frame[at] = 0x7f;
+        assert!(
+            matches!(
+                BinaryFrame::decode(&frame.into()),
+                Err(DecodeError::Envelope(_))
+            ),
+            "{at}"
+        );
+    }
+    let id = "00112233445566778899aabbccddeeff";
+    let far = 1_u64 << 53;
+    for (kind, payload) in [
+        (
+            "terminal:output",
+            format!(r#"{{"commandId":"{id}","offset":{far},"data":"x"}}"#),
+        ),
+        (
+            "gap",
+            format!(r#"{{"commandId":"{id}","from":0,"to":{far},"reason":"x"}}"#),
+        ),
+        (
+            "command:status",
+            format!(r#"{{"commandId":"{id}","state":"exited","offset":{far}}}"#),
+        ),
+        (
+            "command:status",
+            format!(r#"{{"commandId":"{id}","state":"exited","startedAt":{far}}}"#),
+        ),
+        (
+            "agent:connect",
+            format!(
+                r#"{{"agentId":"a","commands":[{{"commandId":"{id}","state":"exited","to":{far}}}]}}"#
+            ),
+        ),
+    ] {
+        let text =
+            format!(r#"{{"version":"1.0.0","type":"{kind}","timestamp":1,"payload":{payload}}}"#);
+        assert!(
+            matches!(
+                decode::<AgentMessage>(&text),
+                Err(DecodeError::Payload { .. })
+            ),
+            "{text}"
+        );
+        assert!(
+            decode::<AgentMessage>(&text.replace(&far.to_string(), "7")).is_ok(),
+            "{text}"
+        );
+    }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::stream::Payload;
-use crate::ids::{AgentId, CommandId, Timestamp};
+use crate::ids::{AgentId, CommandId, Timestamp, bounded, bounded_option};
 
 /// What to run: exactly one of a list of arguments and a line for the shell.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, JsonSchema)]
@@ -136,10 +136,18 @@ pub struct CommandSpec {
     #[serde(default)]
     pub stdin: Stdin,
     /// Interrupt the command when it has run this long, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
     pub timeout_ms: Option<u64>,
     /// How long each step of an escalation (interrupt, terminate, kill) waits, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
     pub kill_grace_ms: Option<u64>,
 }
 
@@ -240,7 +248,11 @@ pub struct CommandRequest {
     pub spec: CommandSpec,
     /// How long the command may wait for an agent that is offline or busy, in milliseconds. Absent: an offline agent is
     /// an error, a busy one is waited for without end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
     pub ttl_ms: Option<u64>,
     /// How many of the selected agents run it at once. Absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -373,10 +385,18 @@ pub struct CommandStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// The output's length in bytes when this was said; in a final state, all that there will be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
     pub offset: Option<u64>,
     /// Bytes of input that the program has been given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
     pub input_offset: Option<u64>,
     /// To dashboards: the command itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -429,10 +449,10 @@ pub struct CommandReport {
     #[serde(flatten)]
     pub status: CommandStatus,
     /// The oldest output byte that the agent still holds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     pub from: u64,
     /// The offset after the newest output byte.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     pub to: u64,
     /// The command itself, so that a daemon that has never heard of it (an agent's main terminal, say) can take it up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -493,7 +513,7 @@ pub struct CommandSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// The output's length in bytes so far.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded")]
     pub output_bytes: u64,
 }
 
@@ -642,7 +662,11 @@ pub struct CommandInput {
     #[serde(flatten)]
     pub data: Payload,
     /// Bytes of input before these; what the agent already has is skipped, a hole is an error. Absent: append.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
     pub offset: Option<u64>,
     /// Nothing follows: standard input is closed after these bytes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AgentId, Channel, CommandId, Pattern, Timestamp};
+use crate::ids::{AgentId, Channel, CommandId, Pattern, Timestamp, bounded, bounded_option};
 
 /// A payload without fields.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -139,6 +139,7 @@ pub struct Position {
     /// Which run of the daemon numbered it.
     pub epoch: String,
     /// The last `seq` seen; 0 for none.
+    #[serde(deserialize_with = "bounded")]
     pub seq: u64,
 }
 
@@ -147,10 +148,16 @@ pub struct Position {
 #[serde(rename_all = "camelCase", default)]
 pub struct Since {
     /// For `command:ID`: the next output byte that the client wants. Older output comes from the log.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
     pub offset: Option<u64>,
     /// For `command:ID`: start so that about this many lines come before the live end.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
     pub tail_lines: Option<u64>,
     /// For other channels: the position in each, by the channel's name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -204,9 +211,14 @@ pub struct SubscribedStream {
     /// Which run of the daemon numbers it.
     pub epoch: String,
     /// The last `seq` before what follows; the next push carries one more.
+    #[serde(deserialize_with = "bounded")]
     pub seq: u64,
     /// For `command:ID`: the offset of the first output byte that follows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
     pub offset: Option<u64>,
     /// Whether all that the client missed follows. When not, a snapshot or the current status does.
     pub recovered: bool,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AgentId, CommandId, Timestamp};
+use crate::ids::{AgentId, CommandId, Timestamp, bounded};
 use crate::limits::MAX_TERMINAL_SIDE;
 
 /// Which of a command's outputs a piece belongs to.
@@ -104,6 +104,7 @@ pub struct TerminalOutput {
     /// Whose output.
     pub command_id: CommandId,
     /// Bytes of this command's output before this piece, all kinds together.
+    #[serde(deserialize_with = "bounded")]
     pub offset: u64,
     /// Which output.
     #[serde(default)]
@@ -151,6 +152,7 @@ pub struct TerminalSnapshot {
     /// Whose screen.
     pub command_id: CommandId,
     /// The offset of the next output byte after this screen.
+    #[serde(deserialize_with = "bounded")]
     pub offset: u64,
     /// The terminal's columns.
     pub cols: u16,
@@ -168,8 +170,10 @@ pub struct Gap {
     /// Whose output.
     pub command_id: CommandId,
     /// The first missing byte's offset.
+    #[serde(deserialize_with = "bounded")]
     pub from: u64,
     /// The offset after the last missing byte.
+    #[serde(deserialize_with = "bounded")]
     pub to: u64,
     /// Why, for people.
     pub reason: String,
@@ -182,6 +186,7 @@ pub struct TerminalAck {
     /// Whose output.
     pub command_id: CommandId,
     /// Everything before this offset is durable.
+    #[serde(deserialize_with = "bounded")]
     pub offset: u64,
     /// The command's end is durable too: the agent may forget the command.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

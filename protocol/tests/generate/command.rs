@@ -11,7 +11,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{agent_id, bytes, command_id, kind, side, text, timestamp, words};
+use super::{agent_id, bytes, command_id, kind, number, side, text, timestamp, words};
 
 fn program() -> impl Strategy<Value = Program> {
     prop_oneof![
@@ -31,8 +31,8 @@ fn spec() -> impl Strategy<Value = CommandSpec> {
         program(),
         size,
         place,
-        option::of(any::<u64>()),
-        option::of(any::<u64>()),
+        option::of(number()),
+        option::of(number()),
     )
         .prop_map(
             |(program, (pty, cols, rows), (cwd, env, stdin), timeout_ms, kill_grace_ms)| {
@@ -57,7 +57,7 @@ pub(super) fn request() -> impl Strategy<Value = CommandRequest> {
         text().prop_map(Target::Selector)
     ];
     let bounds = (
-        option::of(any::<u64>()),
+        option::of(number()),
         option::of(any::<u32>()),
         option::of(any::<u32>()),
     );
@@ -107,7 +107,7 @@ pub(super) fn status() -> impl Strategy<Value = CommandStatus> {
         option::of(text()),
     );
     let times = (option::of(timestamp()), option::of(timestamp()));
-    let offsets = (option::of(any::<u64>()), option::of(any::<u64>()));
+    let offsets = (option::of(number()), option::of(number()));
     (names, end, times, offsets, option::of(summary())).prop_map(
         |(names, end, times, offsets, command)| CommandStatus {
             command_id: names.0,
@@ -129,8 +129,8 @@ pub(super) fn status() -> impl Strategy<Value = CommandStatus> {
 pub(super) fn report() -> impl Strategy<Value = CommandReport> {
     (
         status(),
-        any::<u64>(),
-        any::<u64>(),
+        number(),
+        number(),
         option::of(spec()),
         any::<bool>(),
     )
@@ -163,37 +163,28 @@ pub(super) fn summary() -> impl Strategy<Value = CommandSummary> {
         option::of(timestamp()),
         option::of(timestamp()),
     );
-    (
-        names,
-        size,
-        state(),
-        end,
-        times,
-        any::<u64>(),
-        any::<bool>(),
+    (names, size, state(), end, times, number(), any::<bool>()).prop_map(
+        |(names, size, state, end, times, output_bytes, main)| CommandSummary {
+            command_id: names.0,
+            agent_id: names.1,
+            program: names.2,
+            requested_by: names.3,
+            cwd: names.4,
+            pty: size.0,
+            cols: size.1,
+            rows: size.2,
+            state,
+            exit_code: end.0,
+            signal: end.1,
+            timed_out: end.2,
+            reason: end.3,
+            created_at: times.0,
+            started_at: times.1,
+            finished_at: times.2,
+            output_bytes,
+            main,
+        },
     )
-        .prop_map(
-            |(names, size, state, end, times, output_bytes, main)| CommandSummary {
-                command_id: names.0,
-                agent_id: names.1,
-                program: names.2,
-                requested_by: names.3,
-                cwd: names.4,
-                pty: size.0,
-                cols: size.1,
-                rows: size.2,
-                state,
-                exit_code: end.0,
-                signal: end.1,
-                timed_out: end.2,
-                reason: end.3,
-                created_at: times.0,
-                started_at: times.1,
-                finished_at: times.2,
-                output_bytes,
-                main,
-            },
-        )
 }
 
 pub(super) fn query() -> impl Strategy<Value = CommandQuery> {
@@ -246,7 +237,7 @@ pub(super) fn resize() -> impl Strategy<Value = CommandResize> {
 }
 
 pub(super) fn output() -> impl Strategy<Value = TerminalOutput> {
-    let names = (option::of(agent_id()), command_id(), any::<u64>(), kind());
+    let names = (option::of(agent_id()), command_id(), number(), kind());
     (
         names,
         bytes(),
@@ -272,7 +263,7 @@ pub(super) fn snapshot() -> impl Strategy<Value = TerminalSnapshot> {
     (
         agent_id(),
         command_id(),
-        any::<u64>(),
+        number(),
         (side(), side()),
         bytes(),
     )
@@ -289,22 +280,18 @@ pub(super) fn snapshot() -> impl Strategy<Value = TerminalSnapshot> {
 }
 
 pub(super) fn gap() -> impl Strategy<Value = Gap> {
-    (command_id(), any::<u64>(), any::<u64>(), text()).prop_map(|(command_id, from, to, reason)| {
-        Gap {
-            command_id,
-            from,
-            to,
-            reason,
-        }
+    (command_id(), number(), number(), text()).prop_map(|(command_id, from, to, reason)| Gap {
+        command_id,
+        from,
+        to,
+        reason,
     })
 }
 
 pub(super) fn ack() -> impl Strategy<Value = TerminalAck> {
-    (command_id(), any::<u64>(), any::<bool>()).prop_map(|(command_id, offset, settled)| {
-        TerminalAck {
-            command_id,
-            offset,
-            settled,
-        }
+    (command_id(), number(), any::<bool>()).prop_map(|(command_id, offset, settled)| TerminalAck {
+        command_id,
+        offset,
+        settled,
     })
 }

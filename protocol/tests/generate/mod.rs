@@ -15,6 +15,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use opsctl_protocol::frame::Via;
+use opsctl_protocol::limits::MAX_INTEGER;
 use opsctl_protocol::message::{CommandInput, Kind};
 
 /// Short texts of any characters, and now and then one that makes its payload travel compressed.
@@ -63,9 +64,14 @@ pub(crate) fn pattern() -> impl Strategy<Value = Pattern> {
     ]
 }
 
+/// An offset, a number in a channel, a span of time.
+pub(crate) fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..100_u64, 0..=MAX_INTEGER]
+}
+
 /// Zero asks [`opsctl_protocol::encode`] for the present, so it does not stand on the wire.
 pub(crate) fn timestamp() -> impl Strategy<Value = Timestamp> {
-    (1..u64::MAX).prop_map(Timestamp)
+    (1..=MAX_INTEGER).prop_map(Timestamp)
 }
 
 pub(crate) fn words() -> impl Strategy<Value = BTreeMap<String, String>> {
@@ -106,7 +112,7 @@ pub(crate) fn header() -> impl Strategy<Value = Header> {
         option::of(text()),
         option::of(channel()),
         option::of(text()),
-        option::of(any::<u64>()),
+        option::of(number()),
     )
         .prop_map(|(timestamp, id, re, channel, epoch, seq)| Header {
             timestamp,
@@ -125,7 +131,7 @@ pub(crate) fn output_frame() -> impl Strategy<Value = OutputFrame> {
             kind(),
             prop::sample::select(vec![Via::Direct, Via::Command, Via::Agent]),
         ),
-        (any::<u64>(), 0..u64::MAX / 2, any::<u64>()),
+        (number(), number(), number()),
         option::of((side(), side())),
         bytes(),
     )
@@ -148,18 +154,14 @@ pub(crate) fn kind() -> impl Strategy<Value = Kind> {
 }
 
 pub(crate) fn input() -> impl Strategy<Value = CommandInput> {
-    (
-        command_id(),
-        bytes(),
-        option::of(0..u64::MAX / 2),
-        any::<bool>(),
-    )
-        .prop_map(|(command_id, data, offset, eof)| CommandInput {
+    (command_id(), bytes(), option::of(number()), any::<bool>()).prop_map(
+        |(command_id, data, offset, eof)| CommandInput {
             command_id,
             data,
             offset,
             eof,
-        })
+        },
+    )
 }
 
 pub(crate) fn dashboard_message() -> BoxedStrategy<DashboardMessage> {

@@ -11,7 +11,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{agent_id, channel, command, command_id, json, pattern, text, timestamp, words};
+use super::{
+    agent_id, channel, command, command_id, json, number, pattern, text, timestamp, words,
+};
 
 pub(super) fn dashboard_connect() -> impl Strategy<Value = DashboardConnect> {
     (text(), text()).prop_map(|(client, client_version)| DashboardConnect {
@@ -43,10 +45,10 @@ pub(super) fn connected() -> impl Strategy<Value = Connected> {
     let names = (text(), text(), text());
     (
         names,
-        (any::<u64>(), option::of(timestamp())),
+        (number(), option::of(timestamp())),
         limits(),
         rights(),
-        btree_map(command_id(), any::<u64>(), 0..5),
+        btree_map(command_id(), number(), 0..5),
     )
         .prop_map(
             |(names, (heartbeat_ms, started_at), limits, rights, commands)| {
@@ -66,10 +68,10 @@ pub(super) fn connected() -> impl Strategy<Value = Connected> {
 }
 
 fn since() -> impl Strategy<Value = Since> {
-    let position = (text(), any::<u64>()).prop_map(|(epoch, seq)| Position { epoch, seq });
+    let position = (text(), number()).prop_map(|(epoch, seq)| Position { epoch, seq });
     (
-        option::of(any::<u64>()),
-        option::of(any::<u64>()),
+        option::of(number()),
+        option::of(number()),
         btree_map(text(), position, 0..3),
     )
         .prop_map(|(offset, tail_lines, streams)| Since {
@@ -98,8 +100,8 @@ pub(super) fn subscribed() -> impl Strategy<Value = Subscribed> {
     let stream = (
         channel(),
         text(),
-        any::<u64>(),
-        option::of(any::<u64>()),
+        number(),
+        option::of(number()),
         any::<bool>(),
     )
         .prop_map(
@@ -147,7 +149,7 @@ pub(super) fn agent_info() -> impl Strategy<Value = AgentInfo> {
     let status = select(vec![Presence::Connected, Presence::Disconnected]);
     let times = (status, timestamp(), timestamp());
     let said = (words(), words(), vec(text(), 0..3), activity());
-    let numbers = (option::of(any::<u64>()), option::of(any::<u32>()));
+    let numbers = (option::of(number()), option::of(any::<u32>()));
     (
         agent_id(),
         times,
@@ -193,7 +195,7 @@ pub(super) fn error() -> impl Strategy<Value = ErrorPayload> {
     (
         select(ErrorCode::ALL.to_vec()),
         text(),
-        option::of(any::<u64>()),
+        option::of(number()),
     )
         .prop_map(|(code, message, retry_after_ms)| ErrorPayload {
             code,
