@@ -60,32 +60,27 @@ fn interrupt(running: &Running) {
 fn to_session(running: &Running, signal: Number) {
     let holder = getpid();
     let session = if running.terminal.is_some() {
-        Some(running.pid)
+        running.pid
     } else {
-        session_of(holder)
+        holder
     };
-    let mut found = false;
     for pid in processes().filter(|pid| *pid != holder) {
         // The file descriptor is opened first: the number could come to mean another process in between.
-        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
-            continue;
-        };
-        if session.is_some() && session_of(pid) == session {
-            found |= pidfd_send_signal(&process, signal).is_ok();
+        if let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
+            && session_of(pid) == Some(session.as_raw_pid())
+        {
+            let _ = pidfd_send_signal(&process, signal);
         }
-    }
-    if !found {
-        let _ = kill_process_group(running.pid, signal);
     }
 }
 
-/// A process's session (proc(5), `/proc/PID/stat`, field 6). getsid(2) would do, but kernel threads and init have the
-/// session 0, which [`Pid`] cannot hold.
-fn session_of(pid: Pid) -> Option<Pid> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in parentheses, which may hold anything.
-    let (_, after_name) = stat.rsplit_once(')')?;
-    Pid::from_raw(after_name.split_ascii_whitespace().nth(3)?.parse().ok()?)
+/// Read from `/proc` because the session of a process outside of this container is 0, which is no process id.
+fn session_of(pid: Pid) -> Option<i32> {
+    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
+    // The name in parentheses may hold anything; state, parent, group and session follow it.
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
+    rest.split_ascii_whitespace().nth(3)?.parse().ok()
 }
 
 fn processes() -> impl Iterator<Item = Pid> {
@@ -100,8 +95,8 @@ fn processes() -> impl Iterator<Item = Pid> {
     })
 }
 
-/// The session of a process. From `/proc` rather than by `getsid`: kernel threads are in session 0, which rustix takes
-/// for impossible.
+/// A process's session. From `/proc` rather than by getsid(2): kernel threads and init have the session 0, which
+/// [`Pid`] cannot hold.
 fn session_of(pid: Pid) -> Option<Pid> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
     parse_session(&stat)
