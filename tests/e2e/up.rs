@@ -1,6 +1,8 @@
 //! `opsctl up` and `opsctl down`.
 
-use crate::harness::{Sandbox, TestAgent, TestDaemon};
+use opsctl_terminal::Screen;
+
+use crate::harness::{Pty, Sandbox, TestAgent, TestDaemon};
 
 /// A sandbox in which `up` starts an agent called `here` and a daemon on a free port.
 fn sandbox() -> Sandbox {
@@ -24,6 +26,13 @@ fn connected(sandbox: &Sandbox) -> Vec<String> {
         .filter(|agent| agent["connected"] == true)
         .map(|agent| agent["name"].as_str().unwrap().to_owned())
         .collect()
+}
+
+/// Waits until the console shows the agent, and quits.
+fn leave(console: &Pty) {
+    let open = |screen: &Screen| screen.modes().alternate_screen && screen.text().contains("here");
+    console.wait_look("the console with the agent", open);
+    console.send("q");
 }
 
 #[test]
@@ -107,6 +116,82 @@ fn a_start_that_fails_shows_why_and_keeps_the_code() {
         .expect_code(246)
         .expect_err(&["the daemon did not start", &address, "in use"]);
     sandbox.opsctl(["up"]).run().expect_code(0);
+}
+
+#[test]
+fn down_names_what_goes_on_and_up_takes_it_up_again() {
+    let sandbox = sandbox();
+    sandbox.opsctl(["up"]).run().expect_code(0);
+    let run = [
+        "send",
+        "here",
+        "--detach",
+        "--shell",
+        "echo begun; sleep 600",
+    ];
+    let id = sandbox
+        .opsctl(run)
+        .run()
+        .expect_code(0)
+        .out()
+        .trim()
+        .to_owned();
+    let logs = sandbox.opsctl(["logs", "-f", &id]).spawn();
+    logs.wait_stdout("begun");
+    let down = sandbox.opsctl(["down"]).run().expect_code(0).out();
+    assert!(
+        down.contains("goes on") && down.contains(&id[..8]) && down.contains("--kill"),
+        "{down}"
+    );
+    sandbox.opsctl(["up"]).run().expect_code(0);
+    sandbox
+        .opsctl(["interrupt", "--signal", "KILL", &id])
+        .run()
+        .expect_code(0);
+    sandbox.opsctl(["logs", "-f", &id]).run().expect_code(137);
+}
+
+#[test]
+fn down_kill_ends_what_runs() {
+    let sandbox = sandbox();
+    sandbox.opsctl(["up"]).run().expect_code(0);
+    let run = ["send", "here", "--detach", "--", "sleep", "600"];
+    let id = sandbox
+        .opsctl(run)
+        .run()
+        .expect_code(0)
+        .out()
+        .trim()
+        .to_owned();
+    let down = sandbox
+        .opsctl(["down", "--kill"])
+        .run()
+        .expect_code(0)
+        .out();
+    assert!(
+        down.contains("here stopped") && !down.contains("goes on"),
+        "{down}"
+    );
+    sandbox.opsctl(["up"]).run().expect_code(0);
+    sandbox.opsctl(["logs", "-f", &id]).run().expect_code(143);
+}
+
+#[test]
+fn up_opens_the_console_and_leaving_it_leaves_the_rest_running() {
+    let sandbox = sandbox();
+    let console = sandbox.opsctl(["up"]).pty(100, 30);
+    leave(&console);
+    assert_eq!(console.wait(), 0);
+    assert_eq!(connected(&sandbox), ["here"]);
+}
+
+#[test]
+fn rm_stops_what_was_started_when_the_console_is_left() {
+    let sandbox = sandbox();
+    let console = sandbox.opsctl(["up", "--rm"]).pty(100, 30);
+    leave(&console);
+    assert_eq!(console.wait(), 0);
+    sandbox.opsctl(["status"]).run().expect_code(242);
 }
 
 #[test]

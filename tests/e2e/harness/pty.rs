@@ -119,22 +119,30 @@ impl Pty {
         self.wait_screen(text, |screen| screen.contains(text))
     }
 
-    /// Waits until the screen is as wanted; returns it.
+    /// Waits until the screen's text is as wanted; returns it.
     ///
     /// # Panics
     /// After the deadline, or when the program ends without having shown it.
     #[track_caller]
     pub fn wait_screen(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.wait_look(what, |screen| wanted(&screen.text()));
+        self.screen()
+    }
+
+    /// Waits until the emulator is as wanted, say in its modes.
+    ///
+    /// # Panics
+    /// After the deadline, or when the program ends without having got there.
+    #[track_caller]
+    pub fn wait_look(&self, what: &str, wanted: impl Fn(&Screen) -> bool) {
         let found = self.wait_state(|state| {
-            let text = state.screen.text();
-            if wanted(&text) {
-                return Some(Ok(text));
+            if wanted(&state.screen) {
+                return Some(Ok(()));
             }
             (state.ended.is_some() && !state.open).then_some(Err("it ended"))
         });
-        match found.unwrap_or(Err("the deadline passed")) {
-            Ok(text) => text,
-            Err(why) => self.fail(&format!("waited for {what:?} on the screen; {why}")),
+        if let Err(why) = found.unwrap_or(Err("the deadline passed")) {
+            self.fail(&format!("waited for {what:?} on the screen; {why}"));
         }
     }
 
