@@ -95,24 +95,6 @@ fn processes() -> impl Iterator<Item = Pid> {
     })
 }
 
-/// A process's session. From `/proc` rather than by getsid(2): kernel threads and init have the session 0, which
-/// [`Pid`] cannot hold.
-fn session_of(pid: Pid) -> Option<Pid> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    parse_session(&stat)
-}
-
-/// The fourth word behind the name (proc(5)); the name may hold anything, parentheses too.
-fn parse_session(stat: &str) -> Option<Pid> {
-    let (_, words) = stat.rsplit_once(')')?;
-    words
-        .split_ascii_whitespace()
-        .nth(3)?
-        .parse()
-        .ok()
-        .and_then(Pid::from_raw)
-}
-
 /// What follows when a program stays: TERM, and then KILL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Escalation {
@@ -148,14 +130,6 @@ impl Escalation {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sessions_are_read_behind_any_name() {
-        let session = |stat| parse_session(stat).map(Pid::as_raw_nonzero).map(i32::from);
-        assert_eq!(session("71 (a) b) c) S 1 2 42 5 6"), Some(42));
-        assert_eq!(session("2 (kthreadd) S 0 0 0 0 -1"), None);
-        assert_eq!(session("gone"), None);
-    }
 
     #[test]
     fn escalation_ends_with_kill() {
