@@ -1,0 +1,419 @@
+//! What the reducer does with keys and messages.
+
+mod world;
+
+use bytes::Bytes;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use opsctl_protocol::frame::Via;
+use opsctl_protocol::message::{
+    AcceptedCommand, AgentList, CommandAccepted, Kind, Payload, Program, Role, Signal,
+    State as CommandState, Target, TerminalSnapshot,
+};
+use opsctl_protocol::{AgentId, OutputFrame, Pattern, Timestamp};
+use opsctl_tui::keys::Mode;
+use opsctl_tui::layout::Layout;
+use opsctl_tui::state::{Answer, Effect, Focus, Input, Link, Message, State};
+use opsctl_tui::view::Theme;
+use proptest::prelude::*;
+use world::*;
+
+fn subscribed(effects: &[Effect]) -> Vec<String> {
+    let channels = effects.iter().filter_map(|effect| match effect {
+        Effect::Subscribe(subscribe) => Some(format!("+{}", subscribe.channel.as_str())),
+        Effect::Unsubscribe(pattern) => Some(format!("-{}", pattern.as_str())),
+        _ => None,
+    });
+    channels.collect()
+}
+
+#[test]
+fn only_agents_without_output_are_heard_at_first() {
+    let state = bare(80, 24);
+    let [Effect::Subscribe(subscribe)] = &state.start()[..] else {
+        panic!("one subscription")
+    };
+    assert_eq!(subscribe.channel, Pattern::new("agent:*").unwrap());
+    assert!(subscribe.no_output && !subscribe.lossless);
+}
+
+#[test]
+fn only_open_commands_are_subscribed() {
+    let mut state = console(120, 40);
+    let opened = keys(&mut state, "\n");
+    assert_eq!(subscribed(&opened), [format!("+command:{}", id(1))]);
+    state.message(
+        status(command(2, "build-1", "ls", CommandState::Exited)),
+        NOW,
+    );
+    key(&mut state, KeyCode::Up);
+    let replaced = keys(&mut state, "\n");
+    assert_eq!(
+        subscribed(&replaced),
+        [format!("-command:{}", id(1)), format!("+command:{}", id(2))]
+    );
+    let closed = keys(&mut state, "w");
+    assert_eq!(subscribed(&closed), [format!("-command:{}", id(2))]);
+    assert_eq!(state.focus, Focus::List);
+}
+
+#[test]
+fn a_command_runs_in_a_terminal_as_large_as_its_pane() {
+    let mut state = console(120, 40);
+    let effects = keys(&mut state, "rls -l\n");
+    let inner = Layout::of(&state).inner(0);
+    let agent = AgentId::new("build-1").unwrap();
+    assert_eq!(
+        effects,
+        [Effect::Run {
+            target: Target::Agent(agent.clone()),
+            program: Program::Shell("ls -l".to_owned()),
+            size: inner,
+        }]
+    );
+    let accepted = CommandAccepted {
+        key: String::new(),
+        commands: vec![AcceptedCommand {
+            agent_id: agent,
+            command_id: id(7),
+        }],
+        offline: Vec::new(),
+    };
+    // The status may come after the answer: then the pane waits for it.
+    let effects = state
+        .message(Message::Answer(Answer::Accepted(accepted)), NOW)
+        .effects;
+    assert!(matches!(&effects[..], [Effect::Query(_)]), "{effects:?}");
+    let found = vec![command(7, "build-1", "ls -l", CommandState::Running)];
+    let answer = Answer::Found {
+        id: id(7).to_string(),
+        commands: found,
+    };
+    let effects = state.message(Message::Answer(answer), NOW).effects;
+    assert_eq!(subscribed(&effects), [format!("+command:{}", id(7))]);
+    assert_eq!(state.panes.current().unwrap().command, id(7));
+}
+
+#[test]
+fn attached_every_key_goes_through_but_one() {
+    let mut state = console(120, 40);
+    keys(&mut state, "\n\n");
+    let attached = keys(&mut state, "a");
+    let (cols, rows) = Layout::of(&state).inner(0);
+    assert_eq!(attached, [Effect::Resize(id(1), cols, rows)]);
+    for (code, modifiers, bytes) in [
+        (KeyCode::Char('c'), KeyModifiers::CONTROL, "\x03"),
+        (KeyCode::Char('q'), KeyModifiers::NONE, "q"),
+        (KeyCode::Char('z'), KeyModifiers::CONTROL, "\x1a"),
+        (KeyCode::Esc, KeyModifiers::NONE, "\x1b"),
+        (KeyCode::F(10), KeyModifiers::NONE, "\x1b[21~"),
+        (KeyCode::Tab, KeyModifiers::NONE, "\t"),
+    ] {
+        let effects = press(&mut state, code, modifiers);
+        assert_eq!(
+            effects,
+            [Effect::Input(id(1), Bytes::from(bytes))],
+            "{code:?}"
+        );
+    }
+    let resized = state.input(Input::Resize(200, 60), NOW).effects;
+    let (cols, rows) = Layout::of(&state).inner(0);
+    assert_eq!(resized, [Effect::Resize(id(1), cols, rows)]);
+    assert_eq!(
+        press(&mut state, KeyCode::Char('5'), KeyModifiers::CONTROL),
+        []
+    );
+    assert_eq!(state.mode(), Mode::Pane);
+}
+
+#[test]
+fn watching_never_resizes_and_never_answers() {
+    let mut state = console(120, 40);
+    keys(&mut state, "\n\n");
+    let mut effects = state.input(Input::Resize(200, 60), NOW).effects;
+    effects.extend(keys(&mut state, "zzg"));
+    effects.extend(state.message(output(1, 0, "\x1b[c\x1b[6n"), NOW).effects);
+    assert_eq!(effects, []);
+    keys(&mut state, "a");
+    // The terminal that the person is attached to answers what is asked from now on.
+    let asked = state.message(output(1, 7, "\x1b[6n"), NOW).effects;
+    assert_eq!(asked, [Effect::Input(id(1), Bytes::from("\x1b[1;1R"))]);
+}
+
+#[test]
+fn interrupts_are_plain_and_kills_are_confirmed() {
+    let mut state = console(120, 40);
+    assert_eq!(keys(&mut state, "x"), [Effect::Signal(id(1), Signal::Int)]);
+    assert_eq!(
+        keys(&mut state, "K\n"),
+        [],
+        "Enter means the default, which is no"
+    );
+    assert_eq!(
+        keys(&mut state, "Ky"),
+        [Effect::Signal(id(1), Signal::Kill)]
+    );
+}
+
+#[test]
+fn watchers_send_nothing() {
+    let mut viewer = console(120, 40);
+    viewer.message(Message::Connected(connected(Role::Viewer)), NOW);
+    let mut apart = console(120, 40);
+    apart.message(Message::Link(Link::Connecting { attempt: 1 }), NOW);
+    let mut reader = State::new((120, 40), NOW, String::new(), true);
+    reader.message(Message::Link(Link::Connected), NOW);
+    reader.message(Message::Agents(fleet()), NOW);
+    for state in [&mut viewer, &mut apart, &mut reader] {
+        keys(state, "\n\n");
+        assert_eq!(keys(state, "axKyrls\n:send * -- ls\n"), []);
+        assert!(state.notice.as_ref().is_some_and(|notice| notice.is_error));
+    }
+}
+
+#[test]
+fn the_end_of_a_command_detaches() {
+    let mut state = console(120, 40);
+    keys(&mut state, "\n\na");
+    assert_eq!(state.mode(), Mode::Attached);
+    state.message(
+        status(command(1, "build-1", "cargo build", CommandState::Exited)),
+        NOW,
+    );
+    assert_eq!(state.mode(), Mode::Pane);
+    assert_eq!(keys(&mut state, "a"), []);
+    assert_eq!(state.mode(), Mode::Pane);
+}
+
+#[test]
+fn output_is_taken_once_and_in_place() {
+    let mut state = console(120, 40);
+    keys(&mut state, "\n\n");
+    state.message(output(1, 0, "one two"), NOW);
+    state.message(output(1, 4, "two three"), NOW);
+    let pane = state.panes.current().unwrap();
+    assert_eq!(pane.screen.text(), "one two three");
+    let snapshot = TerminalSnapshot {
+        agent_id: AgentId::new("build-1").unwrap(),
+        command_id: id(1),
+        offset: 100,
+        cols: 20,
+        rows: 5,
+        data: Payload(Bytes::from("a screen")),
+    };
+    state.message(Message::Snapshot(snapshot), NOW);
+    state.message(output(1, 90, "0123456789 and more"), NOW);
+    let pane = state.panes.current().unwrap();
+    assert_eq!(pane.screen.text(), "a screen and more");
+    assert_eq!(pane.screen.size(), (20, 5));
+}
+
+#[test]
+fn pipes_get_carriage_returns_and_colours() {
+    let mut state = console(120, 40);
+    let mut summary = command(5, "web-1", "make", CommandState::Running);
+    summary.pty = false;
+    state.message(status(summary), NOW);
+    keys(&mut state, &format!(":logs {}\n", id(5).short()));
+    let piece = |offset, kind, text: &'static str| {
+        Message::Output(OutputFrame {
+            command_id: id(5),
+            kind,
+            via: Via::Command,
+            seq: 1,
+            offset,
+            time: NOW,
+            size: None,
+            data: Bytes::from(text),
+        })
+    };
+    state.message(piece(0, Kind::Output, "a\nb\r"), NOW);
+    state.message(piece(4, Kind::Output, "\n"), NOW);
+    state.message(piece(5, Kind::Error, "bad\n"), NOW);
+    let pane = state.panes.current().unwrap();
+    assert_eq!(pane.screen.text(), "a\nb\nbad");
+    let cell = pane.screen.row(2).unwrap().cell(0).unwrap();
+    assert_eq!(cell.fg(), opsctl_terminal::Color::Indexed(1));
+    // Its width is that of the view.
+    assert_eq!(pane.screen.size(), Layout::of(&state).inner(0));
+}
+
+#[test]
+fn scrolling_up_pauses_and_the_end_follows() {
+    let mut state = console(120, 40);
+    keys(&mut state, "\n\n");
+    let lines: String = (0..200).map(|n| format!("line {n}\r\n")).collect();
+    let length = lines.len() as u64;
+    state.message(output(1, 0, &lines), NOW);
+    let size = Layout::of(&state).inner(0);
+    key(&mut state, KeyCode::Up);
+    let before = state.panes.current().unwrap();
+    let top = before.screen.row(before.window(size).line).unwrap().text();
+    state.message(output(1, length, &lines), NOW);
+    let pane = state.panes.current().unwrap();
+    assert_eq!(pane.lines_since(), 200);
+    assert_eq!(
+        pane.screen.row(pane.window(size).line).unwrap().text(),
+        top,
+        "the view stays"
+    );
+    key(&mut state, KeyCode::Home);
+    let pane = state.panes.current().unwrap();
+    assert_eq!(
+        pane.screen.row(pane.window(size).line).unwrap().text(),
+        "line 0"
+    );
+    keys(&mut state, "G");
+    assert!(state.panes.current().unwrap().follows());
+}
+
+#[test]
+fn a_list_in_parts_replaces_the_fleet_when_it_is_whole() {
+    let mut state = console(120, 40);
+    let mut first = fleet();
+    let rest = first.agents.split_off(2);
+    first.more = true;
+    state.message(Message::Agents(first), NOW);
+    assert_eq!(state.fleet.counts().0, 4);
+    state.message(
+        Message::Agents(AgentList {
+            agents: rest[..1].to_vec(),
+            more: false,
+        }),
+        NOW,
+    );
+    assert_eq!(state.fleet.counts().0, 3);
+}
+
+#[test]
+fn the_filter_works_while_it_is_typed() {
+    let mut state = console(120, 40);
+    keys(&mut state, "/env=prod");
+    let shown: Vec<&str> = state
+        .fleet
+        .agents(&state.list.filter)
+        .map(|agent| agent.agent_id.as_str())
+        .collect();
+    assert_eq!(shown, ["db-1", "web-1"]);
+    assert_eq!(state.list.agent.as_ref().unwrap().as_str(), "db-1");
+    key(&mut state, KeyCode::Esc);
+    assert_eq!(state.list.filter, "");
+}
+
+#[test]
+fn nothing_ticks_unless_something_visible_changes() {
+    let mut state = console(120, 40);
+    let only_connected = AgentList {
+        agents: vec![agent("web-1", &[], Vec::new())],
+        more: false,
+    };
+    state.message(Message::Agents(only_connected), NOW);
+    assert_eq!(state.next_change(), None);
+    let until = Timestamp(NOW.0 + 2500);
+    state.message(
+        Message::Link(Link::Waiting {
+            attempt: 1,
+            until,
+            reason: String::new(),
+        }),
+        NOW,
+    );
+    assert_eq!(state.next_change(), Some(Timestamp(NOW.0 + 500)));
+    state.message(Message::Agents(fleet()), NOW);
+    state.message(Message::Link(Link::Connected), NOW);
+    // An agent that is offline for five minutes and a half reads otherwise in half a minute.
+    assert_eq!(state.next_change(), Some(Timestamp(NOW.0 + 30_000)));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Key(KeyCode, KeyModifiers),
+    Paste(String),
+    Size(u16, u16),
+    Say(Box<Message>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let code = prop_oneof![
+        8 => prop::sample::select("\n\njkhlozgw+ rxKa:/RGq?0yn1eé ls-".chars().collect::<Vec<_>>())
+            .prop_map(|c| if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) }),
+        4 => prop::sample::select(vec![
+            KeyCode::Tab, KeyCode::BackTab, KeyCode::Esc, KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Right,
+            KeyCode::PageUp, KeyCode::PageDown, KeyCode::Home, KeyCode::End, KeyCode::Backspace, KeyCode::Delete,
+        ]),
+    ];
+    let modifiers = prop::sample::select(vec![
+        KeyModifiers::NONE,
+        KeyModifiers::NONE,
+        KeyModifiers::NONE,
+        KeyModifiers::CONTROL,
+    ]);
+    prop_oneof![
+        10 => (code, modifiers).prop_map(|(code, modifiers)| Step::Key(code, modifiers)),
+        1 => "[a-z\n\u{1b}é]{0,12}".prop_map(Step::Paste),
+        2 => (0u16..230, 0u16..70).prop_map(|(cols, rows)| Step::Size(cols, rows)),
+        6 => message().prop_map(|message| Step::Say(Box::new(message))),
+    ]
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let states = vec![
+        CommandState::Queued,
+        CommandState::Running,
+        CommandState::Running,
+        CommandState::Exited,
+        CommandState::Lost,
+    ];
+    let names = prop::sample::select(vec!["build-1", "web-1", "opus-1"]);
+    prop_oneof![
+        (1u8..12, names, prop::sample::select(states), any::<bool>()).prop_map(
+            |(number, agent, state, pty)| {
+                let mut summary = command(number, agent, "ls", state);
+                summary.pty = pty;
+                status(summary)
+            }
+        ),
+        (1u8..12, 0u64..200, "[a-z \r\n\u{1b}\\[0-9;Hm界]{0,60}")
+            .prop_map(|(number, offset, text)| output(number, offset, &text)),
+        Just(Message::Agents(fleet())),
+        Just(Message::Agents(AgentList::default())),
+        Just(Message::Link(Link::Connected)),
+        Just(Message::Link(Link::Connecting { attempt: 9 })),
+        (1u8..12).prop_map(|number| {
+            let commands = vec![command(number, "web-1", "ls", CommandState::Running)];
+            Message::Answer(Answer::Found {
+                id: id(number).to_string(),
+                commands,
+            })
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_console_holds(steps in prop::collection::vec(step(), 1..60)) {
+        let mut state = console(120, 40);
+        for step in steps {
+            let before = state.attached;
+            let outcome = match step.clone() {
+                Step::Key(code, modifiers) => state.input(Input::Key(KeyEvent::new(code, modifiers)), NOW),
+                Step::Paste(text) => state.input(Input::Paste(text), NOW),
+                Step::Size(cols, rows) => state.input(Input::Resize(cols, rows), NOW),
+                Step::Say(message) => state.message(*message, NOW),
+            };
+            prop_assert!(state.panes.is_empty() || state.panes.focused < state.panes.len());
+            prop_assert!(state.focus == Focus::List || !state.panes.is_empty());
+            for effect in &outcome.effects {
+                let typed = matches!(effect, Effect::Input(..) | Effect::Resize(..));
+                prop_assert!(!typed || state.attached || before, "{effect:?} after {step:?}");
+            }
+            if let Some(agent) = &state.list.agent {
+                let listed = state.list.commands
+                    || state.fleet.agents(&state.list.filter).any(|other| other.agent_id == *agent);
+                prop_assert!(listed, "{agent} is selected and not listed");
+            }
+            draw(&state, Theme { colour: true });
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What the console looks like, at the sizes that people have.
+
+mod world;
+
+use crossterm::event::KeyCode;
+use opsctl_protocol::message::{AgentList, Role, State as CommandState};
+use opsctl_protocol::{AgentId, Timestamp};
+use opsctl_tui::state::{Answer, Link, Message, State};
+use opsctl_tui::view::Theme;
+use ratatui::style::Color;
+use world::*;
+
+const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 40), (200, 60)];
+
+/// Takes a snapshot at every size, and makes sure that the smallest doesn't panic.
+fn everywhere(name: &str, make: impl Fn(u16, u16) -> State) {
+    for (cols, rows) in SIZES {
+        insta::assert_snapshot!(format!("{name}_{cols}x{rows}"), text(&make(cols, rows)));
+    }
+    for (cols, rows) in [(10, 5), (10, 2), (1, 1), (2, 40), (300, 3)] {
+        text(&make(cols, rows));
+    }
+}
+
+/// The build's pane open and focused.
+fn with_pane(cols: u16, rows: u16) -> State {
+    let mut state = console(cols, rows);
+    keys(&mut state, "\n\n");
+    state.message(
+        output(
+            1,
+            0,
+            "\x1b[1;32m   Compiling\x1b[0m opsctl 表示 e\u{301}\r\n\x1b[31merror\x1b[0m: no\r\n",
+        ),
+        NOW,
+    );
+    state
+}
+
+#[test]
+fn the_fleet() {
+    everywhere("fleet", console);
+}
+
+#[test]
+fn a_pane() {
+    everywhere("pane", with_pane);
+}
+
+#[test]
+fn a_grid() {
+    everywhere("grid", |cols, rows| {
+        let mut state = with_pane(cols, rows);
+        for (number, line) in [(2, "htop"), (3, "tail -f log"), (4, "make")] {
+            state.message(
+                status(command(number, "build-1", line, CommandState::Running)),
+                NOW,
+            );
+            state.message(
+                status(command(number, "build-1", line, CommandState::Exited)),
+                NOW,
+            );
+        }
+        key(&mut state, KeyCode::Esc);
+        for _ in 0..3 {
+            key(&mut state, KeyCode::Up);
+            keys(&mut state, "+");
+        }
+        state.message(output(3, 0, "one line\r\n"), NOW);
+        state
+    });
+}
+
+#[test]
+fn no_agents_yet() {
+    everywhere("empty", |cols, rows| {
+        let mut state = console(cols, rows);
+        state.message(Message::Agents(AgentList::default()), NOW);
+        state
+    });
+}
+
+#[test]
+fn trouble_with_the_connection() {
+    everywhere("reconnecting", |cols, rows| {
+        let mut state = with_pane(cols, rows);
+        let reason = "no daemon answers at unix:/run/opsctl.sock".to_owned();
+        let until = Timestamp(NOW.0 + 4000);
+        state.message(
+            Message::Link(Link::Waiting {
+                attempt: 5,
+                until,
+                reason,
+            }),
+            NOW,
+        );
+        state
+    });
+}
+
+#[test]
+fn the_help() {
+    everywhere("help", |cols, rows| {
+        let mut state = console(cols, rows);
+        keys(&mut state, "?");
+        state
+    });
+}
+
+#[test]
+fn lines_and_questions() {
+    let mut state = with_pane(80, 24);
+    keys(&mut state, "K");
+    insta::assert_snapshot!("kill_80x24", text(&state));
+    keys(&mut state, "n:send web");
+    insta::assert_snapshot!("command_line_80x24", text(&state));
+}
+
+#[test]
+fn a_paused_pane_counts_what_came() {
+    let mut state = with_pane(80, 24);
+    let lines: String = (0..100).map(|n| format!("line {n}\r\n")).collect();
+    let length = lines.len() as u64;
+    state.message(output(1, 1000, &lines), NOW);
+    key(&mut state, KeyCode::PageUp);
+    state.message(output(1, 1000 + length, "more\r\nand more\r\n"), NOW);
+    insta::assert_snapshot!("paused_80x24", text(&state));
+}
+
+#[test]
+fn an_attached_pane_says_how_to_leave() {
+    for (cols, rows) in SIZES {
+        let mut state = with_pane(cols, rows);
+        keys(&mut state, "a");
+        let text = text(&state);
+        assert!(text.contains("Ctrl-]"), "at {cols}x{rows}:\n{text}");
+    }
+}
+
+#[test]
+fn the_connection_is_always_seen() {
+    for (cols, rows) in SIZES {
+        let mut state = with_pane(cols, rows);
+        for overlay in ["", "z", ":run"] {
+            keys(&mut state, overlay);
+            assert!(
+                text(&state).contains("● connected"),
+                "at {cols}x{rows} after {overlay:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_color_means_none() {
+    for mut state in [console(120, 40), with_pane(120, 40)] {
+        keys(&mut state, "?");
+        let buffer = draw(&state, Theme { colour: false });
+        for cell in &buffer.content {
+            assert_eq!(
+                (cell.fg, cell.bg),
+                (Color::Reset, Color::Reset),
+                "{}",
+                cell.symbol()
+            );
+        }
+    }
+}
+
+#[test]
+fn names_cannot_write_to_the_terminal() {
+    let mut state = console(120, 40);
+    let evil = command(
+        9,
+        "web-1",
+        "echo \x1b]0;owned\x07 \u{9b}31m",
+        CommandState::Running,
+    );
+    state.message(status(evil.clone()), NOW);
+    state.message(Message::Answer(Answer::Commands(vec![evil])), NOW);
+    state.list.agent = Some(AgentId::new("web-1").unwrap());
+    keys(&mut state, "\n\n");
+    let buffer = draw(&state, Theme { colour: true });
+    assert!(
+        buffer
+            .content
+            .iter()
+            .all(|cell| !cell.symbol().chars().any(char::is_control))
+    );
+    assert!(text(&state).contains("echo"));
+}
+
+#[test]
+fn those_who_may_only_watch_are_told() {
+    let mut state = console(120, 40);
+    state.message(Message::Connected(connected(Role::Viewer)), NOW);
+    assert!(text(&state).contains("watching only"));
+    keys(&mut state, "r");
+    assert!(text(&state).contains("your role may only watch"));
+}

@@ -1,0 +1,190 @@
+//! A small fleet to test the console with.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use opsctl_protocol::frame::Via;
+use opsctl_protocol::message::{
+    Activity, AgentInfo, AgentList, CommandStatus, CommandSummary, Connected, Kind, LimitsInfo,
+    Presence, Program, Rights, Role, State as CommandState,
+};
+use opsctl_protocol::{AgentId, CommandId, OutputFrame, Timestamp};
+use opsctl_tui::state::{Effect, Input, Link, Message, State};
+use opsctl_tui::view::{self, Theme};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+
+/// The time at which the tests play.
+pub const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+pub fn id(number: u8) -> CommandId {
+    CommandId([number; 16])
+}
+
+pub fn command(number: u8, agent: &str, line: &str, state: CommandState) -> CommandSummary {
+    let ended = state.is_final();
+    CommandSummary {
+        command_id: id(number),
+        agent_id: AgentId::new(agent).unwrap(),
+        program: Program::Shell(line.to_owned()),
+        pty: true,
+        cols: 80,
+        rows: 24,
+        cwd: None,
+        requested_by: "uid:1000".to_owned(),
+        created_at: Timestamp(NOW.0 - 200_000 + u64::from(number) * 1000),
+        main: false,
+        state,
+        exit_code: ended.then_some(i32::from(number % 3)),
+        signal: None,
+        timed_out: false,
+        reason: None,
+        started_at: Some(Timestamp(NOW.0 - 100_000)),
+        finished_at: ended.then_some(Timestamp(NOW.0 - 97_700)),
+        output_bytes: 0,
+    }
+}
+
+pub fn agent(name: &str, labels: &[(&str, &str)], commands: Vec<CommandSummary>) -> AgentInfo {
+    AgentInfo {
+        agent_id: AgentId::new(name).unwrap(),
+        status: Presence::Connected,
+        since: Timestamp(NOW.0 - 600_000),
+        last_seen: Timestamp(NOW.0 - 100),
+        labels: labels
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
+        facts: BTreeMap::from([("hostname".to_owned(), "host-7".to_owned())]),
+        capabilities: Vec::new(),
+        activity: Activity::Unknown,
+        commands,
+        latency_ms: Some(3),
+        max_commands: None,
+    }
+}
+
+pub fn fleet() -> AgentList {
+    let mut gone = agent("db-1", &[("env", "prod")], Vec::new());
+    gone.status = Presence::Disconnected;
+    gone.since = Timestamp(NOW.0 - 330_000);
+    gone.last_seen = gone.since;
+    let mut blocked = agent("opus-1", &[("project", "opsctl")], Vec::new());
+    blocked.activity = Activity::Blocked;
+    let build = command(1, "build-1", "cargo build --release", CommandState::Running);
+    let agents = vec![
+        agent("build-1", &[("env", "dev")], vec![build]),
+        gone,
+        blocked,
+        agent("web-1", &[("env", "prod"), ("zone", "a")], Vec::new()),
+    ];
+    AgentList {
+        agents,
+        more: false,
+    }
+}
+
+/// A console of this size, connected to the fleet.
+pub fn console(cols: u16, rows: u16) -> State {
+    let mut state = bare(cols, rows);
+    state.message(Message::Link(Link::Connected), NOW);
+    state.message(Message::Connected(connected(Role::Admin)), NOW);
+    state.message(Message::Agents(fleet()), NOW);
+    state
+}
+
+/// A console that has heard nothing yet.
+pub fn bare(cols: u16, rows: u16) -> State {
+    State::new((cols, rows), NOW, "unix:/run/opsctl.sock".to_owned(), false)
+}
+
+pub fn connected(role: Role) -> Connected {
+    Connected {
+        client_id: "c1".to_owned(),
+        server_version: "0.1.0".to_owned(),
+        epoch: "e1".to_owned(),
+        started_at: None,
+        heartbeat_ms: 15_000,
+        limits: LimitsInfo::default(),
+        rights: Rights {
+            role,
+            subject: "uid:0".to_owned(),
+            agent: None,
+        },
+        commands: BTreeMap::new(),
+    }
+}
+
+pub fn output(number: u8, offset: u64, text: &str) -> Message {
+    Message::Output(OutputFrame {
+        command_id: id(number),
+        kind: Kind::Output,
+        via: Via::Command,
+        seq: 1,
+        offset,
+        time: NOW,
+        size: None,
+        data: Bytes::copy_from_slice(text.as_bytes()),
+    })
+}
+
+pub fn status(summary: CommandSummary) -> Message {
+    Message::Status(CommandStatus::of(&summary))
+}
+
+pub fn key(state: &mut State, code: KeyCode) -> Vec<Effect> {
+    press(state, code, KeyModifiers::NONE)
+}
+
+pub fn press(state: &mut State, code: KeyCode, modifiers: KeyModifiers) -> Vec<Effect> {
+    state
+        .input(Input::Key(KeyEvent::new(code, modifiers)), NOW)
+        .effects
+}
+
+/// Types characters, and Enter for a line feed.
+pub fn keys(state: &mut State, text: &str) -> Vec<Effect> {
+    text.chars()
+        .flat_map(|c| {
+            key(
+                state,
+                if c == '\n' {
+                    KeyCode::Enter
+                } else {
+                    KeyCode::Char(c)
+                },
+            )
+        })
+        .collect()
+}
+
+pub fn draw(state: &State, theme: Theme) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(state.size.0, state.size.1)).unwrap();
+    terminal
+        .draw(|frame| view::draw(state, theme, frame))
+        .unwrap();
+    terminal.backend().buffer().clone()
+}
+
+/// The screen as text, blanks at the ends of lines left out.
+pub fn text(state: &State) -> String {
+    let buffer = draw(state, Theme { colour: true });
+    let width = usize::from(buffer.area.width);
+    let rows = buffer.content.chunks(width.max(1)).map(|row| {
+        let mut line = String::new();
+        let mut skip = 0;
+        for cell in row {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            line.push_str(cell.symbol());
+            skip = unicode_width::UnicodeWidthStr::width(cell.symbol()).saturating_sub(1);
+        }
+        line.trim_end().to_owned()
+    });
+    rows.collect::<Vec<_>>().join("\n")
+}
