@@ -16,7 +16,7 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{Channel, CommandId, Pattern};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::SendArgs;
 use super::form::{self, Form, Out};
@@ -38,6 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Output that is still shown after an interrupt when the command has ended; what is more is left at the daemon.
 const BACKLOG: u64 = 256 * 1024;
+
+/// How long the daemon may take to answer an interrupt when this process ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The code of a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -69,8 +72,8 @@ struct Watch<'a> {
     out: Out,
     /// Ctrl-C was pressed; the time after which nothing is waited for any more.
     interrupted: Option<Instant>,
-    /// An interrupt is still to be sent, because there is no connection.
-    interrupt_waits: bool,
+    /// Interrupts that the daemon has not answered yet.
+    interrupts: JoinSet<()>,
     /// The connection was lost and that was said.
     lost: bool,
 }
@@ -115,7 +118,7 @@ pub(super) async fn run(
         form,
         out,
         interrupted: None,
-        interrupt_waits: false,
+        interrupts: JoinSet::new(),
         lost: false,
     };
     if streams_input {
@@ -144,7 +147,12 @@ impl Watch<'_> {
         let printer = Printer::new(WAITING_PIECES);
         let stopped = self.follow(&mut events, &printer).await.err();
         let code = match &stopped {
-            Some(Stop::Quiet) => return self.go_quietly().await,
+            Some(Stop::Quiet) => {
+                // As SIGPIPE would end a local program.
+                self.interrupt_all();
+                self.farewell(events).await;
+                return Ok(ExitCode::Ok.into());
+            }
             Some(Stop::LetGo(code)) => *code,
             Some(Stop::Failed(_)) | None if self.interrupted.is_some() => INTERRUPTED,
             Some(Stop::Failed(_)) | None => code_of_all(&self.jobs, absent),
@@ -155,7 +163,7 @@ impl Watch<'_> {
             // What waits for a stdout that nobody reads would hold the process.
             self.out.retain(|(to, _)| *to == To::Stderr);
             self.flush_stderr();
-            self.client.close().await;
+            self.farewell(events).await;
             return Ok(code);
         }
         for piece in std::mem::take(&mut self.out) {
@@ -262,7 +270,7 @@ impl Watch<'_> {
                 self.message(decoded.header.channel.as_ref(), decoded.message)
             }
             Event::State(state) => self.connection(state)?,
-            Event::Connected(_) => self.connected(),
+            Event::Connected(_) => {}
             Event::Dropped { pattern, error } => {
                 if let Some(Channel::Command(id)) = pattern.concrete()
                     && let Some(at) = self.by_id.get(&id).copied()
@@ -377,12 +385,6 @@ impl Watch<'_> {
         Ok(())
     }
 
-    fn connected(&mut self) {
-        if std::mem::take(&mut self.interrupt_waits) {
-            self.interrupt_all();
-        }
-    }
-
     /// The first one interrupts what runs; the second one lets go of it.
     fn ctrl_c(&mut self) -> Result<(), Stop> {
         if self.interrupted.is_some() {
@@ -417,7 +419,10 @@ impl Watch<'_> {
                 signal: Signal::Int,
                 escalate: true,
             };
-            self.interrupt_waits |= self.client.post(interrupt).is_err();
+            let client = self.client.clone();
+            // A refusal says that the command has ended, which its status says too.
+            self.interrupts
+                .spawn(async move { drop(client.request(interrupt).await) });
         }
     }
 
@@ -441,11 +446,13 @@ impl Watch<'_> {
         }
     }
 
-    /// Nobody reads stdout: what runs is interrupted, as a local program would be by SIGPIPE.
-    async fn go_quietly(mut self) -> Result<u8> {
-        self.interrupt_all();
-        self.client.close().await;
-        Ok(ExitCode::Ok.into())
+    /// Waits until the daemon has the interrupts: it throws away what it has not read when this process is gone.
+    async fn farewell(mut self, events: Events) {
+        // Answers may be behind output that nobody wants any more.
+        drop(events);
+        let answered = async { while self.interrupts.join_next().await.is_some() {} };
+        // A daemon that does not answer is not waited for.
+        let _ = timeout(FAREWELL, answered).await;
     }
 
     fn flush_stderr(&mut self) {
