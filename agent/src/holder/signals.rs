@@ -67,20 +67,11 @@ fn to_session(running: &Running, signal: Number) {
     for pid in processes().filter(|pid| *pid != holder) {
         // The file descriptor is opened first: the number could come to mean another process in between.
         if let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
-            && session_of(pid) == Some(session.as_raw_pid())
+            && session_of(pid) == Some(session)
         {
             let _ = pidfd_send_signal(&process, signal);
         }
     }
-}
-
-/// Read from `/proc` because the session of a process outside of this container is 0, which is no process id.
-fn session_of(pid: Pid) -> Option<i32> {
-    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
-    // The name in parentheses may hold anything; state, parent, group and session follow it.
-    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
-    rest.split_ascii_whitespace().nth(3)?.parse().ok()
 }
 
 fn processes() -> impl Iterator<Item = Pid> {
@@ -93,6 +84,21 @@ fn processes() -> impl Iterator<Item = Pid> {
             .ok()
             .and_then(Pid::from_raw)
     })
+}
+
+/// A process's session. From `/proc` rather than by getsid(2): kernel threads and processes outside of this container
+/// have the session 0, which [`Pid`] cannot hold.
+fn session_of(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
+    parse_session(&stat)
+}
+
+/// The fourth word behind the name (proc(5)); the name may hold any bytes, parentheses too.
+fn parse_session(stat: &[u8]) -> Option<Pid> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let words = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
+    let session = words.split_ascii_whitespace().nth(3)?.parse().ok()?;
+    Pid::from_raw(session)
 }
 
 /// What follows when a program stays: TERM, and then KILL.
@@ -130,6 +136,14 @@ impl Escalation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sessions_are_read_behind_any_name() {
+        let session = |stat: &[u8]| parse_session(stat).map(Pid::as_raw_pid);
+        assert_eq!(session(b"71 (a) b\xff) c) S 1 2 42 5 6"), Some(42));
+        assert_eq!(session(b"2 (kthreadd) S 0 0 0 0 -1"), None);
+        assert_eq!(session(b"gone"), None);
+    }
 
     #[test]
     fn escalation_ends_with_kill() {
