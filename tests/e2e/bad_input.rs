@@ -390,7 +390,8 @@ fn binary_garbage_is_answered() {
         .get_mut()
         .write_all(&[0x81, 0x82, 0, 0, 0, 0, 0xff, 0xfe])
         .unwrap();
-    assert!([1002, 1006, 1007].contains(&raw.closed().0));
+    let (code, reason) = raw.closed();
+    assert!([1002, 1007].contains(&code), "{code} {reason}");
     assert_serves(&daemon);
 }
 
@@ -412,7 +413,9 @@ fn whoever_does_not_say_who_it_is_in_time_is_closed() {
     slow.set_read_timeout(Some(DEADLINE)).unwrap();
     slow.write_all(b"GET /ws/agent HTTP/1.1\r\nHost:").unwrap();
     let mut rest = Vec::new();
-    slow.read_to_end(&mut rest).unwrap();
+    // Closed or reset, as long as it ends.
+    let ended = slow.read_to_end(&mut rest);
+    assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
     assert_serves(&daemon);
 }
 
@@ -506,9 +509,11 @@ fn an_agents_nonsense_harms_only_itself() {
         "gap",
         &json!({"commandId": command, "from": 0, "to": 99, "reason": "forged"}),
     );
+    /// The largest number that a message may hold.
+    const FAR: u64 = (1 << 53) - 1;
     // Offsets that no output has, and a terminal that no memory holds.
     let huge = json!({"commandId": "00000000000000000000000000000007", "state": "running", "main": true, "from": 0,
-        "to": u64::MAX, "spec": {"argv": ["x"], "pty": true, "cols": 65535, "rows": 65535}});
+        "to": FAR, "spec": {"argv": ["x"], "pty": true, "cols": 65535, "rows": 65535}});
     let (mut raw, _) = {
         drop(raw);
         Raw::agent(&daemon, "raw", &json!([huge]))
@@ -516,7 +521,7 @@ fn an_agents_nonsense_harms_only_itself() {
     let own = "00000000000000000000000000000007";
     raw.say(
         "terminal:output",
-        &json!({"commandId": own, "offset": u64::MAX, "data": "far"}),
+        &json!({"commandId": own, "offset": FAR, "data": "far"}),
     );
     raw.say(
         "terminal:output",
@@ -548,7 +553,7 @@ fn places_that_cannot_be_used_are_named() {
         .env("OPSCTL_SOCKET", &socket)
         .run();
     assert_ne!(refused.code, 0);
-    refused.expect_err(&[&long, "long"]);
+    refused.expect_err(&[&long, "at most 107"]);
 
     let daemon = TestDaemon::start();
     let other = Sandbox::new();
