@@ -31,6 +31,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -92,6 +93,9 @@ pub enum DaemonError {
     /// The output log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A defect ended the hub; its message is in the log.
+    #[error("the daemon has a defect and must be restarted, nothing is lost by that: {0}")]
+    Hub(String),
 }
 
 impl DaemonError {
@@ -152,30 +156,40 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     let hub_stop = CancellationToken::new();
     let hub = tokio::spawn(core.run(queue, hub_stop.clone()));
     let router = ingress::router(context);
-    tasks.spawn(listen::serve_unix(
-        unix,
-        router.clone(),
-        tasks.clone(),
-        stop.clone(),
-    ));
+    let serve = listen::serve_unix(unix, router.clone(), tasks.clone(), stop.clone());
+    tasks.spawn(serve);
     tracing::info!(socket = %options.socket.display(), state_dir = %options.state_dir.display(), "listening");
     if let Some(tcp) = tcp {
         announce(&state_dir, &tcp);
         tasks.spawn(listen::serve_tcp(tcp, router, tasks.clone(), stop.clone()));
-    } else {
-        drop(router);
     }
-    stop.cancelled().await;
-    drain(&tasks).await;
-    hub_stop.cancel();
-    if let Err(error) = hub.await {
-        tracing::error!(%error, "the hub failed");
-    }
+    finish(stop, &tasks, hub, hub_stop).await?;
     log.close().await?;
     // Connecting to a socket that nobody serves says "refused"; without the file it says that there is no daemon.
     let _ = std::fs::remove_file(&options.socket);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits for `stop`, then lets connections end and the hub write what is behind.
+async fn finish(
+    stop: CancellationToken,
+    tasks: &TaskTracker,
+    mut hub: JoinHandle<()>,
+    hub_stop: CancellationToken,
+) -> Result<(), DaemonError> {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        // Only a defect ends it now. A daemon without a hub serves nobody, but would look as if it did.
+        ended = &mut hub => return Err(hub_failed(ended.err())),
+    }
+    drain(tasks).await;
+    hub_stop.cancel();
+    hub.await.map_err(|error| hub_failed(Some(error)))
+}
+
+fn hub_failed(error: Option<JoinError>) -> DaemonError {
+    DaemonError::Hub(error.map_or_else(|| "it ended early".to_owned(), |error| error.to_string()))
 }
 
 /// Writes the TCP address into the state directory, for those who asked for any free port.

@@ -297,7 +297,7 @@ impl Delivery {
             .copied()
             .unwrap_or(piece.offset);
         if expected < piece.offset {
-            self.fill(piece, expected, batch).await?;
+            self.fill(subscription, piece, expected, batch).await?;
         }
         let held = expected.saturating_sub(piece.offset);
         if held == 0 {
@@ -311,17 +311,25 @@ impl Delivery {
         Ok(())
     }
 
-    /// Fills the hole before `piece` for a subscription that follows an agent: from the command's own ring, or with a gap
-    /// and a snapshot where that has moved on too.
-    async fn fill(&self, piece: &Piece, expected: u64, batch: &mut Batch) -> Result<(), LogError> {
+    /// Fills the hole before `piece`. On a command's own channel the ring has moved on since the cursor was set, and
+    /// what it dropped comes from the log. A subscription that follows an agent reads the command's own ring, or gets a
+    /// gap and a snapshot where that has moved on too.
+    async fn fill(
+        &self,
+        subscription: &Subscription,
+        piece: &Piece,
+        expected: u64,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
         let (agent_id, command_id) = (&piece.agent_id, piece.command_id);
-        let stream = self
-            .sources
-            .streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&command_id)
-            .cloned();
+        let own = matches!(subscription.stream.channel, Channel::Command(_));
+        let stream = if own {
+            Some(Arc::clone(&subscription.stream))
+        } else {
+            let streams = self.sources.streams.lock();
+            let streams = streams.unwrap_or_else(PoisonError::into_inner);
+            streams.get(&command_id).cloned()
+        };
         let Some(stream) = stream else {
             push_gap(
                 batch,
@@ -334,7 +342,7 @@ impl Delivery {
             return Ok(());
         };
         let mut from = expected;
-        if stream.first_offset(piece.offset) > expected {
+        if !own && !subscription.lossless && stream.first_offset(piece.offset) > expected {
             let snapshot = self
                 .sources
                 .keyframes
@@ -373,7 +381,10 @@ impl Delivery {
     ) -> Result<(), LogError> {
         let stream = &subscription.stream;
         cursor.seq = first;
-        if let Some(latest) = stream.latest() {
+        // An end is the last push of all: it is still in the ring, and comes behind the output that it ends.
+        if let Some(latest) = stream.latest()
+            && !is_end(&latest)
+        {
             push_message(batch, &Header::default(), &state_copy(&latest));
         }
         let Channel::Command(command_id) = stream.channel else {
@@ -469,6 +480,11 @@ fn push_gap(
             .into(),
         );
     }
+}
+
+/// Whether a message tells a command's end.
+fn is_end(message: &ToDashboard) -> bool {
+    matches!(message, ToDashboard::Status(status) if status.state.is_final())
 }
 
 /// The state that a push told, in the form in which state is told outside of a channel's numbering.

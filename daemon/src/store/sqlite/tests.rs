@@ -116,7 +116,7 @@ async fn everything_survives_a_restart() {
     }
     let store = Sqlite::open(&path).unwrap();
     assert_eq!(store.agents().await.unwrap(), [row]);
-    let waiting = [&asked.commands[1..], &[main.clone()]].concat();
+    let waiting = [&asked.commands[1..], std::slice::from_ref(&main)].concat();
     assert_eq!(store.unfinished().await.unwrap(), waiting, "oldest first");
     assert_eq!(
         store.command(ended.summary.command_id).await.unwrap(),
