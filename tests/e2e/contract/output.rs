@@ -174,11 +174,12 @@ fn forgetful() -> (TestDaemon, Raw, Raw, String) {
     (daemon, agent, raw, command)
 }
 
-/// Says a thousand times ten lines and the end, without waiting for anything; returns what was said.
+/// Says a thousand times ten lines, two megabytes together, and the end. Returns what was said once the daemon has taken
+/// all of it, while nobody reads: more than the sockets hold, so that every reader is left far behind.
 fn flood(agent: &mut Raw, command: &str) -> String {
     let mut said = String::new();
     for n in 0..1000 {
-        let piece = format!("{n}\n").repeat(10);
+        let piece = format!("{n:0200}\n").repeat(10);
         agent.say(
             "terminal:output",
             &json!({"commandId": command, "offset": said.len(), "data": piece}),
@@ -187,6 +188,9 @@ fn flood(agent: &mut Raw, command: &str) -> String {
     }
     let end = json!({"commandId": command, "state": "exited", "exitCode": 0, "offset": said.len()});
     agent.say("command:status", &end);
+    agent.until("the settling ack", |message| {
+        message["payload"]["settled"] == true
+    });
     said
 }
 
