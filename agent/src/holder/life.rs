@@ -525,10 +525,13 @@ impl Life {
 }
 
 fn feed_terminal(terminal: &mut pty_process::Pty, input: &mut Input) {
-    if input.needs_trailer() {
-        input.end_with(end_of_input(terminal, input.last()));
-    }
-    while input.is_waiting() {
+    loop {
+        if input.needs_trailer() {
+            input.end_with(end_of_input(terminal, input.last()));
+        }
+        if !input.is_waiting() {
+            return;
+        }
         let mut context = Context::from_waker(Waker::noop());
         match Pin::new(&mut *terminal).poll_write(&mut context, input.front()) {
             Poll::Ready(Ok(written)) => input.advance(written),

@@ -77,22 +77,18 @@ pub(crate) async fn interrupts_reach_the_right_processes() {
     spec.pty = true;
     let shell = conn.execute(spec);
     conn.until_running(shell).await;
-    conn.input(
-        shell,
-        None,
-        b"sh -c 'echo be''gun; sleep 1000'; echo after $?\n",
-        false,
-    )
-    .await;
+    conn.input(shell, None, b"sh -c 'echo be''gun; sleep 1000'\n", false)
+        .await;
     conn.until_output(shell, "begun").await;
     conn.interrupt(shell, Signal::Int, false);
+    conn.input(shell, None, b"echo after $?\n", false).await;
     conn.until_output(shell, "after 130").await;
     // TERM reaches background jobs, which are groups of their own, too; an interactive shell ignores it.
-    conn.input(shell, None, b"sleep 1000 & wait; echo gone\n", false)
+    conn.input(shell, None, b"sleep 1000 & wait; echo go''ne\n", false)
         .await;
     conn.until_output(shell, "[1]").await;
     conn.interrupt(shell, Signal::Term, false);
-    conn.until_output(shell, "gone\r").await;
+    conn.until_output(shell, "gone").await;
     conn.interrupt(shell, Signal::Kill, false);
     assert_eq!(conn.end(shell).await.signal, Some(9));
     // Between pipes, the program's group gets it.

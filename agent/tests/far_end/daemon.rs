@@ -275,12 +275,19 @@ impl Conn {
 
     /// Takes messages in until `found` is satisfied.
     pub(crate) async fn until(&mut self, what: &str, found: impl Fn(&Self) -> bool) {
-        let seen = within(what, async {
-            while !found(self) {
-                self.step().await;
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while !found(self) {
+            if tokio::time::timeout_at(deadline, self.step())
+                .await
+                .is_err()
+            {
+                let output: Vec<String> = self.output.keys().map(|id| self.text(*id)).collect();
+                panic!(
+                    "{what} did not come; statuses {:?}; output {output:?}",
+                    self.statuses
+                );
             }
-        });
-        seen.await;
+        }
     }
 
     pub(crate) async fn until_output(&mut self, id: CommandId, text: &str) {

@@ -229,9 +229,18 @@ pub(crate) async fn a_shutdown_leaves_programs_running() {
     conn.until_output(id, "here").await;
     conn.interrupt(id, Signal::Term, false);
     assert_eq!(conn.end(id).await.signal, Some(15));
-    conn.ack(id, conn.received, true);
+    conn.ack(id, 5, true);
+    // The end of a later command shows that the agent has read this.
+    let later = conn.execute(argv(&["true"]));
+    conn.end(later).await;
     agent.stop().await.unwrap();
     let agent = TestAgent::start(world.options());
-    assert_eq!(world.accept().await.hello.commands, []);
+    let hello = world.accept().await.hello;
+    assert!(
+        hello
+            .commands
+            .iter()
+            .all(|report| report.status.command_id == later)
+    );
     agent.stop().await.unwrap();
 }
