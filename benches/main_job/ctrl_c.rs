@@ -1,0 +1,61 @@
+//! From Ctrl-C to the end of a flood, against tmux.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::fleet::Fleet;
+use crate::options::Options;
+use crate::peers::tmux::Tmux;
+use crate::report::{Section, times};
+use crate::terminal::Terminal;
+use crate::turns::take_turns;
+
+/// Floods at each newline until it is interrupted, then says so. The shell's trap keeps it alive; `yes` has none.
+const FLOOD: &str = "trap : INT; n=0; stty -echo; echo ready; \
+                     while read line; do yes; n=$((n+1)); echo \"<$n>\"; done";
+
+const RUNS: u32 = 20;
+
+/// Long enough for every buffer on the way to be full.
+const FLOODING: Duration = Duration::from_millis(500);
+
+const CTRL_C: &[u8] = b"\x03";
+
+/// Measures from writing Ctrl-C to seeing what the shell prints next, while `yes` floods.
+pub fn measure(options: &Options) -> Result<Section> {
+    let fleet = Fleet::start(1)?;
+    let id = fleet.start_terminal(FLOOD)?;
+    let mut attach = Terminal::start(&fleet.opsctl(["attach", &id]))?;
+    attach.wait_for(b"ready")?;
+    let mut tmux = Tmux::start(FLOOD)?;
+    tmux.terminal.wait_for(b"ready")?;
+    let (mut our_floods, mut their_floods) = (0, 0);
+    let (ours, theirs) = take_turns(
+        options.runs(RUNS),
+        || interrupt(&mut attach, &mut our_floods),
+        || interrupt(&mut tmux.terminal, &mut their_floods),
+    )?;
+    Ok(Section {
+        title: "Ctrl-C while `yes` floods",
+        how: "From writing `^C` to seeing what the shell prints after `yes` has ended, with all that was on the way before \
+              it; by turns. For information.",
+        head: vec!["", "runs", "median", "p99"],
+        rows: vec![times("`opsctl attach`", &ours), times("tmux", &theirs)],
+        bars: Vec::new(),
+        notes: Vec::new(),
+        peers: vec![Tmux::version()?],
+    })
+}
+
+/// Starts the next flood and interrupts it.
+fn interrupt(terminal: &mut Terminal, floods: &mut u32) -> Result<Duration> {
+    *floods += 1;
+    terminal.keys(b"\r")?;
+    let flooded = terminal.discard(FLOODING)?;
+    ensure!(flooded > 1000, "no flood: {flooded} bytes");
+    let start = Instant::now();
+    terminal.keys(CTRL_C)?;
+    terminal.wait_for(format!("<{floods}>").as_bytes())?;
+    Ok(start.elapsed())
+}

@@ -1,0 +1,89 @@
+//! From a key to its echo, against tmux.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::fleet::Fleet;
+use crate::options::Options;
+use crate::peers::tmux::Tmux;
+use crate::report::{Bar, Section, times};
+use crate::stop;
+use crate::terminal::Terminal;
+use crate::turns::take_turns;
+
+/// The program that echoes; its terminal doesn't, so that each key goes all the way.
+const ECHO: &str = "stty raw -echo; echo ready; exec cat";
+
+/// So that the 99th percentile is ten keys.
+const KEYS: u32 = 1000;
+
+/// Typed in turns, so that a late echo isn't taken for the next one. No control sequence that either side writes has them.
+const LETTERS: [u8; 3] = *b"wyz";
+
+/// What a person still takes for at once, with room for the network.
+const CEILING: Duration = Duration::from_millis(10);
+
+/// Measures keys through `opsctl attach` and through tmux, both to `cat`.
+pub fn measure(options: &Options) -> Result<Section> {
+    let fleet = Fleet::start(1)?;
+    let id = fleet.start_terminal(ECHO)?;
+    let mut attach = Terminal::start(&fleet.opsctl(["attach", &id]))?;
+    attach.wait_for(b"ready")?;
+    let mut tmux = Tmux::start(ECHO)?;
+    tmux.terminal.wait_for(b"ready")?;
+    let (mut our_typist, mut their_typist) = (Typist::new(1), Typist::new(2));
+    let (ours, theirs) = take_turns(
+        options.runs(KEYS),
+        || our_typist.key(&mut attach),
+        || their_typist.key(&mut tmux.terminal),
+    )?;
+    Ok(Section {
+        title: "From a key to its echo",
+        how: "One byte is written to a terminal of 80 × 24 and comes back from `cat` behind it; 5 to 15 ms between two \
+              keys, by turns, in the same seconds. tmux without its status line.",
+        head: vec!["", "keys", "median", "p99"],
+        bars: vec![
+            Bar::new(
+                "not slower than tmux at the median",
+                ours.median() <= theirs.median(),
+            ),
+            Bar::new("p99 under 10 ms", ours.p99() < CEILING),
+        ],
+        rows: vec![times("`opsctl attach`", &ours), times("tmux", &theirs)],
+        notes: Vec::new(),
+        peers: vec![Tmux::version()?],
+    })
+}
+
+/// Types one letter after the other with uneven pauses, so that no timer on the way falls into step.
+struct Typist {
+    /// Of a linear congruential generator: the same pauses in every run.
+    state: u64,
+    typed: usize,
+}
+
+impl Typist {
+    fn new(seed: u64) -> Self {
+        Self {
+            state: seed,
+            typed: 0,
+        }
+    }
+
+    fn key(&mut self, terminal: &mut Terminal) -> Result<Duration> {
+        stop::sleep(self.pause())?;
+        self.typed += 1;
+        terminal.echo(LETTERS[self.typed % LETTERS.len()])
+    }
+
+    /// 5 to 15 ms.
+    fn pause(&mut self) -> Duration {
+        // Knuth's constants for MMIX; the high bits are the random ones.
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        Duration::from_micros(5_000 + (self.state >> 33) % 10_000)
+    }
+}

@@ -1,0 +1,71 @@
+//! What to measure, and how often.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// Measure opsctl against ssh, Salt and tmux on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "main_job")]
+pub struct Options {
+    /// Only these
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
+    only: Vec<Part>,
+    /// So many runs of each side (keys, for echo) instead of each part's own number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
+    /// Size of the payload for bulk, in MB (10^6 bytes)
+    #[arg(long, value_name = "MB", default_value_t = 100)]
+    pub bulk_mb: usize,
+    /// How long idling is watched, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    pub idle: Duration,
+    /// Write what was found into docs/benchmarks.md too
+    #[arg(long)]
+    pub write: bool,
+    /// Given by `cargo bench` to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// One command on one agent, against ssh
+    Send,
+    /// One command on ten agents, against Salt
+    Fanout,
+    /// From a key to its echo, against tmux
+    Echo,
+    /// Large output and input, against ssh
+    Bulk,
+    /// CPU time and memory with nothing to do
+    Idle,
+    /// From Ctrl-C to the end of a flood, against tmux
+    CtrlC,
+}
+
+impl Options {
+    /// The parts to measure, in the document's order.
+    pub fn parts(&self) -> impl Iterator<Item = Part> {
+        let wanted = |part: &Part| self.only.is_empty() || self.only.contains(part);
+        Part::value_variants().iter().copied().filter(wanted)
+    }
+
+    /// How many runs of each side, where `usual` is enough for the part's figures to be stable.
+    pub fn runs(&self, usual: u32) -> u32 {
+        self.runs.unwrap_or(usual)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+fn seconds(given: &str) -> Result<Duration, std::num::ParseIntError> {
+    given.parse().map(Duration::from_secs)
+}
