@@ -29,7 +29,7 @@ pub struct Background {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Its process id.
-    pub pid: i32,
+    pub pid: u32,
     /// When it started, in the kernel's ticks: a process id alone may belong to somebody else by now.
     started: u64,
     /// The agent's name; empty for the daemon.
@@ -106,7 +106,7 @@ impl Background {
         let child = command
             .spawn()
             .with_context(|| format!("cannot start the {part}"))?;
-        let pid = child.id().map_or(0, |pid| pid as i32);
+        let pid = child.id().context("a process without an id")?;
         let record = Record {
             pid,
             started: start_time(pid).unwrap_or(0),
@@ -120,7 +120,11 @@ impl Background {
     pub fn running(&self, part: &str) -> Option<Running> {
         let record = Record::from_text(&fs::read_to_string(self.pid_file(part)).ok()?)?;
         // First the descriptor, then the look at what it stands for: the other way round the id could change hands.
-        let pidfd = pidfd_open(Pid::from_raw(record.pid)?, PidfdFlags::empty()).ok()?;
+        let pidfd = pidfd_open(
+            Pid::from_raw(record.pid.cast_signed())?,
+            PidfdFlags::empty(),
+        )
+        .ok()?;
         (start_time(record.pid) == Some(record.started)).then_some(Running { record, pidfd })
     }
 
@@ -163,7 +167,7 @@ impl Running {
     /// Waits for its end; says whether it came in time.
     fn wait(&self, at_most: Duration) -> io::Result<bool> {
         let timeout = Timespec {
-            tv_sec: at_most.as_secs() as i64,
+            tv_sec: at_most.as_secs().cast_signed(),
             tv_nsec: i64::from(at_most.subsec_nanos()),
         };
         let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
@@ -188,7 +192,7 @@ impl Record {
 }
 
 /// When a process started (proc(5), `/proc/PID/stat`, field 22), in ticks since the machine did.
-fn start_time(pid: i32) -> Option<u64> {
+fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in parentheses, which may hold anything.
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -241,7 +245,7 @@ mod tests {
             .arg("600")
             .spawn()
             .unwrap();
-        let pid = child.id() as i32;
+        let pid = child.id();
         let record = Record {
             pid,
             started: start_time(pid).unwrap(),
@@ -251,7 +255,7 @@ mod tests {
         let running = background.running("agent").unwrap();
         assert_eq!(running.record, record);
         background
-            .stop("agent", &running, Duration::from_secs(60))
+            .stop("agent", &running, Duration::from_mins(1))
             .unwrap();
         assert!(background.running("agent").is_none());
         child.wait().unwrap();
@@ -260,7 +264,7 @@ mod tests {
     #[test]
     fn somebody_else_with_the_same_id_is_left_alone() {
         let (_dir, background) = background();
-        let pid = std::process::id() as i32;
+        let pid = std::process::id();
         let record = Record {
             pid,
             started: start_time(pid).unwrap() + 1,

@@ -1,5 +1,6 @@
 //! The root command: global flags, the table of subcommands, and the way from arguments to an exit code.
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
@@ -43,6 +44,10 @@ struct Cli {
 
 /// Flags that every subcommand takes.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "these are the flags' help, where backticks would show"
+)]
 #[command(next_help_heading = "Global options")]
 struct GlobalArgs {
     /// Settings file [env: OPSCTL_CONFIG] [default: the usual place]
@@ -137,8 +142,8 @@ fn execute(cli: Cli) -> Result<u8> {
             Command::Attach(args) => attach::run(args, &context).await,
             Command::Interrupt(args) => interrupt::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
-            Command::Token(args) => token::run(args, &context).await,
-            Command::Schema(args) => schema::run(args, &context).await,
+            Command::Token(args) => token::run(args, &context),
+            Command::Schema(_) => schema::run(),
         }
     })
 }
@@ -181,15 +186,16 @@ fn command() -> clap::Command {
     let root = Cli::command();
     let mut groups = String::new();
     for (title, names) in GROUPS {
-        groups.push_str(&format!("{title}:\n"));
+        let _ = writeln!(groups, "{title}:");
         for name in names {
             let about = root
                 .find_subcommand(name)
                 .and_then(clap::Command::get_about);
-            groups.push_str(&format!(
-                "  {name:<10} {}\n",
+            let _ = writeln!(
+                groups,
+                "  {name:<10} {}",
                 about.cloned().unwrap_or_default()
-            ));
+            );
         }
         groups.push('\n');
     }

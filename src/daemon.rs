@@ -18,6 +18,10 @@ use crate::signals::Stops;
 
 /// Run the daemon in the foreground
 #[derive(Debug, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "these are the flags' help, where backticks would show"
+)]
 pub struct DaemonArgs {
     /// The TCP address to listen on, or none [env: OPSCTL_LISTEN] [default: 127.0.0.1:7600]
     #[arg(long, value_name = "IP:PORT")]

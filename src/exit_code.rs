@@ -1,7 +1,7 @@
 //! Every exit code of the binary, in one table: what `--help` shows, what failures map to, and how a command's end becomes
 //! the code of the program that waited for it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use opsctl_protocol::message::{CommandStatus, ErrorCode, State};
 
@@ -63,7 +63,8 @@ const TABLE: [(&str, &str); 13] = [
 pub fn table() -> String {
     let mut text = String::from("Exit codes:\n");
     for (code, meaning) in TABLE {
-        text.push_str(&format!("  {code:<6} {meaning}\n"));
+        // A string takes everything.
+        let _ = writeln!(text, "  {code:<6} {meaning}");
     }
     text
 }

@@ -37,16 +37,11 @@ impl Logging {
 /// # Errors
 /// The directory cannot be made or written to.
 pub fn start(log: &Log, part: &str) -> Result<Logging> {
-    let (writer, worker, to_terminal) = match &log.dir.0 {
-        Some(dir) => {
-            let (writer, worker) = non_blocking(daily_files(dir, part, log.keep)?);
-            (writer, worker, false)
-        }
-        None => {
-            let (writer, worker) = non_blocking(std::io::stderr());
-            (writer, worker, std::io::stderr().is_terminal())
-        }
+    let (writer, worker) = match &log.dir.0 {
+        Some(dir) => non_blocking(daily_files(dir, part, log.keep)?),
+        None => non_blocking(std::io::stderr()),
     };
+    let to_terminal = log.dir.0.is_none() && std::io::stderr().is_terminal();
     let (filter, handle) = reload::Layer::new(log.level.filter());
     let human = match log.format {
         Format::Auto => to_terminal,

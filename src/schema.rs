@@ -5,7 +5,6 @@ use std::io::Write;
 use anyhow::Result;
 use clap::Args;
 
-use crate::context::Context;
 use crate::exit_code::ExitCode;
 
 /// Print the JSON Schema of every message of the wire contract
@@ -13,7 +12,7 @@ use crate::exit_code::ExitCode;
 pub struct SchemaArgs {}
 
 /// Prints the schema.
-pub async fn run(_: SchemaArgs, _: &Context) -> Result<u8> {
+pub fn run() -> Result<u8> {
     let schema = serde_json::to_string_pretty(&opsctl_protocol::message::schema())?;
     writeln!(std::io::stdout().lock(), "{schema}")?;
     Ok(ExitCode::Ok.into())

@@ -71,9 +71,9 @@ async fn ask(context: &Context) -> Result<Status> {
         events,
         connected,
     } = connection;
-    let states = vec![State::Queued, State::Delivered, State::Running];
+    let under_way = vec![State::Queued, State::Delivered, State::Running];
     let query = CommandQuery {
-        states,
+        states: under_way,
         limit: Some(1000),
         ..CommandQuery::default()
     };

@@ -67,7 +67,7 @@ impl From<RoleArg> for Role {
 }
 
 /// Does what was asked for with tokens.
-pub async fn run(args: TokenArgs, context: &Context) -> Result<u8> {
+pub fn run(args: TokenArgs, context: &Context) -> Result<u8> {
     let Action::Issue(args) = args.action;
     if args.agent.is_some() && args.role != RoleArg::Agent {
         let message = "--agent limits the name that an agent connects as; it needs --role agent";

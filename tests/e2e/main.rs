@@ -4,6 +4,12 @@
 //! [`harness`] gives each test a world of its own (directories, environment, sockets, port 0), so that all tests run at
 //! once. Nothing sleeps to wait for something: everything waits for an event, with a deadline.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test binary exports nothing, and a test that cannot go on panics"
+)]
+
 mod harness;
 mod raw;
 

@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before a test fails. Far longer than needed: only a failure waits so long, and machines that
 /// run tests are busy.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Waits until `look` finds something. For what has no event to wait for, such as a file of another process.
 ///
