@@ -213,7 +213,7 @@ impl Emulator {
         let mut col = self.tabs.len();
         self.tabs.resize_with(cols, || {
             col += 1;
-            (col - 1) % TAB_DISTANCE == 0
+            (col - 1).is_multiple_of(TAB_DISTANCE)
         });
         self.region = 0..rows;
     }

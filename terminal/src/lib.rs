@@ -14,6 +14,11 @@
 //! There is no IO and no clock here. Replies of the terminal (device attributes, cursor position)
 //! are kept for [`Screen::take_replies`]; a watcher must not send them.
 
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "rows and columns are 16 bits wide, and the scrollback is far from 2^31 lines"
+)]
+
 mod cell;
 mod emulator;
 mod screen;

@@ -17,7 +17,7 @@ fn seen(screen: &Screen) -> Vec<String> {
         screen.title()
     )];
     for line in 0..i32::from(screen.size().1) {
-        let row = screen.row(line).unwrap();
+        let row = screen.row(line).expect("a row of the screen");
         for (col, cell) in row.cells().enumerate() {
             if cell.is_blank() || cell.width() == opsctl_terminal::Width::Spacer {
                 continue;

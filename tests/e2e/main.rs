@@ -14,6 +14,7 @@ mod harness;
 mod raw;
 
 mod bad_input;
+mod console;
 mod contract;
 mod daemon;
 mod settings;

@@ -81,10 +81,10 @@ pub async fn run_on(
 ) -> Result<(), Error> {
     let endpoint = options.client.target.endpoint.to_string();
     let (conn, heard) = Conn::start(options.client);
-    let state = State::new(stage.size(), Timestamp::now(), endpoint, options.read_only);
+    let size = stage.size();
     let mut console = Console {
         stage,
-        state,
+        state: State::new(size, Timestamp::now(), endpoint, options.read_only),
         conn,
         theme,
         dirty: true,
@@ -127,7 +127,7 @@ impl<S: Stage> Console<'_, S> {
             self.perform(effect)?;
         }
         while !self.left {
-            let draw_at = self.draw_at(last_frame);
+            let frame_at = self.draw_at(last_frame);
             let tick_at = self.tick_at();
             tokio::select! {
                 biased;
@@ -139,11 +139,11 @@ impl<S: Stage> Console<'_, S> {
                     Some(input) => self.input(input?)?,
                     None => return Ok(()),
                 },
-                () = sleep_until(draw_at), if self.dirty => {
+                () = sleep_until(frame_at), if self.dirty => {
                     last_frame = Instant::now();
                     self.draw()?;
                 }
-                () = sleep_until(tick_at.unwrap_or(draw_at)), if tick_at.is_some() => {
+                () = sleep_until(tick_at.unwrap_or(frame_at)), if tick_at.is_some() => {
                     let outcome = self.state.input(Input::Tick, Timestamp::now());
                     self.apply(outcome)?;
                 }
@@ -242,7 +242,7 @@ impl<S: Stage> Console<'_, S> {
         self.held = None;
         let (state, theme) = (&self.state, self.theme);
         self.stage.draw(cursor_style(state), &mut |frame| {
-            view::draw(state, theme, frame)
+            view::draw(state, theme, frame);
         })?;
         Ok(())
     }

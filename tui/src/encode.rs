@@ -11,10 +11,10 @@ use opsctl_terminal::Modes;
 const DISAMBIGUATE: u8 = 1;
 
 /// The bytes of a key; none for keys that a terminal sends nothing for.
-pub fn key(event: KeyEvent, modes: &Modes) -> Vec<u8> {
+pub fn key(event: KeyEvent, app: &Modes) -> Vec<u8> {
     let code = event.code;
     let mods = event.modifiers;
-    if modes.keyboard & DISAMBIGUATE != 0
+    if app.keyboard & DISAMBIGUATE != 0
         && let Some(bytes) = unambiguous(code, mods)
     {
         return bytes;
@@ -33,7 +33,7 @@ pub fn key(event: KeyEvent, modes: &Modes) -> Vec<u8> {
             }
             bytes
         }
-        KeyCode::Enter if modes.newline => format!("{alt}\r\n").into_bytes(),
+        KeyCode::Enter if app.newline => format!("{alt}\r\n").into_bytes(),
         KeyCode::Enter => format!("{alt}\r").into_bytes(),
         KeyCode::Tab => format!("{alt}\t").into_bytes(),
         KeyCode::BackTab => format!("{alt}\x1b[Z").into_bytes(),
@@ -43,13 +43,13 @@ pub fn key(event: KeyEvent, modes: &Modes) -> Vec<u8> {
         KeyCode::Backspace => format!("{alt}\x7f").into_bytes(),
         KeyCode::Esc => format!("{alt}\x1b").into_bytes(),
         KeyCode::Null => vec![0],
-        _ => function(code, mods, modes.app_cursor).into_bytes(),
+        _ => function(code, mods, app.app_cursor).into_bytes(),
     }
 }
 
 /// Pasted text: bracketed where the application asked for it, else as if typed.
-pub fn paste(text: &str, modes: &Modes) -> Vec<u8> {
-    if modes.bracketed_paste {
+pub fn paste(text: &str, app: &Modes) -> Vec<u8> {
+    if app.bracketed_paste {
         // An end mark within the text would let the rest pass as typed.
         let text = text.replace("\x1b[201~", "");
         format!("\x1b[200~{text}\x1b[201~").into_bytes()
@@ -77,7 +77,7 @@ fn function(code: KeyCode, mods: KeyModifiers, app_cursor: bool) -> String {
     let letter = |letter: char| {
         if modifier > 1 {
             format!("\x1b[1;{modifier}{letter}")
-        } else if app_cursor && !matches!(letter, 'P'..='S') || matches!(letter, 'P'..='S') {
+        } else if app_cursor || matches!(letter, 'P'..='S') {
             format!("\x1bO{letter}")
         } else {
             format!("\x1b[{letter}")
@@ -141,8 +141,8 @@ fn unambiguous(code: KeyCode, mods: KeyModifiers) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn bytes(code: KeyCode, mods: KeyModifiers, modes: &Modes) -> String {
-        String::from_utf8(key(KeyEvent::new(code, mods), modes)).unwrap()
+    fn bytes(code: KeyCode, mods: KeyModifiers, app: &Modes) -> String {
+        String::from_utf8(key(KeyEvent::new(code, mods), app)).unwrap()
     }
 
     #[test]

@@ -105,6 +105,7 @@ impl fmt::Display for Key {
             KeyCode::Right => f.write_str("→"),
             KeyCode::PageUp => f.write_str("PgUp"),
             KeyCode::PageDown => f.write_str("PgDn"),
+            KeyCode::F(number) => write!(f, "F{number}"),
             other => write!(f, "{other:?}"),
         }
     }

@@ -11,6 +11,11 @@
 //! - [`tty`]: the real terminal, and that it is left as it was found.
 //! - [`app`]: the loop around all of it.
 
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "rows and columns are 16 bits wide, and no terminal scrolls 2^63 lines"
+)]
+
 pub mod age;
 pub mod app;
 pub mod encode;

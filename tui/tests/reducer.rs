@@ -241,7 +241,7 @@ fn pipes_get_carriage_returns_and_colours() {
 fn scrolling_up_pauses_and_the_end_follows() {
     let mut state = console(120, 40);
     keys(&mut state, "\n\n");
-    let lines: String = (0..200).map(|n| format!("line {n}\r\n")).collect();
+    let lines = numbered(200);
     let length = lines.len() as u64;
     state.message(output(1, 0, &lines), NOW);
     let size = Layout::of(&state).inner(0);

@@ -119,7 +119,7 @@ fn lines_and_questions() {
 #[test]
 fn a_paused_pane_counts_what_came() {
     let mut state = with_pane(80, 24);
-    let lines: String = (0..100).map(|n| format!("line {n}\r\n")).collect();
+    let lines = numbered(100);
     let length = lines.len() as u64;
     state.message(output(1, 1000, &lines), NOW);
     key(&mut state, KeyCode::PageUp);

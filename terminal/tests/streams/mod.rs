@@ -1,5 +1,7 @@
 //! Random terminal output: text and the operations that full-screen programs use.
 
+#![allow(unreachable_pub, reason = "a module of tests exports nothing")]
+
 use proptest::prelude::*;
 
 /// One operation as the bytes of its escape sequence.

@@ -4,7 +4,6 @@ use opsctl_protocol::message::CommandAccepted;
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 use super::{Answer, Effect, Link, Message, Outcome, Pane, State, channel};
-use crate::layout::Layout;
 
 impl State {
     /// Takes a message from the daemon or about the connection.
@@ -61,7 +60,6 @@ impl State {
     fn output(&mut self, frame: &opsctl_protocol::OutputFrame) -> Outcome {
         let attached = self.attached;
         let focused = self.panes.focused;
-        let layout = Layout::of(self);
         let Some((index, pane)) = self.panes.of(frame.command_id) else {
             return Outcome::default();
         };
@@ -69,7 +67,7 @@ impl State {
         let replies = pane.screen.take_replies();
         let mut outcome = Outcome {
             effects: Vec::new(),
-            redraw: layout.panes.iter().any(|(shown, _)| *shown == index),
+            redraw: self.layout.panes.iter().any(|(shown, _)| *shown == index),
         };
         // Whoever is attached is the application's terminal, and answers what it asks. A watcher's
         // emulator has the same answers and keeps them to itself.
@@ -112,7 +110,7 @@ impl State {
 
     fn answer(&mut self, answer: Answer) -> Outcome {
         match answer {
-            Answer::Accepted(accepted) => return Outcome::doing(self.accepted(accepted)),
+            Answer::Accepted(accepted) => return Outcome::doing(self.accepted(&accepted)),
             Answer::Commands(commands) => {
                 for command in commands {
                     self.fleet.command(command);
@@ -148,7 +146,7 @@ impl State {
     }
 
     /// Opens the terminals of what this console has asked for.
-    fn accepted(&mut self, accepted: CommandAccepted) -> Vec<Effect> {
+    fn accepted(&mut self, accepted: &CommandAccepted) -> Vec<Effect> {
         let count = accepted.commands.len();
         if !accepted.offline.is_empty() {
             let names: Vec<&str> = accepted.offline.iter().map(AgentId::as_str).collect();

@@ -68,6 +68,8 @@ pub struct State {
     pub run_history: Vec<String>,
     /// Lines of the command line.
     pub line_history: Vec<String>,
+    /// Where things are, as last drawn or to be drawn next.
+    pub layout: Layout,
     /// The size last told to the daemon for the attached pane.
     told_size: Option<(CommandId, u16, u16)>,
 }
@@ -162,7 +164,7 @@ pub struct Notice {
 impl State {
     /// A console that knows nothing yet.
     pub fn new(size: (u16, u16), now: Timestamp, endpoint: String, read_only: bool) -> Self {
-        Self {
+        let mut state = Self {
             size,
             now,
             endpoint,
@@ -178,11 +180,17 @@ impl State {
             notice: None,
             run_history: Vec::new(),
             line_history: Vec::new(),
+            layout: Layout::default(),
             told_size: None,
-        }
+        };
+        state.layout = Layout::of(&state);
+        state
     }
 
     /// What is to be done first of all.
+    ///
+    /// # Panics
+    /// Never: the channel is a valid one.
     pub fn start(&self) -> Vec<Effect> {
         let channel = Pattern::new("agent:*").expect("a pattern of the contract");
         vec![Effect::Subscribe(Subscribe {
@@ -282,8 +290,8 @@ impl State {
 
     /// Whether an application is in the middle of a frame that it wants shown as a whole.
     pub fn is_mid_frame(&self) -> bool {
-        let layout = Layout::of(self);
-        let mut shown = layout
+        let mut shown = self
+            .layout
             .panes
             .iter()
             .filter_map(|(index, _)| self.panes.get(*index));
@@ -302,7 +310,8 @@ impl State {
     /// Fits what depends on the layout: panes of commands without terminals, and the terminal that
     /// the person is attached to.
     fn fit(&mut self) -> Vec<Effect> {
-        let layout = Layout::of(self);
+        self.layout = Layout::of(self);
+        let layout = &self.layout;
         for (index, _) in &layout.panes {
             let (cols, rows) = layout.inner(*index);
             self.panes.list[*index].fit(cols, rows);

@@ -119,7 +119,7 @@ fn agents(state: &State) -> (String, Vec<Row<'_>>) {
             selected: state.list.agent.as_ref() == Some(&agent.agent_id),
         })
         .collect();
-    (title(state, "agents".to_owned(), rows.len()), rows)
+    (title(state, "agents", rows.len()), rows)
 }
 
 fn commands(state: &State) -> (String, Vec<Row<'_>>) {
@@ -137,12 +137,12 @@ fn commands(state: &State) -> (String, Vec<Row<'_>>) {
         .as_ref()
         .map_or("?", |agent| agent.as_str());
     (
-        title(state, format!("{agent} › commands"), rows.len()),
+        title(state, &format!("{agent} › commands"), rows.len()),
         rows,
     )
 }
 
-fn title(state: &State, what: String, count: usize) -> String {
+fn title(state: &State, what: &str, count: usize) -> String {
     if state.list.filter.is_empty() {
         format!(" {what} ({count})")
     } else {

@@ -23,7 +23,7 @@ pub use theme::Theme;
 pub fn draw(state: &State, theme: Theme, frame: &mut Frame<'_>) {
     // The frame may be of another size for a moment, until the state has heard of it.
     let area = frame.area();
-    let layout = Layout::of(state);
+    let layout = &state.layout;
     let within = |rect: Rect| rect.intersection(area);
     let buffer = frame.buffer_mut();
     let mut cursor = None;
@@ -36,7 +36,7 @@ pub fn draw(state: &State, theme: Theme, frame: &mut Frame<'_>) {
             cursor = shown;
         }
     }
-    separators(&layout, theme, area, buffer);
+    separators(layout, theme, area, buffer);
     if let Some(blank) = layout.blank {
         help::first_steps(state, within(blank), theme, buffer);
     }

@@ -1,5 +1,11 @@
 //! A small fleet to test the console with.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "offered to the test files, each of which uses its own part"
+)]
 
 use std::collections::BTreeMap;
 
@@ -187,4 +193,10 @@ pub fn text(state: &State) -> String {
         line.trim_end().to_owned()
     });
     rows.collect::<Vec<_>>().join("\n")
+}
+
+/// So many lines with their numbers, as a terminal gets them.
+pub fn numbered(lines: usize) -> String {
+    let lines: Vec<String> = (0..lines).map(|n| format!("line {n}\r\n")).collect();
+    lines.concat()
 }

@@ -1,0 +1,192 @@
+//! The console, in a terminal of its own.
+
+use opsctl_terminal::{Mouse, Screen};
+
+use crate::harness::{Pty, Signal, TestAgent, TestDaemon};
+
+fn open(daemon: &TestDaemon, cols: u16, rows: u16) -> Pty {
+    let console = daemon.opsctl(["tui"]).pty(cols, rows);
+    console.wait_text("● connected");
+    console
+}
+
+/// Runs a command on the selected agent by the keys that a person uses.
+fn run(console: &Pty, command: &str) {
+    console.send("r");
+    console.wait_text("run on ");
+    console.send(format!("{command}\r"));
+}
+
+/// Whether the terminal is as programs find it.
+fn is_restored(screen: &Screen) -> bool {
+    let modes = screen.modes();
+    !modes.alternate_screen
+        && !modes.bracketed_paste
+        && !modes.focus_events
+        && modes.mouse == Mouse::Off
+        && modes.keyboard == 0
+        && screen.cursor().visible
+}
+
+#[test]
+fn a_person_runs_a_command_sees_its_output_and_leaves() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let console = open(&daemon, 120, 40);
+    console.wait_text("○ idle    web-1");
+    run(&console, "stty size; seq 3; exit 7");
+    let screen = console.wait_text("✗ exit 7");
+    for line in ["37 83", "│1", "│2", "│3"] {
+        assert!(screen.contains(line), "{line:?} is missing:\n{screen}");
+    }
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+    assert!(console.look(is_restored), "{}", console.screen());
+}
+
+#[test]
+fn the_terminal_is_restored_after_sigterm_too() {
+    let daemon = TestDaemon::start();
+    let console = open(&daemon, 80, 24);
+    console.signal(Signal::TERM);
+    assert_eq!(console.wait(), 0);
+    assert!(console.look(is_restored), "{}", console.screen());
+}
+
+#[test]
+fn attached_every_key_goes_to_the_program() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let console = open(&daemon, 120, 40);
+    console.wait_text("web-1");
+    run(
+        &console,
+        "trap 'echo caught' INT; echo ready; cat -v; cat -v",
+    );
+    console.wait_text("│ready");
+    console.send("\ta");
+    console.wait_text("ATTACHED");
+    console.send("typed q\x1b[15~\x1d");
+    console.wait_screen("the program's echo, and that it is left", |screen| {
+        screen.contains("typed q^[[15~") && !screen.contains("ATTACHED")
+    });
+    console.send("a");
+    console.wait_text("ATTACHED");
+    // The signal ends the first `cat`; the shell goes on and says so.
+    console.send("\x03");
+    console.wait_text("caught");
+    console.send("\x04");
+    console.wait_text("✓ exit 0");
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+}
+
+#[test]
+fn a_flood_is_interrupted_at_once() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let console = open(&daemon, 120, 40);
+    console.wait_text("web-1");
+    run(&console, "yes flood");
+    console.wait_text("│flood");
+    console.send("x");
+    console.wait_screen("the end of the flood", |screen| {
+        screen.contains("✗ signal 2") || screen.contains("✗ exit 130")
+    });
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+}
+
+#[test]
+fn a_killed_daemon_is_shown_and_come_back_to() {
+    let mut daemon = TestDaemon::start();
+    let agent = TestAgent::start(&daemon, "web-1");
+    let console = open(&daemon, 120, 40);
+    console.wait_text("web-1");
+    run(&console, "echo before; read line; echo got $line");
+    console.wait_text("│before");
+    daemon.kill();
+    console.wait_text("⚡ reconnecting, attempt");
+    daemon.start_again();
+    agent.wait_connected(&daemon);
+    console.send("R");
+    console.wait_text("● connected");
+    console.send("\ta");
+    console.wait_text("ATTACHED");
+    console.send("after\r");
+    let screen = console.wait_text("✓ exit 0");
+    assert!(screen.contains("got after"), "{screen}");
+    assert_eq!(
+        screen.matches("before").count(),
+        2,
+        "once in the title, once as output:\n{screen}"
+    );
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+}
+
+#[test]
+fn a_late_console_sees_the_same_screen() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let first = open(&daemon, 120, 40);
+    first.wait_text("web-1");
+    // A screen of its own, drawn out of order, with a mark that comes last.
+    let program = r"printf '\033[?1049h\033[2J\033[5;10H\033[7mbar\033[m\033[2;2H表示\033[20;40Hmark'; read x";
+    run(&first, program);
+    first.wait_text("mark");
+    let second = open(&daemon, 120, 40);
+    second.wait_text("● running web-1");
+    second.send("\r\r");
+    second.wait_text("mark");
+    first.wait_text("● running web-1");
+    let pane = |console: &Pty| -> Vec<String> {
+        let screen = console.screen();
+        let rows = screen
+            .lines()
+            .skip(2)
+            .filter_map(|line| line.split_once('│'));
+        rows.map(|(_, pane)| pane.to_owned()).collect()
+    };
+    assert_eq!(pane(&first), pane(&second));
+    for console in [first, second] {
+        console.send("q");
+        assert_eq!(console.wait(), 0);
+    }
+}
+
+#[test]
+fn a_storm_of_sizes_ends_in_the_last() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let console = open(&daemon, 120, 40);
+    console.wait_text("web-1");
+    for step in 0..60_u16 {
+        console.resize(10 + step * 3, 5 + step % 40);
+    }
+    console.resize(90, 20);
+    let fits = |screen: &Screen| {
+        let last = screen
+            .row(19)
+            .is_some_and(|row| row.text().contains("help"));
+        let connected = screen
+            .row(0)
+            .is_some_and(|row| row.text().ends_with("● connected"));
+        last && connected && screen.size() == (90, 20)
+    };
+    console.wait_look("a screen of the last size", fits);
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+}
+
+#[test]
+fn without_a_terminal_it_says_so() {
+    let daemon = TestDaemon::start();
+    let finished = daemon.opsctl(["tui"]).run();
+    assert_ne!(finished.code, 0);
+    assert!(
+        finished.err().contains("needs a terminal"),
+        "{}",
+        finished.err()
+    );
+}
