@@ -140,6 +140,19 @@ fn watching_never_resizes_and_never_answers() {
 }
 
 #[test]
+fn questions_in_old_output_are_not_answered() {
+    let mut state = console(120, 40);
+    let opened = keys(&mut state, "a");
+    assert_eq!(subscribed(&opened), [format!("+command:{}", id(1))]);
+    assert_eq!(state.mode(), Mode::Attached);
+    let replayed = state.message(output(1, 0, "\x1b[6n"), NOW).effects;
+    assert_eq!(replayed, []);
+    keys(&mut state, "x");
+    let asked = state.message(output(1, 4, "\x1b[6n"), NOW).effects;
+    assert_eq!(asked, [Effect::Input(id(1), Bytes::from("\x1b[1;1R"))]);
+}
+
+#[test]
 fn interrupts_are_plain_and_kills_are_confirmed() {
     let mut state = console(120, 40);
     assert_eq!(keys(&mut state, "x"), [Effect::Signal(id(1), Signal::Int)]);

@@ -39,7 +39,7 @@ impl State {
             (_, Action::Run) => self.ask_run(),
             (_, Action::Interrupt) => return self.signal(Signal::Int),
             (_, Action::Kill) => self.ask_kill(),
-            (_, Action::Attach) => self.attach(),
+            (_, Action::Attach) => return self.attach(),
             (_, Action::CommandLine) => self.ask(Purpose::Command, ""),
             (_, Action::Filter) => {
                 let filter = self.list.filter.clone();
@@ -249,26 +249,31 @@ impl State {
         Vec::new()
     }
 
-    fn attach(&mut self) {
+    /// Attaches to the pane's command; from a list, to the selected one, which is shown first.
+    fn attach(&mut self) -> Vec<Effect> {
         if let Err(why) = self.may_operate() {
-            return self.notify(why, true);
+            self.notify(why, true);
+            return Vec::new();
         }
-        let Some(pane) = self.panes.list.get_mut(self.panes.focused) else {
-            return self.notify("no pane is open: select a command and press Enter", false);
+        let Some(command) = self.target_command().filter(|command| self.runs(command)) else {
+            self.notify("nothing runs there to attach to", false);
+            return Vec::new();
+        };
+        self.answers = self.panes.of(command).is_some();
+        let effects = self.open(command, false);
+        let Some((_, pane)) = self.panes.of(command) else {
+            return effects;
         };
         if !pane.pty {
-            return self.notify("this command has no terminal to attach to", true);
+            self.notify("this command has no terminal to attach to", true);
+            return effects;
         }
         pane.follow();
         // Questions in output that came before are not asked of this terminal.
         pane.screen.take_replies();
-        let command = pane.command;
-        if self.runs(&command) {
-            self.focus = Focus::Pane;
-            self.attached = true;
-        } else {
-            self.notify("the command isn't running", true);
-        }
+        self.focus = Focus::Pane;
+        self.attached = true;
+        effects
     }
 
     fn run(&mut self, target: Target, command: String) -> Vec<Effect> {

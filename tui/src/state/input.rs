@@ -45,7 +45,7 @@ impl State {
         }
     }
 
-    fn type_key(&self, event: KeyEvent) -> Vec<Effect> {
+    fn type_key(&mut self, event: KeyEvent) -> Vec<Effect> {
         let Some(pane) = self.panes.current() else {
             return Vec::new();
         };
@@ -53,10 +53,12 @@ impl State {
         self.type_bytes(bytes)
     }
 
-    fn type_bytes(&self, bytes: Vec<u8>) -> Vec<Effect> {
+    fn type_bytes(&mut self, bytes: Vec<u8>) -> Vec<Effect> {
         let Some(pane) = self.panes.current().filter(|_| !bytes.is_empty()) else {
             return Vec::new();
         };
+        // Who types has seen what there is: what comes now is asked of this terminal.
+        self.answers = true;
         vec![Effect::Input(pane.command, Bytes::from(bytes))]
     }
 

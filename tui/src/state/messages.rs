@@ -58,7 +58,7 @@ impl State {
     }
 
     fn output(&mut self, frame: &opsctl_protocol::OutputFrame) -> Outcome {
-        let attached = self.attached;
+        let attached = self.attached && self.answers;
         let focused = self.panes.focused;
         let Some((index, pane)) = self.panes.of(frame.command_id) else {
             return Outcome::default();

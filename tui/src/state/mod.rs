@@ -68,6 +68,9 @@ pub struct State {
     pub run_history: Vec<String>,
     /// Lines of the command line.
     pub line_history: Vec<String>,
+    /// Whether the attached terminal answers what its application asks. Not while old output is
+    /// replayed into a pane that was just opened: those questions were asked of others.
+    answers: bool,
     /// Where things are, as last drawn or to be drawn next.
     pub layout: Layout,
     /// The size last told to the daemon for the attached pane.
@@ -180,6 +183,7 @@ impl State {
             notice: None,
             run_history: Vec::new(),
             line_history: Vec::new(),
+            answers: false,
             layout: Layout::default(),
             told_size: None,
         };
