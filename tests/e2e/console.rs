@@ -74,7 +74,7 @@ fn attached_every_key_goes_to_the_program() {
     console.wait_text("ATTACHED");
     // The signal ends the first `cat`; the shell goes on and says so.
     console.send("\x03");
-    console.wait_text("caught");
+    console.wait_text("^Ccaught");
     console.send("\x04");
     console.wait_text("✓ exit 0");
     console.send("q");
