@@ -190,3 +190,28 @@ fn without_a_terminal_it_says_so() {
         finished.err()
     );
 }
+
+#[test]
+fn after_a_flood_the_pane_shows_its_end() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let other = TestAgent::start(&daemon, "web-2");
+    let console = open(&daemon, 120, 40);
+    console.wait_text("web-2");
+    run(&console, "seq 1 400000");
+    console.wait_text("✓ exit 0");
+    console.wait_screen("the last lines in place", |screen| {
+        let pane = screen.lines().filter_map(|line| line.split_once('│'));
+        let pane: Vec<&str> = pane.map(|(_, pane)| pane).collect();
+        let last = pane.iter().position(|line| *line == "400000");
+        last.is_some_and(|at| pane[at - 1] == "399999" && pane[at - 20] == "399980")
+    });
+    // What the console missed meanwhile was about one agent; the other is still there.
+    assert!(
+        console.screen().contains(other.name()),
+        "{}",
+        console.screen()
+    );
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+}

@@ -282,6 +282,7 @@ fn scrolling_up_pauses_and_the_end_follows() {
 #[test]
 fn a_list_in_parts_replaces_the_fleet_when_it_is_whole() {
     let mut state = console(120, 40);
+    state.message(Message::Connected(connected(Role::Admin)), NOW);
     let mut first = fleet();
     let rest = first.agents.split_off(2);
     first.more = true;
@@ -295,6 +296,17 @@ fn a_list_in_parts_replaces_the_fleet_when_it_is_whole() {
         NOW,
     );
     assert_eq!(state.fleet.counts().0, 3);
+}
+
+#[test]
+fn a_later_list_says_only_what_was_missed() {
+    let mut state = console(120, 40);
+    let one = AgentList {
+        agents: vec![agent("web-9", &[], Vec::new())],
+        more: false,
+    };
+    state.message(Message::Agents(one), NOW);
+    assert_eq!(state.fleet.counts().0, 5);
 }
 
 #[test]
@@ -315,6 +327,7 @@ fn the_filter_works_while_it_is_typed() {
 #[test]
 fn nothing_ticks_unless_something_visible_changes() {
     let mut state = console(120, 40);
+    state.message(Message::Connected(connected(Role::Admin)), NOW);
     let only_connected = AgentList {
         agents: vec![agent("web-1", &[], Vec::new())],
         more: false,

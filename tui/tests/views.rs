@@ -75,6 +75,7 @@ fn a_grid() {
 fn no_agents_yet() {
     everywhere("empty", |cols, rows| {
         let mut state = console(cols, rows);
+        state.message(Message::Connected(connected(Role::Admin)), NOW);
         state.message(Message::Agents(AgentList::default()), NOW);
         state
     });

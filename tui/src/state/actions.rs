@@ -4,13 +4,11 @@ use opsctl_protocol::message::{CommandQuery, Program, Signal, Target};
 use opsctl_protocol::{AgentId, CommandId};
 
 use super::command_line::Line;
+use super::messages::commands_of;
 use super::prompt::remember;
 use super::{Effect, Focus, Overlay, Prompt, Purpose, State, channel};
 use crate::keys::{Action, Mode};
 use crate::layout::Layout;
-
-/// Commands asked for when an agent's list is opened.
-const LISTED: u32 = 200;
 
 impl State {
     /// Does what a key stands for, outside of prompts and attached terminals.
@@ -166,11 +164,7 @@ impl State {
         self.list.filter.clear();
         self.list.command = current;
         self.keep_selection();
-        let mut effects = vec![Effect::Query(CommandQuery {
-            selector: Some(agent.to_string()),
-            limit: Some(LISTED),
-            ..CommandQuery::default()
-        })];
+        let mut effects = vec![commands_of(&agent)];
         if let Some(command) = current.filter(|_| self.panes.is_empty()) {
             effects.extend(self.open(command, false));
         }

@@ -15,8 +15,8 @@ const FINISHED_LIMIT: usize = 2000;
 pub struct Fleet {
     agents: BTreeMap<AgentId, AgentInfo>,
     commands: BTreeMap<CommandId, CommandSummary>,
-    /// The first parts of a list that comes in several.
-    arriving: Vec<AgentInfo>,
+    /// The first parts of the whole list, which may come in several; `None` once it is there.
+    arriving: Option<Vec<AgentInfo>>,
     /// Whether the daemon has told the whole fleet once.
     pub known: bool,
 }
@@ -87,31 +87,49 @@ impl Doing {
 }
 
 impl Fleet {
-    /// Takes the fleet as the daemon lists it.
-    pub fn list(&mut self, list: AgentList) {
-        self.arriving.extend(list.agents);
-        if list.more {
-            return;
+    /// Takes agents as the daemon lists them: the whole fleet first, later those whose changes were
+    /// missed. The result is the agents that have commands whose end was missed.
+    pub fn list(&mut self, list: AgentList) -> Vec<AgentId> {
+        let mut agents = list.agents;
+        if let Some(mut before) = self.arriving.take() {
+            before.append(&mut agents);
+            if list.more {
+                self.arriving = Some(before);
+                return Vec::new();
+            }
+            self.agents.clear();
+            self.known = true;
+            agents = before;
         }
-        let agents = std::mem::take(&mut self.arriving);
-        self.agents.clear();
-        for agent in agents {
-            self.agent(agent);
-        }
-        self.known = true;
+        agents
+            .into_iter()
+            .filter_map(|agent| self.agent(agent))
+            .collect()
     }
 
-    /// Forgets parts of a list that will not be continued, because the connection broke.
-    pub fn interrupted(&mut self) {
-        self.arriving.clear();
+    /// Expects the whole fleet, which the daemon lists to each new connection.
+    pub fn expect_all(&mut self) {
+        self.arriving = Some(Vec::new());
     }
 
-    /// Takes an agent's state.
-    pub fn agent(&mut self, agent: AgentInfo) {
+    /// Takes an agent's state. The result is its name where a command that should live is not among
+    /// its commands: how that one ended was missed, and can be asked for.
+    pub fn agent(&mut self, agent: AgentInfo) -> Option<AgentId> {
         for command in &agent.commands {
             self.command(command.clone());
         }
-        self.agents.insert(agent.agent_id.clone(), agent);
+        let name = agent.agent_id.clone();
+        let listed = |id: &CommandId| {
+            agent
+                .commands
+                .iter()
+                .any(|command| command.command_id == *id)
+        };
+        let missed = self.commands.values().any(|command| {
+            command.agent_id == name && !command.state.is_final() && !listed(&command.command_id)
+        });
+        self.agents.insert(name.clone(), agent);
+        missed.then_some(name)
     }
 
     /// Takes a command's state, where the message says enough.

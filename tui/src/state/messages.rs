@@ -1,9 +1,12 @@
 //! What the daemon's messages change.
 
-use opsctl_protocol::message::CommandAccepted;
+use opsctl_protocol::message::{CommandAccepted, CommandQuery, Subscribe};
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 use super::{Answer, Effect, Link, Message, Outcome, Pane, State, channel};
+
+/// Commands of an agent that are asked for at once.
+const LISTED: u32 = 200;
 
 impl State {
     /// Takes a message from the daemon or about the connection.
@@ -22,15 +25,17 @@ impl State {
             Message::Link(link) => self.link(link),
             Message::Connected(connected) => {
                 self.role = Some(connected.rights.role);
-                self.fleet.interrupted();
+                self.fleet.expect_all();
             }
             Message::Agents(list) => {
-                self.fleet.list(list);
+                let missed = self.fleet.list(list);
                 self.keep_selection();
+                return Outcome::doing(missed.iter().map(commands_of).collect());
             }
             Message::Agent(agent) => {
-                self.fleet.agent(agent);
+                let missed = self.fleet.agent(agent);
                 self.keep_selection();
+                return Outcome::doing(missed.iter().map(commands_of).collect());
             }
             Message::Status(status) => {
                 let command = status.command_id;
@@ -45,7 +50,12 @@ impl State {
             }
             Message::Gap(gap) => {
                 if let Some((_, pane)) = self.panes.of(gap.command_id) {
-                    pane.missing(gap.to, &gap.reason);
+                    let known = pane.gap;
+                    pane.missing(gap.to);
+                    let text = format!("output of {} is missing: {}", pane.program, gap.reason);
+                    if !known {
+                        self.notify(text, true);
+                    }
                 }
             }
             Message::Dropped { pattern, error } => {
@@ -82,9 +92,6 @@ impl State {
     fn link(&mut self, link: Link) {
         let was = self.connection.is_connected();
         self.connection.change(link, self.now);
-        if was && !self.connection.is_connected() {
-            self.fleet.interrupted();
-        }
         // What was said about the trouble is over with it.
         if self.connection.is_connected() && !was {
             self.notice = None;
@@ -172,7 +179,7 @@ impl State {
             return Vec::new();
         }
         let Some(summary) = self.summary(&command) else {
-            return vec![Effect::Query(opsctl_protocol::message::CommandQuery {
+            return vec![Effect::Query(CommandQuery {
                 id_prefix: Some(command.to_string()),
                 ..Default::default()
             })];
@@ -189,7 +196,7 @@ impl State {
             effects.push(Effect::Unsubscribe(channel(old.command)));
         }
         self.attached = false;
-        effects.push(Effect::Subscribe(opsctl_protocol::message::Subscribe {
+        effects.push(Effect::Subscribe(Subscribe {
             channel: channel(command),
             since: None,
             lossless: false,
@@ -224,4 +231,13 @@ impl State {
             }
         }
     }
+}
+
+/// Asks for an agent's commands.
+pub(super) fn commands_of(agent: &AgentId) -> Effect {
+    Effect::Query(CommandQuery {
+        selector: Some(agent.to_string()),
+        limit: Some(LISTED),
+        ..CommandQuery::default()
+    })
 }

@@ -21,8 +21,8 @@ pub struct Pane {
     pub screen: Screen,
     /// Whether the command has a terminal of its own; else stdout and stderr come through pipes.
     pub pty: bool,
-    /// Why something is missing in the output, if it is.
-    pub gap: Option<String>,
+    /// Whether something is missing in the output.
+    pub gap: bool,
     /// The offset of the next byte of output.
     next: u64,
     /// Of pipes: which of them spoke last.
@@ -55,7 +55,7 @@ impl Pane {
             program: summary.program.to_string(),
             screen: Screen::new(summary.cols, summary.rows, SCROLLBACK),
             pty: summary.pty,
-            gap: None,
+            gap: false,
             next: 0,
             kind: Kind::Output,
             last: 0,
@@ -91,9 +91,9 @@ impl Pane {
     }
 
     /// Takes note of output that will not come.
-    pub fn missing(&mut self, to: u64, reason: &str) {
+    pub fn missing(&mut self, to: u64) {
         self.next = self.next.max(to);
-        self.gap = Some(reason.to_owned());
+        self.gap = true;
     }
 
     /// Feeds what came through a pipe: line feeds get their carriage returns, and stderr and opsctl's

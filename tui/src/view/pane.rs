@@ -46,8 +46,8 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: Theme, buf
     } else if attached {
         " ATTACHED, Ctrl-] leaves".clone_into(&mut right);
     }
-    if let Some(gap) = &pane.gap {
-        right = format!(" output is missing: {gap}{right}");
+    if pane.gap {
+        right = format!(" GAP{right}");
     }
     let agent = format!(" {} ", pane.agent);
     if area.width > 60 {
