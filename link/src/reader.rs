@@ -4,8 +4,9 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use opsctl_protocol::Timestamp;
@@ -50,6 +51,12 @@ pub enum LinkError {
     /// The peer sent a message above the limit.
     #[error("the other side sent a message above the limit")]
     TooBig,
+    /// The peer sent a text frame that is not UTF-8.
+    #[error("the other side sent text that is not UTF-8")]
+    NotUtf8,
+    /// The peer broke WebSocket's rules.
+    #[error("the other side broke the WebSocket protocol: {0}")]
+    Protocol(ProtocolError),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Broken(Box<WsError>),
@@ -58,20 +65,27 @@ pub enum LinkError {
 /// The receiving half.
 pub struct Reader<S> {
     stream: SplitStream<WebSocketStream<S>>,
+    /// When the peer was last heard. Kept across calls: a caller that drops the future of [`Self::next`] for something
+    /// else, again and again, must still notice a silent peer.
+    heard: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     /// Reads from the stream half of a socket.
     pub fn new(stream: SplitStream<WebSocketStream<S>>) -> Self {
-        Self { stream }
+        Self {
+            stream,
+            heard: Instant::now(),
+        }
     }
 
     /// The next frame. Cancel-safe. Answers pings; anything from the peer counts as a sign of life.
     pub async fn next(&mut self) -> Result<Frame, LinkError> {
         loop {
-            let next = timeout(HEARTBEAT_DEADLINE, self.stream.next())
+            let next = timeout_at(self.heard + HEARTBEAT_DEADLINE, self.stream.next())
                 .await
                 .map_err(|_| LinkError::Silent)?;
+            self.heard = Instant::now();
             match next {
                 Some(Ok(Message::Text(text))) => return Ok(Frame::Text(text)),
                 Some(Ok(Message::Binary(bytes))) => return Ok(Frame::Binary(bytes)),
@@ -85,6 +99,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
                     return Err(LinkError::Closed { code, reason });
                 }
                 Some(Err(WsError::Capacity(_))) => return Err(LinkError::TooBig),
+                Some(Err(WsError::Utf8(_))) => return Err(LinkError::NotUtf8),
+                // Ending without a goodbye breaks the rules too, but there is nobody left to tell.
+                Some(Err(WsError::Protocol(error)))
+                    if error != ProtocolError::ResetWithoutClosingHandshake =>
+                {
+                    return Err(LinkError::Protocol(error));
+                }
                 Some(Err(error)) => return Err(LinkError::Broken(Box::new(error))),
                 None => {
                     return Err(LinkError::Closed {

@@ -28,11 +28,15 @@ pub enum CloseCode {
     Forbidden = 4507,
     /// A message above the limit (RFC 6455).
     TooBig = 1009,
+    /// A frame that breaks WebSocket's own rules (RFC 6455).
+    ProtocolError = 1002,
+    /// A text frame that is not UTF-8 (RFC 6455).
+    NotUtf8 = 1007,
 }
 
 impl CloseCode {
     /// Every code, in the order of the reference.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::GoingAway,
         Self::HelloTimeout,
         Self::TokenExpired,
@@ -45,6 +49,8 @@ impl CloseCode {
         Self::UnsupportedVersion,
         Self::Forbidden,
         Self::TooBig,
+        Self::ProtocolError,
+        Self::NotUtf8,
     ];
 
     /// The number in the close frame.
@@ -68,7 +74,7 @@ pub enum Retry {
 pub fn retry(number: u16) -> Retry {
     match number {
         4009 => Retry::Replaced,
-        4500..=4999 | 1009 => Retry::No,
+        4500..=4999 | 1002 | 1007 | 1009 => Retry::No,
         _ => Retry::Yes,
     }
 }

@@ -47,6 +47,10 @@ impl From<LinkError> for Ended {
                 Self::Close(Goodbye::new(CloseCode::HeartbeatMissed, error.to_string()))
             }
             LinkError::TooBig => Self::Close(Goodbye::new(CloseCode::TooBig, error.to_string())),
+            LinkError::NotUtf8 => Self::Close(Goodbye::new(CloseCode::NotUtf8, error.to_string())),
+            LinkError::Protocol(_) => {
+                Self::Close(Goodbye::new(CloseCode::ProtocolError, error.to_string()))
+            }
             LinkError::Closed { .. } | LinkError::Broken(_) => Self::Gone(error.to_string()),
         }
     }
