@@ -1,18 +1,19 @@
 //! The agent's end of the connection to one holder. Two tasks: one passes on what the agent says, the other reads, and
 //! puts output straight into the link's bulk lane.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes, BytesMut};
 use opsctl_link::{SendError, Sender};
+use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::frame::HEADER_BYTES;
 use opsctl_protocol::message::{AgentMessage, CommandStatus, Gap, State};
 use opsctl_protocol::{CommandId, Header, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::command::status_of;
@@ -40,16 +41,11 @@ pub(crate) enum News {
 /// A connected holder. Dropping it leaves the holder to the next agent.
 pub(crate) struct Attachment {
     queue: mpsc::Sender<(Bytes, Bytes)>,
-    outlet: Arc<Outlet>,
-    tasks: [JoinHandle<()>; 2],
-}
-
-/// Where output goes now.
-#[derive(Default)]
-struct Outlet {
-    route: Mutex<Option<Route>>,
+    /// Where output goes now.
+    route: watch::Sender<Option<Route>>,
     /// The offset after the newest output byte that came.
-    to: AtomicU64,
+    to: Arc<AtomicU64>,
+    reading: JoinHandle<()>,
 }
 
 /// One run of a command's output stream.
@@ -71,22 +67,23 @@ impl Attachment {
     ) -> Self {
         let (reader, writer) = socket.into_split();
         let (queue, messages) = mpsc::channel(QUEUE);
-        let outlet = Arc::new(Outlet::default());
+        let (route, routes) = watch::channel(None);
+        let to = Arc::new(AtomicU64::new(0));
         let reading = Reading {
             key,
             socket: reader,
-            outlet: outlet.clone(),
+            routes,
+            to: to.clone(),
             news,
             stream: None,
         };
-        let tasks = [
-            tokio::spawn(reading.run()),
-            tokio::spawn(write(writer, messages)),
-        ];
+        tokio::spawn(write(writer, messages));
+        let reading = tokio::spawn(reading.run());
         Self {
             queue,
-            outlet,
-            tasks,
+            route,
+            to,
+            reading,
         }
     }
 
@@ -110,7 +107,7 @@ impl Attachment {
         from: u64,
         link: Sender,
     ) -> bool {
-        self.outlet.set(Some(Route {
+        self.route.send_replace(Some(Route {
             command_id,
             generation,
             from,
@@ -121,33 +118,20 @@ impl Attachment {
 
     /// Stops streaming: the link is down.
     pub(crate) fn pause(&self) -> bool {
-        self.outlet.set(None);
+        self.route.send_replace(None);
         self.tell(&ToHolder::Pause)
     }
 
     /// The offset after the newest output byte that came through here.
     pub(crate) fn to(&self) -> u64 {
-        self.outlet.to.load(Ordering::Relaxed)
+        self.to.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
         // The writer ends with its queue, after what still waits in it (a `Settle`, say).
-        self.tasks[0].abort();
-    }
-}
-
-impl Outlet {
-    fn set(&self, route: Option<Route>) {
-        *self.route.lock().unwrap_or_else(PoisonError::into_inner) = route;
-    }
-
-    fn get(&self) -> Option<Route> {
-        self.route
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.reading.abort();
     }
 }
 
@@ -164,7 +148,10 @@ async fn write(mut socket: OwnedWriteHalf, mut messages: mpsc::Receiver<(Bytes, 
 struct Reading {
     key: HolderKey,
     socket: OwnedReadHalf,
-    outlet: Arc<Outlet>,
+    /// Where output is to go.
+    routes: watch::Receiver<Option<Route>>,
+    /// See [`Attachment::to`].
+    to: Arc<AtomicU64>,
     news: mpsc::Sender<(HolderKey, News)>,
     /// Where output goes, once the holder has confirmed that what comes belongs there.
     stream: Option<Route>,
@@ -202,10 +189,21 @@ impl Reading {
             return;
         };
         let end = u64::from_be_bytes(*offset) + frame.len().saturating_sub(HEADER_BYTES) as u64;
-        self.outlet.to.store(end, Ordering::Relaxed);
-        if let Some(route) = &self.stream
-            && route.link.bulk(frame).await.is_err()
-        {
+        self.to.store(end, Ordering::Relaxed);
+        let Some(Route {
+            link, generation, ..
+        }) = &self.stream
+        else {
+            return;
+        };
+        let generation = *generation;
+        let sent = tokio::select! {
+            biased;
+            sent = link.bulk(frame) => sent.is_ok(),
+            // The lane of a half-open connection may stay full for minutes after the connection was given up.
+            _ = self.routes.wait_for(|route| route.as_ref().is_none_or(|route| route.generation != generation)) => false,
+        };
+        if !sent {
             // What follows is void; it will be asked for again.
             self.stream = None;
         }
@@ -234,10 +232,7 @@ impl Reading {
     }
 
     async fn resumed(&mut self, generation: u64, from: u64) -> Result<(), SendError> {
-        self.stream = self
-            .outlet
-            .get()
-            .filter(|route| route.generation == generation);
+        self.stream = self.route().filter(|route| route.generation == generation);
         match &self.stream {
             Some(route) if from > route.from => {
                 let reason = "the agent no longer holds this output".to_owned();
@@ -253,22 +248,34 @@ impl Reading {
         }
     }
 
+    fn route(&self) -> Option<Route> {
+        self.routes.borrow().clone()
+    }
+
     /// Sends a status ahead of output. No final one: that would overtake output.
     fn status(&self, status: impl FnOnce(CommandId) -> CommandStatus) -> Result<(), SendError> {
-        match self.outlet.get() {
+        match self.route() {
             Some(route) => send_now(&route.link, status(route.command_id)),
             None => Ok(()),
         }
     }
 }
 
-/// Sends a message ahead of output.
+/// Sends a message ahead of output. A connection that takes none is ended: what it was to be told is told to the next.
 pub(crate) fn send_now(link: &Sender, message: impl Into<AgentMessage>) -> Result<(), SendError> {
-    text(message).map_or(Ok(()), |text| link.control(text))
+    let sent = text(message).map_or(Ok(()), |text| link.control(text));
+    if sent == Err(SendError::Full) {
+        tracing::warn!("the daemon has stopped reading");
+        link.close(CloseCode::TooSlow.number(), "control messages are not read");
+    }
+    sent
 }
 
 /// Sends a message behind all output so far.
-async fn send_last(link: &Sender, message: impl Into<AgentMessage>) -> Result<(), SendError> {
+pub(crate) async fn send_last(
+    link: &Sender,
+    message: impl Into<AgentMessage>,
+) -> Result<(), SendError> {
     match text(message) {
         Some(text) => link.bulk_text(text).await,
         None => Ok(()),

@@ -38,6 +38,8 @@ pub(crate) enum Phase {
 pub(crate) struct Held {
     /// The way to the holder.
     pub(crate) holder: Attachment,
+    /// It has said something; before, it cannot have started anything.
+    pub(crate) ready: bool,
     /// What the holder said last.
     pub(crate) progress: Progress,
 }

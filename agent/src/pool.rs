@@ -83,6 +83,11 @@ fn is_private(name: &str) -> bool {
 }
 
 impl Fresh {
+    /// Whether the process still lives.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// The connection; the process is reaped by a task of its own.
     pub(crate) fn into_socket(mut self) -> io::Result<tokio::net::UnixStream> {
         tokio::spawn(async move { self.child.wait().await });
@@ -112,9 +117,10 @@ impl<H> Default for Pool<H> {
 }
 
 impl<H> Pool<H> {
-    /// A holder for a command; without one, the command waits for [`Self::started`].
-    pub(crate) fn take(&mut self, id: CommandId) -> Option<H> {
-        let holder = self.warm.pop();
+    /// A holder for a command that is still `good`; without one, the command waits for [`Self::started`].
+    pub(crate) fn take(&mut self, id: CommandId, good: impl Fn(&mut H) -> bool) -> Option<H> {
+        let holder = std::iter::from_fn(|| self.warm.pop())
+            .find_map(|mut holder| good(&mut holder).then_some(holder));
         if holder.is_none() {
             self.waiting.push_back(id);
         }
@@ -161,14 +167,21 @@ mod tests {
         assert_eq!(pool.missing(), 0);
         assert_eq!(pool.started('a'), None);
         let ids = [1, 2, 3].map(|n| CommandId([n; 16]));
-        assert_eq!(pool.take(ids[0]), Some('a'));
-        assert_eq!((pool.take(ids[1]), pool.take(ids[2])), (None, None));
+        assert_eq!(pool.take(ids[0], |_| true), Some('a'));
+        assert_eq!(pool.take(ids[1], |_| true), None);
+        assert_eq!(pool.take(ids[2], |_| true), None);
         assert_eq!(pool.missing(), 3);
         assert_eq!(pool.started('b'), Some((ids[1], 'b')));
         pool.forget(ids[2]);
         assert_eq!(pool.started('c'), None);
         assert_eq!(pool.failed(), None);
         assert_eq!(pool.missing(), 0);
+        assert_eq!(
+            pool.take(ids[2], |_| false),
+            None,
+            "what has died meanwhile is of no use"
+        );
+        assert_eq!(pool.missing(), 2);
     }
 
     #[test]

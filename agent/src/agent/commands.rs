@@ -1,18 +1,24 @@
 //! From `command:execute` to a holder with its job, and what holders say.
 
 use std::io;
+use std::time::Duration;
 
 use opsctl_protocol::message::{
     CommandInterrupt, CommandSpec, CommandStatus, ErrorCode, ErrorPayload, State,
 };
 use opsctl_protocol::{CommandId, Timestamp};
+use tokio::time::Instant;
 
 use super::{Agent, Event};
-use crate::attach::{Attachment, HolderKey, News};
+use crate::attach::{Attachment, HolderKey, News, send_last};
 use crate::command::{Command, Held, Phase};
 use crate::journal::Record;
 use crate::pool::Fresh;
 use crate::wire::{FromHolder, Job, Progress, ToHolder};
+
+/// How long after a start another holder is started, when the command hasn't ended before: starting one takes time on
+/// a processor that the command itself, or its end on its way to whoever waits for it, can use.
+const REFILL_AFTER: Duration = Duration::from_millis(20);
 
 impl Agent {
     /// Takes a command up, unless it is known.
@@ -73,14 +79,17 @@ impl Agent {
             return;
         }
         command.phase = Phase::Starting;
-        if let Some(fresh) = self.pool.take(id) {
+        if let Some(fresh) = self.pool.take(id, Fresh::is_alive) {
             self.hand_over(id, fresh);
+            self.refill = Some(Instant::now() + REFILL_AFTER);
+        } else {
+            self.start_holders();
         }
-        self.start_holders();
     }
 
     /// Starts as many holders as are wanted. Making a process stops the thread that asks for it, so others do.
     pub(super) fn start_holders(&mut self) {
+        self.refill = None;
         for _ in 0..self.pool.missing() {
             let (launcher, events) = (self.launcher.clone(), self.events.clone());
             tokio::task::spawn_blocking(move || {
@@ -137,6 +146,7 @@ impl Agent {
         }
         command.phase = Phase::Held(Held {
             holder,
+            ready: false,
             progress: Progress::default(),
         });
         self.holders.insert(key, id);
@@ -157,7 +167,11 @@ impl Agent {
         self.journal.note(Record::Ended {
             status: Box::new(status.clone()),
         });
-        self.send(status.clone());
+        if let Some(link) = self.link.clone() {
+            // Its output may still be on its way.
+            let status = status.clone();
+            tokio::spawn(async move { send_last(&link, status).await });
+        }
         self.main.failed(id, &status);
         if let Some(command) = self.commands.get_mut(&id) {
             command.phase = Phase::Ended(Box::new(status));
@@ -214,17 +228,21 @@ impl Agent {
         let Some(command) = self.commands.get(&id) else {
             return;
         };
-        if let Phase::Held(held) = &command.phase {
-            if held.progress.end.is_none() {
+        match &command.phase {
+            Phase::Held(held) if held.progress.end.is_some() => {
+                held.holder.tell(&ToHolder::Settle);
+            }
+            Phase::Held(_) | Phase::Sought => {
                 tracing::warn!(command = %id, "the daemon has settled a command whose program still runs; keeping it");
                 return;
             }
-            held.holder.tell(&ToHolder::Settle);
-        } else if !matches!(command.phase, Phase::Ended(_)) {
-            return;
+            // One that waits was taken back while the daemon was away.
+            Phase::Queued | Phase::Journaling | Phase::Starting | Phase::Ended(_) => {}
         }
         self.commands.remove(&id);
         self.holders.retain(|_, other| *other != id);
+        self.pool.forget(id);
+        self.release(id);
         self.journal.note(Record::Settled { command_id: id });
         self.main.settled(id);
     }
@@ -257,10 +275,21 @@ impl Agent {
                     return;
                 };
                 held.progress = progress;
+                held.ready = true;
                 if held.progress.end.is_some() {
                     let progress = held.progress.clone();
                     self.main.ended_with(id, &progress);
                     self.release(id);
+                    self.start_holders();
+                }
+            }
+            FromHolder::Ready => {
+                if let Some(Command {
+                    phase: Phase::Held(held),
+                    ..
+                }) = self.commands.get_mut(&id)
+                {
+                    held.ready = true;
                 }
             }
             FromHolder::InputRefused { reason } => {
@@ -269,10 +298,8 @@ impl Agent {
                     format!("input for {id}: {reason}"),
                 );
             }
-            FromHolder::Ready
-            | FromHolder::Hello { .. }
-            | FromHolder::Resumed { .. }
-            | FromHolder::Consumed { .. } => {}
+            FromHolder::Hello { .. } | FromHolder::Resumed { .. } | FromHolder::Consumed { .. } => {
+            }
         }
     }
 
@@ -280,9 +307,14 @@ impl Agent {
     fn holder_gone(&mut self, key: HolderKey) {
         self.silent.remove(&key);
         if let Some(id) = self.holders.remove(&key) {
-            tracing::error!(command = %id, "the holder of a command is gone");
-            let reason = "the process that held the program is gone".to_owned();
-            self.end_without_holder(id, State::Lost, Some(reason));
+            tracing::error!(command = %id, log = %self.launcher.log.display(), "the holder of a command is gone");
+            if self.held(id).is_some_and(|held| held.ready) {
+                let reason = "the process that held the program is gone".to_owned();
+                self.end_without_holder(id, State::Lost, Some(reason));
+            } else {
+                let reason = "the process that was to hold the program ended at once".to_owned();
+                self.end_without_holder(id, State::Failed, Some(reason));
+            }
         }
         self.nobody_left_to_seek();
     }
@@ -313,7 +345,11 @@ impl Agent {
         let acked = progress.from;
         let main = job.main;
         self.holders.insert(key, id);
-        let held = Held { holder, progress };
+        let held = Held {
+            holder,
+            ready: true,
+            progress,
+        };
         self.commands.insert(
             id,
             Command {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opsctl_protocol::CommandId;
-use opsctl_protocol::message::{CommandSpec, CommandStatus};
+use opsctl_protocol::message::{CommandSpec, CommandStatus, State};
 use tokio::time::Instant;
 
 use super::Agent;
@@ -104,19 +104,24 @@ impl Agent {
             return;
         };
         spec.pty = true;
-        let id = self.running_main(&spec).unwrap_or_else(|| {
-            let id = CommandId::random();
-            let command = Command {
-                spec: Some(spec),
-                main: true,
-                phase: Phase::Queued,
-                acked: 0,
-            };
-            self.commands.insert(id, command);
-            self.begin(id);
-            id
-        });
+        if let Some(id) = self.running_main(&spec) {
+            self.main.id = Some(id);
+            return;
+        }
+        let id = CommandId::random();
         self.main.id = Some(id);
+        let checked = spec.check();
+        let command = Command {
+            spec: Some(spec),
+            main: true,
+            phase: Phase::Queued,
+            acked: 0,
+        };
+        self.commands.insert(id, command);
+        match checked {
+            Ok(()) => self.begin(id),
+            Err(reason) => self.end_without_holder(id, State::Failed, Some(reason)),
+        }
     }
 
     fn running_main(&self, spec: &CommandSpec) -> Option<CommandId> {

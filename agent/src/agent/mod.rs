@@ -57,6 +57,8 @@ pub(crate) struct Agent {
     holders: BTreeMap<HolderKey, CommandId>,
     /// Holders of an earlier agent that haven't said yet what they have.
     silent: BTreeMap<HolderKey, Attachment>,
+    /// When a holder is started in the place of one that was taken.
+    refill: Option<Instant>,
     /// The next holder's key.
     next_key: u64,
     /// Names the runs of output streams.
@@ -101,6 +103,7 @@ impl Agent {
             commands: BTreeMap::new(),
             holders: BTreeMap::new(),
             silent: BTreeMap::new(),
+            refill: None,
             next_key: 0,
             generation: 0,
             link: None,
@@ -137,6 +140,7 @@ impl Agent {
                     }
                 }
                 () = until(deadline) => self.main.deadline_reached(self.link.is_some()),
+                () = until(self.refill) => self.start_holders(),
             }
         };
         self.say_what_goes_on();

@@ -316,7 +316,12 @@ impl Life {
         };
         signals::send(running, signal);
         if escalate && self.exit.is_none() {
-            self.escalation = Escalation::after(signal, Instant::now(), self.grace());
+            let follows = Escalation::after(signal, Instant::now(), self.grace());
+            // Who asks again doesn't put off what follows.
+            let under_way = self.escalation.filter(|step| {
+                step.next == Signal::Kill || follows.is_some_and(|new| new.next == step.next)
+            });
+            self.escalation = under_way.or(follows);
         }
     }
 
@@ -386,13 +391,12 @@ impl Life {
             signals::send(running, Signal::Kill);
         }
         if open {
-            let what = if running.terminal.is_some() {
-                "terminal"
-            } else {
-                "output"
+            let (what, line_end) = match running.terminal {
+                Some(_) => ("terminal", "\r\n"),
+                None => ("output", "\n"),
             };
             let text = format!(
-                "opsctl: a background process still holds the {what}; its output is no longer followed\n"
+                "opsctl: a background process still holds the {what}; its output is no longer followed{line_end}"
             );
             self.spool.say(&text, Timestamp::now());
         }

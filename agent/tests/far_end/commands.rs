@@ -77,8 +77,13 @@ pub(crate) async fn interrupts_reach_the_right_processes() {
     spec.pty = true;
     let shell = conn.execute(spec);
     conn.until_running(shell).await;
-    conn.input(shell, None, b"sh -c 'echo be''gun; sleep 1000'\n", false)
-        .await;
+    conn.input(
+        shell,
+        None,
+        b"sh -c 'echo be''gun; while :; do sleep 0.1; done'\n",
+        false,
+    )
+    .await;
     conn.until_output(shell, "begun").await;
     conn.interrupt(shell, Signal::Int, false);
     conn.input(shell, None, b"echo after $?\n", false).await;
@@ -92,7 +97,7 @@ pub(crate) async fn interrupts_reach_the_right_processes() {
     conn.interrupt(shell, Signal::Kill, false);
     assert_eq!(conn.end(shell).await.signal, Some(9));
     // Between pipes, the program's group gets it.
-    let id = conn.execute(sh("echo begun; sleep 1000"));
+    let id = conn.execute(sh("echo begun; while :; do sleep 0.1; done"));
     conn.until_output(id, "begun").await;
     conn.interrupt(id, Signal::Int, false);
     assert_eq!(conn.end(id).await.signal, Some(2));
@@ -222,7 +227,7 @@ pub(crate) async fn the_environment_is_clean() {
         text.starts_with(&format!("xterm-256color/far/{id}/yes//usr\r\n/dev/pts/")),
         "{text}"
     );
-    let id = conn.execute(sh("cat; tty; exec 3</dev/tty"));
+    let id = conn.execute(sh("cat; tty; exec 2>/dev/null 3</dev/tty"));
     assert_eq!(conn.end(id).await.exit_code, Some(2));
     assert!(
         conn.text(id).starts_with("not a tty\n"),

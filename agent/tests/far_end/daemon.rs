@@ -74,6 +74,86 @@ pub(crate) fn argv(words: &[&str]) -> CommandSpec {
     ))
 }
 
+impl World {
+    /// Kills the holders that there are, and waits until they are dead.
+    pub(crate) async fn kill_holders(&self) {
+        let ours = self.dir.path().as_os_str().as_encoded_bytes();
+        let holders: Vec<Process> = processes()
+            .filter(|process| process.is_holder_in(ours))
+            .collect();
+        for holder in &holders {
+            kill(holder.pid);
+        }
+        within("the holders' death", async {
+            // The dead have no command line; nothing tells when that has come.
+            while holders.iter().any(|holder| holder.is_holder_in(ours)) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// It may have ended by now.
+fn kill(pid: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+impl Drop for World {
+    /// Holders and their programs outlive agents, and so would outlive the tests.
+    fn drop(&mut self) {
+        let ours = self.dir.path().as_os_str().as_encoded_bytes();
+        let holders: Vec<Process> = processes()
+            .filter(|process| process.is_holder_in(ours))
+            .collect();
+        let is_holder = |pid: i32| holders.iter().any(|holder| holder.pid == pid);
+        // A holder leads the session of a program between pipes; one in a terminal leads its own.
+        let sessions: Vec<i32> = processes()
+            .filter(|process| is_holder(process.parent) && process.session == process.pid)
+            .chain(holders.iter().copied())
+            .map(|process| process.pid)
+            .collect();
+        for process in processes()
+            .filter(|process| sessions.contains(&process.session) || is_holder(process.pid))
+        {
+            kill(process.pid);
+        }
+    }
+}
+
+/// A process as `/proc` shows it.
+#[derive(Clone, Copy)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    session: i32,
+}
+
+impl Process {
+    fn is_holder_in(&self, dir: &[u8]) -> bool {
+        let words = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        words.starts_with(b"opsctl\0holder\0") && words.windows(dir.len()).any(|part| part == dir)
+    }
+}
+
+fn processes() -> impl Iterator<Item = Process> {
+    std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat).into_owned();
+        let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(1);
+        let parent = words.next()?.parse().ok()?;
+        let session = words.nth(1)?.parse().ok()?;
+        Some(Process {
+            pid,
+            parent,
+            session,
+        })
+    })
+}
+
 /// An agent of the world in `dir`.
 pub(crate) fn options_in(dir: &Path) -> AgentOptions {
     let target = Target {
@@ -137,7 +217,11 @@ impl World {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the library's signature")]
+#[expect(
+    clippy::result_large_err,
+    clippy::unnecessary_wraps,
+    reason = "the library's signature"
+)]
 fn subprotocol(_: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
     let name = opsctl_protocol::SUBPROTOCOL_BINARY.parse().unwrap();
     response
@@ -251,14 +335,14 @@ impl Conn {
                 other => panic!("{other:?}"),
             },
             Frame::Binary(frame) => match BinaryFrame::decode(&frame).unwrap() {
-                BinaryFrame::Output(output) => self.piece(output),
+                BinaryFrame::Output(output) => self.piece(&output),
                 other => panic!("{other:?}"),
             },
             Frame::Pong(_) => {}
         }
     }
 
-    fn piece(&mut self, frame: OutputFrame) {
+    fn piece(&mut self, frame: &OutputFrame) {
         self.received += frame.data.len() as u64;
         self.pieces.push(Piece {
             kind: frame.kind,

@@ -8,6 +8,7 @@
 
 mod commands;
 mod daemon;
+mod figures;
 mod recovery;
 mod streams;
 
@@ -56,6 +57,8 @@ const TESTS: &[Test] = tests![
     recovery::a_lost_link_resumes_where_the_daemon_stands,
     recovery::a_killed_agents_programs_go_on,
     recovery::a_killed_holder_is_a_lost_command,
+    recovery::a_warm_holder_that_died_costs_nothing,
+    recovery::what_was_taken_back_meanwhile_does_not_start,
     recovery::a_second_agent_is_refused,
     recovery::close_codes_are_obeyed,
     recovery::the_main_program_lives_and_ends_with_the_agent,
@@ -73,6 +76,10 @@ fn main() -> ExitCode {
         && word == "agent"
     {
         return recovery::agent_main(options);
+    }
+    if arguments.iter().any(|argument| argument == "figures") {
+        run(|| Box::pin(figures::all()));
+        return ExitCode::SUCCESS;
     }
     let filter = arguments
         .iter()

@@ -90,7 +90,8 @@ pub(crate) async fn a_lost_link_resumes_where_the_daemon_stands() {
     })
     .await;
     whole.extend_from_slice(&conn.output[&id][whole.len()..]);
-    let expected: String = (1..=300_000).map(|n| format!("{n}\n")).collect::<String>() + "end\n";
+    let lines: Vec<String> = (1..=300_000).map(|n| n.to_string()).collect();
+    let expected = lines.join("\n") + "\nend\n";
     assert!(whole == expected.as_bytes());
     // Not settled: the end is told again to a daemon that comes back.
     drop(conn);
@@ -157,6 +158,49 @@ pub(crate) async fn a_killed_holder_is_a_lost_command() {
     let status = conn.end(id).await;
     assert_eq!(status.state, State::Lost);
     assert!(status.reason.is_some());
+}
+
+pub(crate) async fn a_warm_holder_that_died_costs_nothing() {
+    let world = World::new();
+    let (_agent, mut conn) = world.agent().await;
+    let id = conn.execute(argv(&["true"]));
+    conn.end(id).await;
+    conn.ack(id, 0, true);
+    // The settled one goes, and another waits for a job.
+    let settled = conn.execute(argv(&["true"]));
+    conn.end(settled).await;
+    conn.ack(settled, 0, true);
+    world.kill_holders().await;
+    let id = conn.execute(sh("exit 3"));
+    assert_eq!(conn.end(id).await.exit_code, Some(3));
+}
+
+pub(crate) async fn what_was_taken_back_meanwhile_does_not_start() {
+    let world = World::new();
+    let mut options = world.options();
+    options.max_commands = 1;
+    let _agent = TestAgent::start(options);
+    let mut conn = world.accept().await;
+    conn.welcome([]);
+    let mut spec = sh("cat; echo done");
+    spec.stdin = Stdin::Stream;
+    let first = conn.execute(spec);
+    conn.until_running(first).await;
+    let log = world.dir.path().join("starts");
+    let waiting = conn.execute(sh(&format!("echo started > {}", log.display())));
+    let last = conn.execute(sh("echo last"));
+    // The agent has read all three once it refuses what comes after them.
+    conn.input(waiting, None, b"x", false).await;
+    conn.until("a refusal", |conn| !conn.errors.is_empty())
+        .await;
+    drop(conn);
+    let mut conn = world.accept().await;
+    assert_eq!(conn.hello.commands.len(), 3);
+    conn.welcome([(first, 0), (last, 0)]);
+    conn.input(first, Some(0), b"", true).await;
+    assert_eq!(conn.end(first).await.exit_code, Some(0));
+    assert_eq!(conn.end(last).await.exit_code, Some(0));
+    assert!(!log.exists());
 }
 
 pub(crate) async fn a_second_agent_is_refused() {
