@@ -83,7 +83,17 @@ pub struct Fleet {
 /// # Errors
 /// There is no connection.
 pub async fn fleet(context: &Context, options: Options) -> Result<Fleet, Failure> {
-    let (client, mut events) = opsctl_client::start(options);
+    fleet_of(context, opsctl_client::start(options)).await
+}
+
+/// The same over a client that was started.
+///
+/// # Errors
+/// There is no connection.
+pub async fn fleet_of(
+    context: &Context,
+    (client, mut events): (Client, Events),
+) -> Result<Fleet, Failure> {
     let mut agents = Vec::new();
     loop {
         match events.next().await {

@@ -7,8 +7,8 @@ use opsctl_protocol::message::{Connected, ErrorCode, ErrorPayload, ToDashboard};
 use opsctl_protocol::{Decoded, OutputFrame, Pattern};
 use tokio::sync::mpsc;
 
-/// Events that may wait for a slow consumer before the socket is no longer read. With pieces of 32 KiB these are 2 MiB.
-pub(crate) const WAITING_EVENTS: usize = 64;
+/// Events that may wait for a slow consumer before the socket is no longer read. With pieces of 32 KiB these are 1 MiB.
+pub(crate) const WAITING_EVENTS: usize = 32;
 
 /// How the connection stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -107,8 +107,13 @@ pub(crate) struct Order {
 
 /// Starts the task that connects and stays connected. Must be called within a tokio runtime.
 pub fn start(options: Options) -> (Client, Events) {
+    start_with_room(options, WAITING_EVENTS)
+}
+
+/// The same with room for so many events, at least one: what waits here is out of date when it is shown.
+pub fn start_with_room(options: Options, events: usize) -> (Client, Events) {
     let (orders, orders_in) = mpsc::channel(WAITING_ORDERS);
-    let (events_out, receiver) = mpsc::channel(WAITING_EVENTS);
+    let (events_out, receiver) = mpsc::channel(events.max(1));
     let shared = Arc::new(Shared {
         state: watch::Sender::new(ConnState::Connecting { attempt: 1 }),
         link: Mutex::new(None),

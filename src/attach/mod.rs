@@ -22,11 +22,15 @@ use opsctl_client::{Client, Events};
 use opsctl_protocol::message::{CommandQuery, CommandSummary, State};
 use opsctl_protocol::{AgentId, CommandId};
 
-use crate::agents::{Fleet, fleet};
+use crate::agents::{Fleet, fleet_of};
 use crate::ask::{by_prefix, query};
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
 use session::{Session, View};
+
+/// Pieces of output that may wait for the screen before the daemon is no longer listened to; when that lasts, it skips
+/// to the screen as it is.
+pub const WAITING_EVENTS: usize = 4;
 
 /// Attach this terminal to a running one
 ///
@@ -50,11 +54,12 @@ pub async fn run(args: AttachArgs, context: &Context) -> Result<u8> {
             .hint("--read-only only watches; opsctl send takes input from a pipe")
             .into());
     }
+    let started = opsctl_client::start_with_room(context.client("attach")?, WAITING_EVENTS);
     let Fleet {
         client,
         events,
         agents,
-    } = fleet(context, context.client("attach")?).await?;
+    } = fleet_of(context, started).await?;
     let named = agents
         .iter()
         .find(|agent| agent.agent_id.as_str() == args.what);

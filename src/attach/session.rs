@@ -21,10 +21,10 @@ use super::raw::Raw;
 use super::replay::Replay;
 use crate::exit_code::{self, ExitCode, Failure};
 use crate::input::read_stdin;
-use crate::output::printer::{Printer, To};
+use crate::output::printer::{Piece, Printer, To};
 
 /// Pieces that may wait for the screen. Few: what waits here is what a key's echo is behind.
-const WAITING_PIECES: usize = 4;
+const WAITING_PIECES: usize = 2;
 
 /// A fresh screen with the cursor in its corner.
 const CLEAR: &str = "\x1b[0m\x1b[r\x1b[H\x1b[2J";
@@ -65,7 +65,7 @@ pub(super) struct Session {
     client: Client,
     view: View,
     /// Output on its way to the printer.
-    out: VecDeque<Bytes>,
+    out: VecDeque<Piece>,
     modes: Modes,
     replay: Replay,
     escapes: Escapes,
@@ -102,6 +102,9 @@ impl Session {
         };
         let printer = Printer::new(WAITING_PIECES);
         let end = self.attached(&mut events, &printer).await;
+        if matches!(end, End::Left | End::Signal(_)) {
+            printer.discard();
+        }
         // A screen that takes nothing any more must not hold a person who wants to leave.
         let finishing = tokio::time::timeout(std::time::Duration::from_secs(1), printer.finish());
         let _ = finishing.await;
@@ -142,11 +145,9 @@ impl Session {
                     },
                     None => keys = None,
                 },
-                room = printer.room(), if !self.out.is_empty() => {
-                    let Ok(room) = room else { return End::ScreenGone };
-                    if let Some(data) = self.out.pop_front() {
-                        self.modes.watch(&data);
-                        room.send((To::Stdout, data));
+                handed = printer.print_first(&mut self.out), if !self.out.is_empty() => {
+                    if handed.is_err() {
+                        return End::ScreenGone;
                     }
                 }
                 Some(failure) = refusals.recv() => return End::Failed(failure),
@@ -170,9 +171,8 @@ impl Session {
 
     /// Hands what waits to the printer. `false` when the screen is gone.
     async fn drain(&mut self, printer: &Printer) -> bool {
-        while let Some(data) = self.out.pop_front() {
-            self.modes.watch(&data);
-            if printer.print((To::Stdout, data)).await.is_err() {
+        while !self.out.is_empty() {
+            if printer.print_first(&mut self.out).await.is_err() {
                 return false;
             }
         }
@@ -224,7 +224,7 @@ impl Session {
         for keys in self.escapes.feed(typed) {
             match keys {
                 Keys::Leave => return Some(End::Left),
-                Keys::Help => self.out.push_back(Bytes::from_static(HELP.as_bytes())),
+                Keys::Help => self.put(Bytes::from_static(HELP.as_bytes())),
                 Keys::Send(bytes) if self.view.read_only => {
                     if bytes.contains(&CTRL_C) {
                         return Some(End::Left);
@@ -270,7 +270,7 @@ impl Session {
                 let notice = format!(
                     "\r\n\x1b[7m[the connection to the daemon was lost ({reason}); reconnecting; Ctrl-] leaves]\x1b[0m\r\n"
                 );
-                self.out.push_back(notice.into());
+                self.put(notice.into());
             }
             Event::State(ConnState::Refused { code, message }) => {
                 let code = code.map_or(ExitCode::NotAllowed, ExitCode::of_refusal);
@@ -299,7 +299,7 @@ impl Session {
             ToDashboard::Error(error) => match error.code {
                 // The key was not taken; a bell says so as a terminal would.
                 ErrorCode::InputRejected | ErrorCode::AgentOffline => {
-                    self.out.push_back(Bytes::from_static(b"\x07"))
+                    self.put(Bytes::from_static(b"\x07"))
                 }
                 ErrorCode::Forbidden => {
                     return Some(End::Failed(Failure::new(
@@ -316,12 +316,16 @@ impl Session {
 
     fn show(&mut self, data: Bytes) {
         if std::mem::take(&mut self.clear) {
-            self.out
-                .push_back(Bytes::from(format!("{}{CLEAR}", self.modes.reset())));
+            self.put(Bytes::from(format!("{}{CLEAR}", self.modes.reset())));
         }
         if !data.is_empty() {
-            self.out.push_back(data);
+            self.put(data);
         }
+    }
+
+    fn put(&mut self, data: Bytes) {
+        self.modes.watch(&data);
+        self.out.push_back((To::Stdout, data));
     }
 
     /// Says how it ended; returns the exit code.

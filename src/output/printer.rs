@@ -1,14 +1,20 @@
 //! Bytes to stdout and stderr, from a thread of their own: a reader that is slow must not delay Ctrl-C, keystrokes or the
 //! connection's heartbeat. What waits is bounded; whoever prints waits for room.
 
-use std::cell::OnceCell;
-use std::io::{self, IoSlice, Write};
+use std::cell::{Cell, OnceCell};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-/// Pieces gathered into one `writev`.
-const GATHER: usize = 32;
+/// Bytes gathered into one `writev`.
+const GATHER: usize = 1024 * 1024;
+
+/// Bytes written to a terminal at once: what is written can no longer be discarded.
+const GATHER_TERMINAL: usize = 4096;
 
 /// Where a piece goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,12 +33,24 @@ pub type Piece = (To, Bytes);
 #[error("stdout is closed")]
 pub struct StdoutClosed;
 
+/// What printer and thread share about discarding. Pieces are counted from 1 in the order of printing.
+#[derive(Debug, Default)]
+struct Discard {
+    /// Stdout's pieces up to this one are to be thrown away.
+    upto: AtomicU64,
+    /// Bytes that were printed and neither written nor thrown away.
+    waiting: AtomicU64,
+}
+
 /// Prints in order. The thread starts with the first piece.
 #[derive(Debug)]
 pub struct Printer {
     /// Pieces that may wait.
     depth: usize,
     running: OnceCell<(mpsc::Sender<Piece>, oneshot::Receiver<io::Result<()>>)>,
+    /// Pieces that were printed.
+    printed: Cell<u64>,
+    discard: Arc<Discard>,
 }
 
 impl Printer {
@@ -41,23 +59,48 @@ impl Printer {
         Self {
             depth,
             running: OnceCell::new(),
+            printed: Cell::new(0),
+            discard: Arc::default(),
         }
     }
 
-    /// Waits for room and hands the piece over. Cancel-safe: a piece is handed over or not.
+    /// Waits for room and prints the piece.
     ///
     /// # Errors
     /// Stdout is closed.
     pub async fn print(&self, piece: Piece) -> Result<(), StdoutClosed> {
-        self.lane()?.send(piece).await.map_err(|_| StdoutClosed)
+        self.print_first(&mut VecDeque::from([piece])).await
     }
 
-    /// Waits for room for one more piece. Cancel-safe.
+    /// Waits for room and prints the first of these. Cancel-safe: it is still among them, or printed.
     ///
     /// # Errors
     /// Stdout is closed.
-    pub async fn room(&self) -> Result<mpsc::Permit<'_, Piece>, StdoutClosed> {
-        self.lane()?.reserve().await.map_err(|_| StdoutClosed)
+    pub async fn print_first(&self, pieces: &mut VecDeque<Piece>) -> Result<(), StdoutClosed> {
+        let room = self.lane()?.reserve().await.map_err(|_| StdoutClosed)?;
+        if let Some(piece) = pieces.pop_front() {
+            self.printed.set(self.printed.get() + 1);
+            self.discard
+                .waiting
+                .fetch_add(piece.1.len() as u64, Ordering::Relaxed);
+            room.send(piece);
+        }
+        Ok(())
+    }
+
+    /// Whether the reader of stdout is slower than what is printed.
+    pub fn is_behind(&self) -> bool {
+        self.running
+            .get()
+            .is_some_and(|(lane, _)| lane.capacity() < self.depth)
+    }
+
+    /// Throws away what waits for stdout. Returns how many bytes that are; a little may still be under way.
+    pub fn discard(&self) -> u64 {
+        self.discard
+            .upto
+            .store(self.printed.get(), Ordering::Relaxed);
+        self.discard.waiting.load(Ordering::Relaxed)
     }
 
     /// Waits until stdout is found closed, which only writing finds; for ever while nothing is printed.
@@ -90,10 +133,11 @@ impl Printer {
         if self.running.get().is_none() {
             let (lane, pieces) = mpsc::channel(self.depth);
             let (tell, done) = oneshot::channel();
+            let writer = Writer::new(self.depth, self.discard.clone());
             std::thread::Builder::new()
                 .name("printer".to_owned())
                 // That nobody waits for the end any more is no matter.
-                .spawn(move || drop(tell.send(write_all(pieces))))
+                .spawn(move || drop(tell.send(writer.run(pieces))))
                 .map_err(|_| StdoutClosed)?;
             // Nothing else runs between the look and this.
             let _ = self.running.set((lane, done));
@@ -102,46 +146,92 @@ impl Printer {
     }
 }
 
-fn write_all(mut pieces: mpsc::Receiver<Piece>) -> io::Result<()> {
-    let mut ready = Vec::with_capacity(GATHER);
-    while pieces.blocking_recv_many(&mut ready, GATHER) > 0 {
-        for run in ready.chunk_by(|a, b| a.0 == b.0) {
-            let written = write_run(run[0].0, run);
-            // Without stderr there is nowhere to complain; output goes on.
-            if run[0].0 == To::Stdout {
-                written?;
+/// The thread's own.
+struct Writer {
+    depth: usize,
+    discard: Arc<Discard>,
+    /// Bytes written to stdout at once.
+    gather: usize,
+    /// Pieces that were taken.
+    taken: u64,
+}
+
+impl Writer {
+    fn new(depth: usize, discard: Arc<Discard>) -> Self {
+        let gather = if io::stdout().is_terminal() {
+            GATHER_TERMINAL
+        } else {
+            GATHER
+        };
+        Self {
+            depth,
+            discard,
+            gather,
+            taken: 0,
+        }
+    }
+
+    fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> io::Result<()> {
+        let mut ready = Vec::with_capacity(self.depth);
+        while pieces.blocking_recv_many(&mut ready, self.depth) > 0 {
+            for run in ready.chunk_by(|a, b| a.0 == b.0) {
+                self.taken += run.len() as u64;
+                let written = self.write_run(run);
+                // Without stderr there is nowhere to complain; output goes on.
+                if run[0].0 == To::Stdout {
+                    written?;
+                }
+            }
+            ready.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes pieces for the same descriptor, many at once.
+    fn write_run(&self, pieces: &[Piece]) -> io::Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = pieces
+            .iter()
+            .filter(|(_, data)| !data.is_empty())
+            .map(|(_, data)| IoSlice::new(data))
+            .collect();
+        let to = pieces[0].0;
+        let mut rest = &mut slices[..];
+        while !rest.is_empty() {
+            // A whole run is discarded or none of it: a few pieces more or less make no difference to a person.
+            if to == To::Stdout && self.discard.upto.load(Ordering::Relaxed) >= self.taken {
+                let left: usize = rest.iter().map(|slice| slice.len()).sum();
+                self.discard
+                    .waiting
+                    .fetch_sub(left as u64, Ordering::Relaxed);
+                return Ok(());
+            }
+            match write_some(to, rest, self.gather) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.discard
+                        .waiting
+                        .fetch_sub(count as u64, Ordering::Relaxed);
+                    IoSlice::advance_slices(&mut rest, count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
-        ready.clear();
+        Ok(())
     }
-    Ok(())
 }
 
-/// Writes pieces for the same descriptor, many at once.
-fn write_run(to: To, pieces: &[Piece]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = pieces
-        .iter()
-        .filter(|(_, data)| !data.is_empty())
-        .map(|(_, data)| IoSlice::new(data))
-        .collect();
-    let mut rest = &mut slices[..];
-    while !rest.is_empty() {
-        let written = match to {
-            To::Stdout => write_some(rustix::stdio::stdout(), rest),
-            To::Stderr => write_some(rustix::stdio::stderr(), rest),
-        };
-        match written {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut rest, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn write_some(fd: rustix::fd::BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    match rustix::io::writev(fd, slices) {
+/// Writes what one call takes, at most `most` bytes or one slice of them.
+fn write_some(to: To, slices: &[IoSlice<'_>], most: usize) -> io::Result<usize> {
+    let fd = match to {
+        To::Stdout => rustix::stdio::stdout(),
+        To::Stderr => rustix::stdio::stderr(),
+    };
+    let written = match slices.first() {
+        Some(first) if first.len() > most => rustix::io::write(fd, &first[..most]),
+        _ => rustix::io::writev(fd, slices),
+    };
+    match written {
         // Somebody who shares the descriptor has made it non-blocking.
         Err(rustix::io::Errno::AGAIN) => {
             let mut ready = [rustix::event::PollFd::new(
@@ -149,12 +239,9 @@ fn write_some(fd: rustix::fd::BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Res
                 rustix::event::PollFlags::OUT,
             )];
             rustix::event::poll(&mut ready, None)?;
-            Ok(rustix::io::writev(fd, slices).or_else(|error| match error {
-                rustix::io::Errno::AGAIN => Err(rustix::io::Errno::INTR),
-                other => Err(other),
-            })?)
+            Err(io::ErrorKind::Interrupted.into())
         }
-        other => Ok(other?),
+        written => Ok(written?),
     }
 }
 

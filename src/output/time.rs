@@ -40,7 +40,7 @@ pub fn age(then: Timestamp, now: Timestamp) -> String {
 /// RFC 3339 in UTC with milliseconds: `2026-11-21T01:31:24.120Z`.
 pub fn rfc3339(time: Timestamp) -> String {
     let (seconds, ms) = (time.0 / 1000, time.0 % 1000);
-    let (year, month, day) = civil((seconds / DAY) as i64);
+    let (year, month, day) = civil((seconds / DAY).cast_signed());
     let of_day = seconds % DAY;
     let (hour, minute, second) = (of_day / HOUR, of_day % HOUR / MINUTE, of_day % MINUTE);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
@@ -73,7 +73,7 @@ fn read_rfc3339(text: &str) -> Option<Timestamp> {
     if !dashes || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
-    let midnight = days(year as i64, month, day) * DAY as i64;
+    let midnight = days(year.cast_signed(), month, day) * DAY.cast_signed();
     let Some(clock) = text.get(10..).filter(|rest| !rest.is_empty()) else {
         return in_epoch(midnight, 0);
     };
@@ -102,7 +102,7 @@ fn read_rfc3339(text: &str) -> Option<Timestamp> {
         }
     };
     in_epoch(
-        midnight + (hour * HOUR + minute * MINUTE + second) as i64 - east,
+        midnight + (hour * HOUR + minute * MINUTE + second).cast_signed() - east,
         ms,
     )
 }
@@ -118,7 +118,7 @@ fn days(year: i64, month: u64, day: u64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month as i64 + 9) % 12) + 2) / 5 + day as i64 - 1;
+    let of_year = (153 * ((month.cast_signed() + 9) % 12) + 2) / 5 + day.cast_signed() - 1;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 

@@ -33,6 +33,11 @@ pub(super) trait Form {
     /// opsctl has something to say itself.
     fn note(&mut self, text: &str, out: &mut Out);
 
+    /// Whether people read along, who have no use for what is out of date.
+    fn is_live(&self) -> bool {
+        false
+    }
+
     /// When [`Form::tick`] wants to be called, if nothing else happens.
     fn deadline(&self) -> Option<Instant> {
         None
@@ -145,6 +150,10 @@ impl Form for Raw {
             out.push_back((To::Stderr, Bytes::from_static(b"\n")));
         }
         out.push_back(own_line(text));
+    }
+
+    fn is_live(&self) -> bool {
+        true
     }
 
     fn finish(&mut self, _jobs: &[Job], _code: u8, _out: &mut Out) {}

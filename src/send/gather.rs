@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn ended(name: &str, code: i32) -> Job {
-        let mut job = Job::new(AgentId::new(name).unwrap(), CommandId::random());
+        let mut job = Job::new(AgentId::new(name).unwrap(), CommandId::random(), None);
         job.status.state = State::Exited;
         job.status.exit_code = Some(code);
         job.done = true;

@@ -1,9 +1,10 @@
 //! One command on one agent, as far as this process has followed it.
 
+use std::rc::Rc;
+
 use opsctl_client::InputPump;
 use opsctl_protocol::message::{CommandStatus, State};
 use opsctl_protocol::{AgentId, CommandId};
-use std::rc::Rc;
 
 use crate::exit_code::{self, ExitCode};
 
@@ -23,7 +24,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(agent: AgentId, id: CommandId) -> Self {
+    pub(super) fn new(agent: AgentId, id: CommandId, input: Option<Rc<InputPump>>) -> Self {
         let status = CommandStatus::new(id, State::Queued);
         Self {
             agent,
@@ -31,7 +32,7 @@ impl Job {
             status,
             seen: 0,
             done: false,
-            input: None,
+            input,
         }
     }
 

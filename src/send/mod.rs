@@ -3,7 +3,7 @@
 //! - [`request`]: from the arguments to a `command:request`.
 //! - [`dry_run`]: whom it would reach.
 //! - [`job`]: one command on one agent.
-//! - [`watch`]: the loop over everything that happens meanwhile.
+//! - [`watch`]: the loop over everything that happens meanwhile; [`skim`] brings a slow terminal to the present.
 //! - [`input`]: this process's stdin to all of them.
 //! - [`form`]: how output is shown; [`prefix`], [`gather`] and [`json`] are such forms.
 
@@ -15,6 +15,7 @@ mod job;
 mod json;
 mod prefix;
 mod request;
+mod skim;
 mod watch;
 
 use std::io::IsTerminal;
@@ -31,6 +32,7 @@ use crate::exit_code::{ExitCode, Failure};
 use crate::output::color::ColorChoice;
 use crate::output::printer::print_once;
 use crate::settings::values::duration;
+use watch::Started;
 
 /// Run a command on one agent or many
 ///
@@ -144,7 +146,11 @@ pub async fn run(args: SendArgs, context: &Context) -> Result<u8> {
     }
     let request = request::build(&args, &selector)?;
     let streams_input = request.spec.stdin == opsctl_protocol::message::Stdin::Stream;
-    let (client, events) = opsctl_client::start(options);
+    let (client, events) = if args.pty {
+        opsctl_client::start_with_room(options, attach::WAITING_EVENTS)
+    } else {
+        opsctl_client::start(options)
+    };
     let accepted = match ask(context, &client, request).await? {
         ToDashboard::Accepted(accepted) => accepted,
         _ => return Err(unexpected_answer().into()),
@@ -159,16 +165,12 @@ pub async fn run(args: SendArgs, context: &Context) -> Result<u8> {
         let id = accepted.commands[0].command_id;
         return attach::to_started(client, events, id).await;
     }
-    watch::run(
-        &args,
-        context,
-        client,
-        events,
+    let started = Started {
         accepted,
         missing,
         streams_input,
-    )
-    .await
+    };
+    watch::run(&args, context, client, events, started).await
 }
 
 fn unexpected_answer() -> Failure {

@@ -152,6 +152,10 @@ impl Form for Prefixed {
         out.push_back(own_line(text));
     }
 
+    fn is_live(&self) -> bool {
+        true
+    }
+
     fn deadline(&self) -> Option<Instant> {
         self.partial
             .values()
