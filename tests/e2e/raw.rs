@@ -1,4 +1,4 @@
-//! A program that knows nothing but the wire: WebSockets and JSON, without any of opsctl's own client code. What it sees
+//! A program that knows nothing but the wire: a WebSocket and JSON, without any of opsctl's own client code. What it sees
 //! is what a dashboard or agent in another language sees.
 
 use std::collections::BTreeMap;
@@ -121,7 +121,7 @@ impl<'a> Dial<'a> {
             self.route
         );
         for (name, value) in &self.headers {
-            request += &format!("{name}: {value}\r\n");
+            request.extend([name, ": ", value, "\r\n"]);
         }
         let (status, body) = http(self.daemon, &(request + "\r\n"));
         (
@@ -156,6 +156,12 @@ pub fn http(daemon: &TestDaemon, request: &str) -> (u16, String) {
         assert!(read > 0, "the connection ended within the answer: {text:?}");
         answer.extend_from_slice(&piece[..read]);
     }
+}
+
+/// What `seq 1 N` prints.
+pub fn numbers(last: u32) -> String {
+    let lines: Vec<String> = (1..=last).map(|n| n.to_string()).collect();
+    lines.join("\n") + "\n"
 }
 
 /// An envelope around a payload.

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::harness::{Opsctl, Process, TestAgent, TestDaemon, has_program, skip, wait_until};
+use crate::raw::numbers;
 
 /// The package that the witness needs, pinned.
 const WEBSOCKETS: &str = "websockets==17.4";
@@ -172,10 +173,7 @@ fn the_python_agent_runs_commands() {
         .opsctl(["send", "py", "--", "seq", "1", "200000"])
         .run()
         .expect_code(0);
-    assert_same(
-        &bulk.out(),
-        &(1..=200_000).map(|n| format!("{n}\n")).collect::<String>(),
-    );
+    assert_same(&bulk.out(), &numbers(200_000));
     let bytes: Vec<u8> = (0..3_000_000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
@@ -219,10 +217,7 @@ fn the_python_agent_outlives_the_daemon() {
     daemon.start_again();
     wait_connected(&daemon, "py", &agent);
     let logs = daemon.opsctl(["logs", "-f", &id]).run().expect_code(5);
-    assert_same(
-        &logs.out(),
-        &(1..=2000).map(|n| format!("{n}\n")).collect::<String>(),
-    );
+    assert_same(&logs.out(), &numbers(2000));
     daemon
         .opsctl(["send", "py", "--", "sh", "-c", "exit 7"])
         .run()
@@ -245,10 +240,7 @@ fn the_python_dashboard_runs_commands() {
     let both = dashboard("operator", "one,two", "echo x").expect_code(0);
     assert_eq!(both.out(), "x\nx\n");
     let bulk = dashboard("operator", "two", "seq 1 50000").expect_code(0);
-    assert_same(
-        &bulk.out(),
-        &(1..=50_000).map(|n| format!("{n}\n")).collect::<String>(),
-    );
+    assert_same(&bulk.out(), &numbers(50_000));
     dashboard("operator", "nobody", "true")
         .expect_code(1)
         .expect_err(&["no_match"]);

@@ -271,6 +271,35 @@ fn requests_that_cannot_be_served_say_why() {
     for (body, code) in cases {
         assert_eq!(raw.ask_error("command:request", &body), code, "{body}");
     }
+    subscribe(&mut raw, &json!({"channel": "agent:web-1"}));
+    let ended = request(&mut raw, "web-1", "ended", "true");
+    raw.until("the end", |message| is_final(message, &ended));
+    assert_eq!(
+        raw.ask_error("command:cancel", &json!({"commandId": ended})),
+        "finished"
+    );
+    assert_eq!(
+        raw.ask_error("command:input", &json!({"commandId": ended, "data": "x"})),
+        "finished"
+    );
+
+    agent.stop();
+    raw.until("the agent's leaving", |message| {
+        message["type"] == "agent:disconnected"
+    });
+    assert_eq!(
+        raw.ask_error(
+            "command:request",
+            &body(json!({"agent": "web-1"}), json!(["true"]))
+        ),
+        "agent_offline"
+    );
+}
+
+#[test]
+fn what_is_not_there_is_said_not_to_be_there() {
+    let daemon = TestDaemon::start();
+    let mut raw = Raw::dashboard(&daemon);
     let nobody = "00000000000000000000000000000000";
     for kind in ["command:interrupt", "command:cancel", "command:input"] {
         assert_eq!(
@@ -296,30 +325,6 @@ fn requests_that_cannot_be_served_say_why() {
     assert_eq!(
         raw.ask_error("dashboard:connect", &json!({})),
         "already_connected"
-    );
-
-    subscribe(&mut raw, &json!({"channel": "agent:web-1"}));
-    let ended = request(&mut raw, "web-1", "ended", "true");
-    raw.until("the end", |message| is_final(message, &ended));
-    assert_eq!(
-        raw.ask_error("command:cancel", &json!({"commandId": ended})),
-        "finished"
-    );
-    assert_eq!(
-        raw.ask_error("command:input", &json!({"commandId": ended, "data": "x"})),
-        "finished"
-    );
-
-    agent.stop();
-    raw.until("the agent's leaving", |message| {
-        message["type"] == "agent:disconnected"
-    });
-    assert_eq!(
-        raw.ask_error(
-            "command:request",
-            &body(json!({"agent": "web-1"}), json!(["true"]))
-        ),
-        "agent_offline"
     );
 }
 

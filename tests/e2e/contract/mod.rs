@@ -1,4 +1,4 @@
-//! What outside programs rely on, over raw WebSockets and JSON: the flows of docs/protocol.md.
+//! What outside programs rely on, over a raw WebSocket: the flows of docs/protocol.md.
 //!
 //! - [`dashboards`]: state, requests, numbers, resuming.
 //! - [`agents`]: commands, acks, coming back.

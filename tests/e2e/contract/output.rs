@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{is_final, request, subscribe};
 use crate::harness::{Sandbox, TestAgent, TestDaemon};
-use crate::raw::{Dial, Raw};
+use crate::raw::{Dial, Raw, numbers};
 
 #[test]
 fn a_finished_command_is_told_whole() {
@@ -13,7 +13,7 @@ fn a_finished_command_is_told_whole() {
     let mut raw = Raw::dashboard(&daemon);
     let command = request(&mut raw, "web-1", "whole", "seq 1 2000");
     let channel = format!("command:{command}");
-    let expected: String = (1..=2000).map(|n| format!("{n}\n")).collect();
+    let expected = numbers(2000);
 
     let whole = |raw: &mut Raw| {
         let streams = subscribe(
