@@ -65,6 +65,15 @@ impl Fleet {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
+    /// How many commands run.
+    pub fn running(&self) -> Result<usize> {
+        let output = self.opsctl(["ps", "--json"]).output()?;
+        let listed: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let commands = listed["commands"].as_array().context("ps lists commands")?;
+        let running = commands.iter().filter(|one| one["state"] == "running");
+        Ok(running.count())
+    }
+
     /// The daemon's process.
     pub fn daemon(&self) -> Pid {
         self.daemon.pid()
@@ -75,7 +84,7 @@ impl Fleet {
         self.agents.iter().map(Background::pid).collect()
     }
 
-    /// The holders' processes.
+    /// The holders' processes: one for each command, and those that agents keep ready.
     pub fn holders(&self) -> Vec<Pid> {
         let mut processes = self.place.processes();
         processes.retain(|pid| first_argument(*pid).as_deref() == Some(b"holder"));

@@ -1,14 +1,15 @@
 //! What /proc tells about processes.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::ops::{Add, Sub};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::Pid;
 
-/// What processes have used since their start.
+/// What threads have used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     /// Time on a CPU, in user space and in the kernel.
@@ -26,52 +27,54 @@ pub struct Memory {
     pub share: u64,
 }
 
-impl Add for Usage {
-    type Output = Self;
+/// The usage of the threads of some processes at one moment, to be compared with a later one.
+pub struct Snapshot(BTreeMap<PathBuf, Usage>);
 
-    fn add(self, other: Self) -> Self {
-        Self {
-            cpu: self.cpu + other.cpu,
-            sleeps: self.sleeps + other.sleeps,
+impl Snapshot {
+    /// Looks at all threads of these processes.
+    ///
+    /// CPU time comes from `schedstat`, which counts nanoseconds: the ticks of `stat` are 10 ms, more than an idle process
+    /// uses. It has no sum for a whole process, though, so threads are told apart: one that ends takes its past with it.
+    pub fn of(pids: &[Pid]) -> Result<Self> {
+        let mut threads = BTreeMap::new();
+        for pid in pids {
+            let dir = format!("/proc/{}/task", pid.as_raw_nonzero());
+            for thread in fs::read_dir(&dir).with_context(|| dir.clone())? {
+                let thread = thread?.path();
+                // None: a thread that ended after the listing.
+                if let Some(usage) = usage(&thread)? {
+                    threads.insert(thread, usage);
+                }
+            }
         }
+        Ok(Self(threads))
+    }
+
+    /// What the threads of this snapshot have used since an earlier one, all together.
+    pub fn since(&self, earlier: &Self) -> Usage {
+        let mut sum = Usage::default();
+        for (thread, now) in &self.0 {
+            let then = earlier.0.get(thread).copied().unwrap_or_default();
+            sum.cpu += now.cpu.saturating_sub(then.cpu);
+            sum.sleeps += now.sleeps.saturating_sub(then.sleeps);
+        }
+        sum
     }
 }
 
-impl Sub for Usage {
-    type Output = Self;
-
-    fn sub(self, earlier: Self) -> Self {
-        Self {
-            cpu: self.cpu.saturating_sub(earlier.cpu),
-            sleeps: self.sleeps.saturating_sub(earlier.sleeps),
-        }
-    }
-}
-
-/// The usage of a process, all its threads together.
-///
-/// CPU time comes from `schedstat`, which counts nanoseconds: the ticks of `stat` are 10 ms, more than an idle process uses.
-pub fn usage(pid: Pid) -> Result<Usage> {
-    let dir = format!("/proc/{}/task", pid.as_raw_nonzero());
-    let threads = fs::read_dir(&dir).with_context(|| dir.clone())?;
-    let mut sum = Usage::default();
-    for thread in threads {
-        let thread = thread?.path();
-        let (Ok(schedstat), Ok(status)) = (
-            fs::read_to_string(thread.join("schedstat")),
-            fs::read_to_string(thread.join("status")),
-        ) else {
-            // A thread that ended after the listing.
-            continue;
-        };
-        let nanos = schedstat.split(' ').next().and_then(|n| n.parse().ok());
-        sum = sum
-            + Usage {
-                cpu: Duration::from_nanos(nanos.context("schedstat has another form")?),
-                sleeps: field(&status, "voluntary_ctxt_switches:")?,
-            };
-    }
-    Ok(sum)
+/// The usage of a thread, given its directory; `None` when it is gone.
+fn usage(thread: &Path) -> Result<Option<Usage>> {
+    let (Ok(schedstat), Ok(status)) = (
+        fs::read_to_string(thread.join("schedstat")),
+        fs::read_to_string(thread.join("status")),
+    ) else {
+        return Ok(None);
+    };
+    let nanos = schedstat.split(' ').next().and_then(|n| n.parse().ok());
+    Ok(Some(Usage {
+        cpu: Duration::from_nanos(nanos.context("schedstat has another form")?),
+        sleeps: field(&status, "voluntary_ctxt_switches:")?,
+    }))
 }
 
 /// The memory of a process.

@@ -59,12 +59,13 @@ impl Salt {
         })
     }
 
-    /// Runs `salt '*' cmd.run true` from its start to its end.
+    /// Runs `salt '*' cmd.run /bin/true` from its start to its end. Not `true`: Salt reads arguments as YAML, and would look
+    /// for a program named `True`.
     ///
     /// # Errors
     /// When not all minions have answered.
     pub fn run_true(&self) -> Result<Duration> {
-        let mut command = client(&self.place, &self.install, &["*", "cmd.run", "true"]);
+        let mut command = client(&self.place, &self.install, &["*", "cmd.run", "/bin/true"]);
         let start = Instant::now();
         let answers = answers_to(&mut command)?;
         let took = start.elapsed();
@@ -137,13 +138,13 @@ fn client(place: &Place, install: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// How many minions answered: each has a line with its name and a colon.
+/// How many minions answered: each has a line with its name and a colon. None count when Salt says that something failed.
 fn answers_to(command: &mut Command) -> Result<usize> {
     let output = command.output().context("cannot start salt")?;
+    if !output.status.success() {
+        return Ok(0);
+    }
     let said = String::from_utf8_lossy(&output.stdout);
-    let silent = said.matches("did not return").count();
-    let named = said
-        .lines()
-        .filter(|line| line.starts_with('m') && line.ends_with(':'));
-    Ok(named.count().saturating_sub(silent))
+    let named = |line: &&str| line.starts_with('m') && line.ends_with(':');
+    Ok(said.lines().filter(named).count())
 }
