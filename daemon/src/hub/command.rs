@@ -17,6 +17,8 @@ pub(super) struct Command {
     pub row: CommandRow,
     /// The offset of the next output byte.
     pub end: u64,
+    /// The offset after the last byte that was handed to the log; a gap at the very end lies behind it.
+    pub(super) logged: u64,
     /// Output before this offset is durable.
     pub durable: u64,
     /// The command's end is durable in the store.
@@ -37,6 +39,7 @@ impl Command {
         Self {
             row,
             end,
+            logged: end,
             durable: end,
             end_saved: false,
             settled: false,
@@ -53,7 +56,12 @@ impl Command {
 
     /// Whether its end and all of its output are durable.
     pub(super) fn is_settled(&self) -> bool {
-        self.row.summary.state.is_final() && self.end_saved && self.durable >= self.end
+        self.row.summary.state.is_final() && self.end_saved && self.is_output_durable()
+    }
+
+    /// Whether all of its output that came is durable.
+    pub(super) fn is_output_durable(&self) -> bool {
+        self.durable >= self.logged
     }
 
     /// Whether the agent has it and has not told its end.
@@ -268,6 +276,7 @@ impl Hub {
             return;
         }
         command.end = piece.end();
+        command.logged = piece.end();
         command.row.summary.output_bytes = command.end;
         if let Some((cols, rows)) = piece.size {
             command.row.summary.cols = cols;

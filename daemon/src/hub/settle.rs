@@ -39,11 +39,18 @@ impl Hub {
     pub fn save_all(&mut self) -> Option<Effect> {
         self.unsaved_since = None;
         let behind = std::mem::take(&mut self.unsaved);
-        let rows: Vec<Write> = behind
-            .iter()
-            .filter_map(|command_id| self.commands.get(command_id))
-            .map(|command| Write::Command(command.row.clone()))
-            .collect();
+        let mut rows = Vec::new();
+        for command_id in behind {
+            let Some(command) = self.commands.get(&command_id) else {
+                continue;
+            };
+            // After a crash, a command that the store knows as ended is not asked for again: its output must be there.
+            if command.row.summary.state.is_final() && !command.is_output_durable() {
+                self.unsaved.insert(command_id);
+            } else {
+                rows.push(Write::Command(command.row.clone()));
+            }
+        }
         if rows.is_empty() {
             None
         } else {
@@ -73,11 +80,15 @@ impl Hub {
                 settled: command.is_settled(),
             };
             command.settled |= ack.settled;
+            let end_waits = command.row.summary.state.is_final() && command.is_output_durable();
             self.to_agent(
                 &agent_id,
                 &opsctl_protocol::Header::default(),
                 ToAgent::Ack(ack),
             );
+            if end_waits && self.unsaved.contains(command_id) {
+                self.unsaved_since.get_or_insert(self.now);
+            }
             self.forget_old(*command_id);
         }
     }

@@ -46,6 +46,10 @@ struct World {
     now: u64,
     journaled: Vec<RequestRow>,
     logged: Vec<(u64, Bytes)>,
+    /// Ends that were saved.
+    saved: Vec<CommandId>,
+    /// The log takes output and does not say that it is durable.
+    log_is_slow: bool,
     next_conn: u64,
 }
 
@@ -62,6 +66,8 @@ impl World {
             now: 1_000_000,
             journaled: Vec::new(),
             logged: Vec::new(),
+            saved: Vec::new(),
+            log_is_slow: false,
             next_conn: 0,
         }
     }
@@ -85,11 +91,16 @@ impl World {
                         events.push_back(Event::Journaled(row.key.clone(), outcome));
                         self.journaled.push(*row);
                     }
-                    Effect::Save(writes) => events.push_back(Event::Saved(ended(&writes))),
+                    Effect::Save(writes) => {
+                        self.saved.extend(ended(&writes));
+                        events.push_back(Event::Saved(ended(&writes)));
+                    }
                     Effect::Log(_, record) => {
                         self.logged.push((record.offset, record.data.clone()));
                         let durable = (record.command, record.end());
-                        events.push_back(Event::Durable(vec![durable]));
+                        if !self.log_is_slow {
+                            events.push_back(Event::Durable(vec![durable]));
+                        }
                     }
                     Effect::Find(..) | Effect::Query(_) | Effect::Forget(_) => {}
                 }
@@ -398,6 +409,27 @@ fn an_end_is_settled_once_it_is_durable() {
     assert!(!settled(&heard), "the row is still behind");
     world.settle();
     assert!(settled(&heard));
+}
+
+#[test]
+fn an_end_is_not_saved_before_its_output() {
+    let mut world = World::new();
+    world.log_is_slow = true;
+    let (agent, heard) = world.agent("a", None, Vec::new());
+    let (conn, _) = world.dashboard(Role::Operator);
+    world.say(conn, request("k", "a"));
+    let id = executed(&heard)[0];
+    world.output(agent, id, 0, "x");
+    world.status(agent, exited(id));
+    world.settle();
+    assert_eq!(
+        world.saved,
+        [],
+        "a crash now would lose the output for good"
+    );
+    world.handle(Event::Durable(vec![(id, 1)]));
+    world.settle();
+    assert_eq!(world.saved, [id]);
 }
 
 #[test]
