@@ -177,15 +177,15 @@ async fn watch(
                 ToDashboard::AgentList(list) => {
                     copy.extend(list.agents);
                     if !list.more {
-                        view.merge(std::mem::take(&mut copy))?;
+                        view.merge(&std::mem::take(&mut copy))?;
                     }
                 }
-                ToDashboard::AgentStatus(agent) => view.update(agent)?,
-                ToDashboard::AgentConnected(connected) => view.update(connected.agent)?,
-                ToDashboard::AgentDisconnected(disconnected) => view.update(disconnected.agent)?,
+                ToDashboard::AgentStatus(agent) => view.update(&agent)?,
+                ToDashboard::AgentConnected(connected) => view.update(&connected.agent)?,
+                ToDashboard::AgentDisconnected(disconnected) => view.update(&disconnected.agent)?,
                 ToDashboard::Status(status) => {
                     if let Some(agent) = view.apply(&status) {
-                        view.update(agent)?;
+                        view.update(&agent)?;
                     }
                 }
                 _ => {}
@@ -250,25 +250,25 @@ impl View {
     }
 
     /// A copy of the state: only what it changes is a change.
-    fn merge(&mut self, agents: Vec<AgentInfo>) -> io::Result<()> {
-        agents.into_iter().try_for_each(|agent| self.update(agent))
+    fn merge(&mut self, agents: &[AgentInfo]) -> io::Result<()> {
+        agents.iter().try_for_each(|agent| self.update(agent))
     }
 
-    fn update(&mut self, agent: AgentInfo) -> io::Result<()> {
-        if !self.covers(&agent) {
+    fn update(&mut self, agent: &AgentInfo) -> io::Result<()> {
+        if !self.covers(agent) {
             return Ok(());
         }
         let before = self.agents.insert(agent.agent_id.clone(), agent.clone());
         if before
             .as_ref()
-            .is_some_and(|before| looks_same(before, &agent))
+            .is_some_and(|before| looks_same(before, agent))
         {
             return Ok(());
         }
         if self.in_place {
             self.redraw()
         } else {
-            self.print_change(&agent)
+            self.print_change(agent)
         }
     }
 

@@ -6,7 +6,9 @@ use anyhow::Result;
 use bytes::{Bytes, BytesMut};
 use clap::Args;
 use opsctl_client::{ConnState, Event, Events};
-use opsctl_protocol::message::{CommandSummary, Kind, Since, Subscribe, ToDashboard};
+use opsctl_protocol::message::{
+    CommandStatus, CommandSummary, Kind, Since, Subscribe, ToDashboard,
+};
 use opsctl_protocol::{Channel, CommandId, OutputFrame, Pattern, Timestamp};
 
 use crate::ask::{by_prefix, no_connection};
@@ -171,18 +173,10 @@ impl Log {
                 self.out.extend(self.view.show(frame));
             }
             Event::Message(decoded) => match decoded.message {
-                ToDashboard::Status(status) if status.command_id == self.command.command_id => {
-                    if status.state.is_final() {
-                        self.ended = true;
-                        (self.command.state, self.command.timed_out) =
-                            (status.state, status.timed_out);
-                        (self.command.exit_code, self.command.signal) =
-                            (status.exit_code, status.signal);
-                        if let (true, Some(reason)) = (self.follow, status.reason) {
-                            let text = format!("opsctl: {}: {reason}\n", status.state);
-                            self.out.push((To::Stderr, text.into()));
-                        }
-                    }
+                ToDashboard::Status(status)
+                    if status.command_id == self.command.command_id && status.state.is_final() =>
+                {
+                    self.finished(&status);
                 }
                 ToDashboard::Gap(gap) => {
                     self.seen = Some(gap.to);
@@ -212,6 +206,17 @@ impl Log {
             Event::State(_) | Event::Connected(_) => {}
         }
         Ok(())
+    }
+
+    fn finished(&mut self, status: &CommandStatus) {
+        self.ended = true;
+        let command = &mut self.command;
+        (command.state, command.timed_out) = (status.state, status.timed_out);
+        (command.exit_code, command.signal) = (status.exit_code, status.signal);
+        if let (true, Some(reason)) = (self.follow, &status.reason) {
+            let text = format!("opsctl: {}: {reason}\n", status.state);
+            self.out.push((To::Stderr, text.into()));
+        }
     }
 }
 

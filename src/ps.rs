@@ -16,7 +16,7 @@ use crate::output::table::{Cell, Column, render, terminal_width};
 use crate::output::time::{age, span};
 
 /// Without `--all`: commands that ended longer ago are left out.
-const RECENT: Duration = Duration::from_secs(3600);
+const RECENT: Duration = Duration::from_hours(1);
 
 /// Without `--all`: at most so many that have ended.
 const RECENT_COUNT: usize = 20;

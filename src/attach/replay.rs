@@ -50,7 +50,6 @@ const ENQ: u8 = 0x05;
 /// Whether a terminal answers this sequence.
 fn is_question(sequence: &[u8]) -> bool {
     match sequence {
-        b"\x1bZ" => true,
         [0x1b, b'[', middle @ .., last] => match last {
             // Device attributes and status, terminal parameters.
             b'c' | b'n' | b'x' => true,
@@ -76,8 +75,8 @@ fn is_question(sequence: &[u8]) -> bool {
         }
         // Settings and capabilities.
         [0x1b, b'P', rest @ ..] => rest.starts_with(b"$q") || rest.starts_with(b"+q"),
-        // The graphics protocol's probe.
-        [0x1b, b'_', b'G', ..] => true,
+        // The old form of device attributes; the graphics protocol's probe.
+        [0x1b, b'Z'] | [0x1b, b'_', b'G', ..] => true,
         _ => false,
     }
 }

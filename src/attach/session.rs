@@ -291,15 +291,15 @@ impl Session {
                 self.clear = self.interactive;
                 self.show(snapshot.data.0);
             }
-            ToDashboard::Status(status) if status.command_id == self.view.command => {
-                if status.state.is_final() {
-                    return Some(End::Ended(Box::new(status)));
-                }
+            ToDashboard::Status(status)
+                if status.command_id == self.view.command && status.state.is_final() =>
+            {
+                return Some(End::Ended(Box::new(status)));
             }
             ToDashboard::Error(error) => match error.code {
                 // The key was not taken; a bell says so as a terminal would.
                 ErrorCode::InputRejected | ErrorCode::AgentOffline => {
-                    self.put(Bytes::from_static(b"\x07"))
+                    self.put(Bytes::from_static(b"\x07"));
                 }
                 ErrorCode::Forbidden => {
                     return Some(End::Failed(Failure::new(

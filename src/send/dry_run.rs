@@ -26,11 +26,11 @@ pub(super) async fn run(
     let (online, offline): (Vec<&AgentInfo>, Vec<&AgentInfo>) =
         covered.partition(|agent| waits || agent.is_connected());
     let limit = args.limit.map_or(usize::MAX, |limit| limit as usize);
-    let reached: String = online
-        .iter()
-        .take(limit)
-        .map(|agent| format!("{}\n", agent.agent_id))
-        .collect();
+    let mut reached = String::new();
+    for agent in online.iter().take(limit) {
+        reached.push_str(agent.agent_id.as_str());
+        reached.push('\n');
+    }
     print_once(&reached)?;
     let left_out = offline.iter().take(limit - online.len().min(limit));
     for agent in left_out.clone() {

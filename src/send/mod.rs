@@ -151,9 +151,8 @@ pub async fn run(args: SendArgs, context: &Context) -> Result<u8> {
     } else {
         opsctl_client::start(options)
     };
-    let accepted = match ask(context, &client, request).await? {
-        ToDashboard::Accepted(accepted) => accepted,
-        _ => return Err(unexpected_answer().into()),
+    let ToDashboard::Accepted(accepted) = ask(context, &client, request).await? else {
+        return Err(unexpected_answer().into());
     };
     let missing = request::missing(&selector, &accepted);
     if args.detach {

@@ -140,7 +140,7 @@ pub(super) async fn run(
     if streams_input {
         local.spawn_local(input::feed(pumps));
     }
-    local.run_until(watch.to_the_end(events, absent)).await
+    local.run_until(watch.until_all_ended(events, absent)).await
 }
 
 impl Watch<'_> {

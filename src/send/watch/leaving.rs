@@ -27,7 +27,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Watch<'_> {
     /// Follows everything to its end and says how it ended; returns the exit code.
-    pub(super) async fn to_the_end(mut self, mut events: Events, absent: u8) -> Result<u8> {
+    pub(super) async fn until_all_ended(mut self, mut events: Events, absent: u8) -> Result<u8> {
         let stopped = self.follow(&mut events).await.err();
         let code = match &stopped {
             Some(Stop::Quiet) => {

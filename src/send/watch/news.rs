@@ -17,7 +17,7 @@ impl Watch<'_> {
         match event {
             Event::Output(frame) => self.output(frame),
             Event::Message(decoded) => {
-                self.message(decoded.header.channel.as_ref(), decoded.message)
+                self.message(decoded.header.channel.as_ref(), decoded.message);
             }
             Event::State(state) => self.connection(state)?,
             Event::Connected(_) => {}
@@ -55,9 +55,9 @@ impl Watch<'_> {
                 if !self.jobs[at].done {
                     let ahead = matches!(channel, Some(Channel::Agent(_)));
                     if ahead {
-                        self.status_ahead(at, status)
+                        self.status_ahead(at, status);
                     } else {
-                        self.status(at, status)
+                        self.status(at, status);
                     }
                 }
             }
