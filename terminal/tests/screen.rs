@@ -103,7 +103,7 @@ fn stacks_and_titles_are_bounded() {
 fn an_endless_title_keeps_the_rest_apart() {
     let mut screen = fed("\x1b]2;");
     for _ in 0..100 {
-        screen.feed(&[b'x'; 32 * 1024]);
+        screen.feed(&b"x".repeat(32 * 1024));
     }
     screen.feed(b"\x07after");
     assert_eq!(screen.text(), "after");

@@ -1,6 +1,8 @@
 //! The real terminal: taken for the console, and left as it was found, whatever happens.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
+use std::cell::RefCell;
+use std::io::{self, IsTerminal, Write, stdout};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::cursor::{SetCursorStyle, Show};
@@ -14,9 +16,6 @@ use crossterm::terminal::{
 use crossterm::{execute, queue};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
-
-/// A frame is written at once; 200 by 60 cells of changing colours take about this many bytes.
-const FRAME_BYTES: usize = 256 * 1024;
 
 /// Whether the terminal is ours now, so that it is given back once and only when taken.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -51,8 +50,37 @@ pub trait Stage {
 
 /// The terminal that the program was started on.
 pub struct Tty {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<CrosstermBackend<FrameBytes>>,
+    /// The same as the terminal's.
+    bytes: FrameBytes,
+    /// The cursor's form as last set.
     cursor: Option<SetCursorStyle>,
+}
+
+/// Collects a frame, which is then written at once. What a panic leaves in it is never written: it
+/// would come after the terminal was given back.
+#[derive(Clone, Default)]
+struct FrameBytes(Rc<RefCell<Vec<u8>>>);
+
+impl Write for FrameBytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl FrameBytes {
+    /// Writes what was collected to the terminal.
+    fn send(&self) -> io::Result<()> {
+        let mut bytes = self.0.borrow_mut();
+        let result = stdout().write_all(&bytes).and_then(|()| stdout().flush());
+        bytes.clear();
+        result
+    }
 }
 
 impl Tty {
@@ -74,10 +102,12 @@ impl Tty {
             previous(info);
         }));
         enter()?;
-        let writer = BufWriter::with_capacity(FRAME_BYTES, stdout());
-        let terminal = Terminal::new(CrosstermBackend::new(writer)).inspect_err(|_| give_back())?;
+        let bytes = FrameBytes::default();
+        let backend = CrosstermBackend::new(bytes.clone());
+        let terminal = Terminal::new(backend).inspect_err(|_| give_back())?;
         Ok(Self {
             terminal,
+            bytes,
             cursor: None,
         })
     }
@@ -101,7 +131,7 @@ impl Stage for Tty {
         }
         self.terminal.draw(|frame| render(frame))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        Write::flush(self.terminal.backend_mut())
+        self.bytes.send()
     }
 
     fn clear(&mut self) -> io::Result<()> {
@@ -109,7 +139,8 @@ impl Stage for Tty {
         TAKEN.store(false, Ordering::SeqCst);
         enter()?;
         self.cursor = None;
-        self.terminal.clear()
+        self.terminal.clear()?;
+        self.bytes.send()
     }
 
     fn suspend(&mut self) -> io::Result<()> {
