@@ -125,7 +125,11 @@ impl Background {
             PidfdFlags::empty(),
         )
         .ok()?;
-        (start_time(record.pid) == Some(record.started)).then_some(Running { record, pidfd })
+        let same = start_time(record.pid) == Some(record.started);
+        let running = Running { record, pidfd };
+        // One that has ended keeps its id until its parent has looked.
+        let ended = running.wait(Duration::ZERO).unwrap_or(true);
+        (same && !ended).then_some(running)
     }
 
     /// Asks a part to end, and kills it when it hasn't after `grace`.

@@ -19,8 +19,11 @@ impl Context {
     /// Where the daemon is and how to be let in.
     ///
     /// # Errors
-    /// The token file cannot be read.
+    /// The token file cannot be read, or the socket's directory is not to be trusted.
     pub fn target(&self) -> Result<Target> {
+        if self.settings.client.url.0.is_none() {
+            self.settings.check_socket_dir()?;
+        }
         Ok(Target {
             endpoint: self.settings.endpoint(),
             token: self.settings.token()?,

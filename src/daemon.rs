@@ -43,6 +43,7 @@ pub async fn run(args: DaemonArgs, context: &Context) -> Result<u8> {
     let mut log = settings.log.clone();
     log.dir = args.log_dir.map_or(log.dir, |dir| Place(Some(dir)));
     let listen = args.listen.unwrap_or(settings.daemon.listen);
+    settings.check_socket_dir()?;
     check_plaintext(settings, listen, args.listen.is_some())?;
     let logging = logging::start(&log, "daemon")?;
     let stop = CancellationToken::new();

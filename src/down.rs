@@ -49,39 +49,47 @@ pub async fn run(args: DownArgs, context: &Context) -> Result<u8> {
 /// Stops those of `parts` that `up` started and that still run.
 pub async fn stop(context: &Context, parts: &Started, kill: bool) -> Result<()> {
     let background = Background::open(&context.settings)?;
-    let agent = background.running("agent").filter(|_| parts.agent);
-    if let Some(agent) = &agent {
-        let left = match commands(context, agent, kill).await {
-            Ok(left) => left,
-            Err(error) => {
-                eprintln!(
-                    "opsctl: cannot ask the daemon what runs on {}: {error:#}",
-                    agent.record.name
-                );
-                Vec::new()
-            }
-        };
-        background.stop("agent", agent, GRACE)?;
-        println!("agent   {} stopped", agent.record.name);
-        for command in &left {
-            println!(
-                "  goes on: {} {}",
-                command.command_id.short(),
-                command.program
-            );
-        }
-        if !left.is_empty() {
-            println!("  `opsctl up` takes them up again; `opsctl down --kill` ends them");
-        }
-    } else {
-        println!("agent   none that `opsctl up` started");
+    if parts.agent {
+        stop_agent(&background, context, kill).await?;
     }
-    match background.running("daemon").filter(|_| parts.daemon) {
-        Some(daemon) => {
-            background.stop("daemon", &daemon, GRACE)?;
-            println!("daemon  stopped");
+    if parts.daemon {
+        match background.running("daemon") {
+            Some(daemon) => {
+                background.stop("daemon", &daemon, GRACE)?;
+                println!("daemon  stopped");
+            }
+            None => println!("daemon  none that `opsctl up` started"),
         }
-        None => println!("daemon  none that `opsctl up` started"),
+    }
+    Ok(())
+}
+
+async fn stop_agent(background: &Background, context: &Context, kill: bool) -> Result<()> {
+    let Some(agent) = background.running("agent") else {
+        println!("agent   none that `opsctl up` started");
+        return Ok(());
+    };
+    let left = match commands(context, &agent, kill).await {
+        Ok(left) => left,
+        Err(error) => {
+            eprintln!(
+                "opsctl: cannot ask the daemon what runs on {}: {error:#}",
+                agent.record.name
+            );
+            Vec::new()
+        }
+    };
+    background.stop("agent", &agent, GRACE)?;
+    println!("agent   {} stopped", agent.record.name);
+    for command in &left {
+        println!(
+            "  goes on: {} {}",
+            command.command_id.short(),
+            command.program
+        );
+    }
+    if !left.is_empty() {
+        println!("  `opsctl up` takes them up again; `opsctl down --kill` ends them");
     }
     Ok(())
 }

@@ -73,6 +73,10 @@ pub fn run(args: TokenArgs, context: &Context) -> Result<u8> {
         let message = "--agent limits the name that an agent connects as; it needs --role agent";
         return Err(Failure::new(ExitCode::Usage, message).into());
     }
+    if args.ttl < Duration::from_secs(1) {
+        let message = "--ttl is counted in whole seconds; a token that is never valid is of no use";
+        return Err(Failure::new(ExitCode::Usage, message).into());
+    }
     let role = Role::from(args.role);
     let subject = args
         .subject

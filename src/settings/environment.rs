@@ -36,8 +36,9 @@ pub(super) fn apply(
     if let Some(state_dir) = place("OPSCTL_STATE_DIR")? {
         settings.daemon.state_dir = state_dir;
     }
-    if let Some(token_file) = place("OPSCTL_TOKEN_FILE")? {
-        settings.client.token_file = token_file;
+    if let Some(token_file) = lookup("OPSCTL_TOKEN_FILE") {
+        // Read at once, by this process alone: relative is fine, as it is for a flag.
+        settings.client.token_file = Place(std::path::absolute(token_file).ok());
     }
     if let Some(listen) = text("OPSCTL_LISTEN")? {
         settings.daemon.listen = parse("OPSCTL_LISTEN", &listen)?;

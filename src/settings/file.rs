@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Settings;
+use super::bounds::{OutOfBounds, first_out_of_bounds};
 use crate::exit_code::{ExitCode, Failure};
 
 /// A file that was read, for naming places in it later.
@@ -47,6 +48,17 @@ pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
 fn parse(source: Source) -> Result<Settings, Failure> {
     match toml::from_str::<Settings>(&source.text) {
         Ok(mut settings) => {
+            if let Some(OutOfBounds {
+                section,
+                key,
+                expected,
+            }) = first_out_of_bounds(&settings)
+            {
+                let place = source.position(section, key).unwrap_or_default();
+                let message =
+                    format!("{place}: {section}.{key} is out of its bounds: expected {expected}");
+                return Err(Failure::new(ExitCode::Usage, message));
+            }
             settings.source = Some(source);
             Ok(settings)
         }
@@ -123,6 +135,16 @@ mod tests {
         assert!(
             label.starts_with("/c.toml:2:10: ") && label.contains("\"a b\""),
             "{label}"
+        );
+        let none = refusal("[agent]\nmax_commands = 0\n");
+        assert!(
+            none.starts_with("/c.toml:2:16: ") && none.contains("above zero"),
+            "{none}"
+        );
+        let small = refusal("[daemon]\nring_bytes = \"1KiB\"\n");
+        assert!(
+            small.starts_with("/c.toml:2:14: ") && small.contains("\"64KiB\""),
+            "{small}"
         );
         let syntax = refusal("[daemon\n");
         assert!(syntax.starts_with("/c.toml:1:8: "), "{syntax}");

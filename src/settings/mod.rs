@@ -2,10 +2,12 @@
 //! over the defaults here; `config.example.toml` shows every setting with its default.
 //!
 //! - [`file`]: finding and reading the file; errors with their line and column.
+//! - [`bounds`]: what single settings may be.
 //! - [`environment`]: the `OPSCTL_*` variables.
 //! - [`places`]: where sockets and state live when nobody says.
 //! - [`values`]: the forms that single settings take.
 
+mod bounds;
 mod environment;
 mod file;
 mod places;
@@ -201,6 +203,20 @@ impl Settings {
         };
         environment::apply(&mut settings, |name| std::env::var_os(name))?;
         Ok(settings)
+    }
+
+    /// Checks that nobody else could have put the socket's directory there. To be called before the socket is used.
+    ///
+    /// # Errors
+    /// The usual place is a temporary directory that is somebody else's.
+    pub fn check_socket_dir(&self) -> Result<(), Failure> {
+        if self.daemon.socket.0.is_some() {
+            return Ok(());
+        }
+        places::check_socket_dir().map_err(|why| {
+            Failure::new(ExitCode::NotAllowed, why)
+                .hint("remove it, or choose another socket with OPSCTL_SOCKET")
+        })
     }
 
     /// The daemon's socket.

@@ -1,6 +1,7 @@
 //! Where things live when nobody says: root has the system's places, everybody else their own (directories crate).
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 
@@ -17,7 +18,35 @@ fn project() -> Option<ProjectDirs> {
 
 /// A place of this user's own that needs no home directory; the uid keeps users apart.
 fn temporary() -> PathBuf {
-    std::env::temp_dir().join(format!("opsctl-{}", rustix::process::geteuid().as_raw()))
+    // Not $TMPDIR: two shells that differ in it must mean the same daemon.
+    PathBuf::from(format!(
+        "/tmp/opsctl-{}",
+        rustix::process::geteuid().as_raw()
+    ))
+}
+
+/// Whether the directory in /tmp, when it is the socket's, is this user's alone. Anybody could have made it first, and
+/// would then be taken for the daemon.
+pub(super) fn check_socket_dir() -> Result<(), String> {
+    if is_root() || !socket().starts_with(temporary()) {
+        return Ok(());
+    }
+    check_own(&temporary())
+}
+
+fn check_own(dir: &Path) -> Result<(), String> {
+    // Not followed: a link is somebody's too.
+    let Ok(found) = std::fs::symlink_metadata(dir) else {
+        return Ok(());
+    };
+    let uid = rustix::process::geteuid().as_raw();
+    if found.is_dir() && found.uid() == uid && found.mode() & 0o777 == 0o700 {
+        return Ok(());
+    }
+    Err(format!(
+        "{} is not a directory of this user alone (uid {uid}, mode 0700)",
+        dir.display()
+    ))
 }
 
 /// The configuration file.
@@ -46,4 +75,26 @@ pub(super) fn socket() -> PathBuf {
     project()
         .and_then(|project| project.runtime_dir().map(|dir| dir.join(SOCKET)))
         .unwrap_or_else(|| temporary().join(SOCKET))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_directory_of_somebody_else_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own");
+        assert_eq!(check_own(&own), Ok(()), "it is made when it is needed");
+        std::fs::create_dir(&own).unwrap();
+        std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(check_own(&own), Ok(()));
+        let link = dir.path().join("link");
+        symlink(&own, &link).unwrap();
+        assert!(check_own(&link).is_err());
+        std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(check_own(&own).is_err());
+    }
 }

@@ -2,7 +2,7 @@
 
 use opsctl_terminal::Screen;
 
-use crate::harness::{Pty, Sandbox, TestAgent, TestDaemon};
+use crate::harness::{Pty, Sandbox, TestAgent, TestDaemon, wait_until};
 
 /// A sandbox in which `up` starts an agent called `here` and a daemon on a free port.
 fn sandbox() -> Sandbox {
@@ -26,6 +26,39 @@ fn connected(sandbox: &Sandbox) -> Vec<String> {
         .filter(|agent| agent["connected"] == true)
         .map(|agent| agent["name"].as_str().unwrap().to_owned())
         .collect()
+}
+
+/// Kills the daemon that `up` started, as a crash would, and waits until it no longer answers.
+fn kill_daemon(sandbox: &Sandbox) {
+    let pid_file = std::fs::read_to_string(sandbox.state_dir().join("up/daemon.pid")).unwrap();
+    let pid = pid_file.lines().next().unwrap();
+    sandbox.command("kill", ["-9", pid]).run().expect_code(0);
+    wait_until("the daemon's end", || {
+        std::os::unix::net::UnixStream::connect(sandbox.socket()).err()
+    });
+}
+
+/// Starts a command that stays, and waits until it runs; returns its id.
+fn start_sleeper(sandbox: &Sandbox) -> String {
+    let run = [
+        "send",
+        "here",
+        "--detach",
+        "--shell",
+        "echo begun; exec sleep 600",
+    ];
+    let id = sandbox
+        .opsctl(run)
+        .run()
+        .expect_code(0)
+        .out()
+        .trim()
+        .to_owned();
+    sandbox
+        .opsctl(["logs", "-f", &id])
+        .spawn()
+        .wait_stdout("begun");
+    id
 }
 
 /// Waits until the console shows the agent, and quits.
@@ -98,9 +131,7 @@ fn up_joins_a_daemon_that_runs_already_and_down_leaves_it() {
 fn up_brings_a_killed_daemon_back_with_its_agent() {
     let sandbox = sandbox();
     sandbox.opsctl(["up"]).run().expect_code(0);
-    let pid_file = std::fs::read_to_string(sandbox.state_dir().join("up/daemon.pid")).unwrap();
-    let pid = pid_file.lines().next().unwrap();
-    sandbox.command("kill", ["-9", pid]).run().expect_code(0);
+    kill_daemon(&sandbox);
     let up = sandbox.opsctl(["up"]).run().expect_code(0).out();
     assert!(up.contains("daemon  started"), "{up}");
     assert_eq!(connected(&sandbox), ["here"]);
@@ -122,22 +153,7 @@ fn a_start_that_fails_shows_why_and_keeps_the_code() {
 fn down_names_what_goes_on_and_up_takes_it_up_again() {
     let sandbox = sandbox();
     sandbox.opsctl(["up"]).run().expect_code(0);
-    let run = [
-        "send",
-        "here",
-        "--detach",
-        "--shell",
-        "echo begun; sleep 600",
-    ];
-    let id = sandbox
-        .opsctl(run)
-        .run()
-        .expect_code(0)
-        .out()
-        .trim()
-        .to_owned();
-    let logs = sandbox.opsctl(["logs", "-f", &id]).spawn();
-    logs.wait_stdout("begun");
+    let id = start_sleeper(&sandbox);
     let down = sandbox.opsctl(["down"]).run().expect_code(0).out();
     assert!(
         down.contains("goes on") && down.contains(&id[..8]) && down.contains("--kill"),
@@ -155,14 +171,7 @@ fn down_names_what_goes_on_and_up_takes_it_up_again() {
 fn down_kill_ends_what_runs() {
     let sandbox = sandbox();
     sandbox.opsctl(["up"]).run().expect_code(0);
-    let run = ["send", "here", "--detach", "--", "sleep", "600"];
-    let id = sandbox
-        .opsctl(run)
-        .run()
-        .expect_code(0)
-        .out()
-        .trim()
-        .to_owned();
+    let id = start_sleeper(&sandbox);
     let down = sandbox
         .opsctl(["down", "--kill"])
         .run()
@@ -192,6 +201,29 @@ fn rm_stops_what_was_started_when_the_console_is_left() {
     leave(&console);
     assert_eq!(console.wait(), 0);
     sandbox.opsctl(["status"]).run().expect_code(242);
+}
+
+#[test]
+fn rm_leaves_what_ran_before() {
+    let sandbox = sandbox();
+    sandbox.opsctl(["up"]).run().expect_code(0);
+    let console = sandbox.opsctl(["up", "--rm"]).pty(100, 30);
+    leave(&console);
+    assert_eq!(console.wait(), 0);
+    assert_eq!(connected(&sandbox), ["here"]);
+}
+
+#[test]
+fn down_stops_the_agent_of_a_dead_daemon_too() {
+    let sandbox = sandbox();
+    sandbox.opsctl(["up"]).run().expect_code(0);
+    kill_daemon(&sandbox);
+    let down = sandbox
+        .opsctl(["down"])
+        .run()
+        .expect_code(0)
+        .expect_err(&["cannot ask the daemon"]);
+    assert!(down.out().contains("here stopped") && down.out().contains("daemon  none that"));
 }
 
 #[test]
