@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use opsctl_protocol::message::{CommandSpec, Program, Stdin};
-use pty_process::{Pty, Size};
+use pty_process::{Pts, Pty, Size};
 use rustix::process::Pid;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
@@ -32,6 +32,9 @@ pub(super) struct Running {
     pub(super) pid: Pid,
     /// Its terminal, where it has one.
     pub(super) terminal: Option<Pty>,
+    /// The terminal's other end, kept while the program runs: without it, a program that closes its own for a moment
+    /// would lose its terminal.
+    pub(super) terminal_end: Option<Pts>,
     /// Its standard output.
     pub(super) output: Option<pipe::Receiver>,
     /// Its standard error.
@@ -95,7 +98,7 @@ fn start_in_terminal(spec: &CommandSpec, command: Command) -> io::Result<Running
         .resize(Size::new(spec.rows, spec.cols))
         .map_err(io::Error::other)?;
     let child = pty_process::Command::from(command)
-        .spawn(end)
+        .spawn_borrowed(&end)
         .map_err(|error| match error {
             pty_process::Error::Io(error) => error,
             other => io::Error::other(other),
@@ -104,6 +107,7 @@ fn start_in_terminal(spec: &CommandSpec, command: Command) -> io::Result<Running
         pid: pid(&child)?,
         child,
         terminal: Some(terminal),
+        terminal_end: Some(end),
         output: None,
         error: None,
         input: None,
@@ -135,6 +139,7 @@ fn start_between_pipes(spec: &CommandSpec, mut command: Command) -> io::Result<R
         pid: pid(&child)?,
         child,
         terminal: None,
+        terminal_end: None,
         output: Some(output),
         error: Some(error),
         input,

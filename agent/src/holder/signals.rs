@@ -48,6 +48,10 @@ fn number(signal: Signal) -> Number {
 
 /// The terminal's foreground group, else the program's own. That a process is gone by now is no error, here and below.
 fn interrupt(running: &Running) {
+    if running.child.id().is_none() {
+        // The group's number may belong to another by now, once the program was waited for.
+        return to_session(running, Number::INT);
+    }
     let foreground = running
         .terminal
         .as_ref()

@@ -50,6 +50,7 @@ const TESTS: &[Test] = tests![
     commands::a_background_process_is_not_waited_for,
     commands::the_environment_is_clean,
     streams::a_terminal_has_a_size_and_changes_it,
+    streams::a_terminal_outlasts_being_closed,
     streams::input_reaches_the_program_once,
     streams::a_terminals_input_ends_with_its_own_sign,
     streams::bulk_passes_byte_for_byte,

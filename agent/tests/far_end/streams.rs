@@ -47,6 +47,18 @@ pub(crate) async fn a_terminal_has_a_size_and_changes_it() {
     conn.end(id).await;
 }
 
+pub(crate) async fn a_terminal_outlasts_being_closed() {
+    let world = World::new();
+    let (_agent, mut conn) = world.agent().await;
+    let mut spec =
+        sh("exec <&- >&- 2>&-; sleep 0.3; exec </dev/tty >/dev/tty; echo back; read x; exit $x");
+    spec.pty = true;
+    let id = conn.execute(spec);
+    conn.until_output(id, "back").await;
+    conn.input(id, None, b"8\n", false).await;
+    assert_eq!(conn.end(id).await.exit_code, Some(8));
+}
+
 pub(crate) async fn input_reaches_the_program_once() {
     let world = World::new();
     let (_agent, mut conn) = world.agent().await;

@@ -1,0 +1,172 @@
+//! Bytes between the program and the spool, as far as they go without waiting.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use opsctl_protocol::Timestamp;
+use opsctl_protocol::message::Kind;
+use pty_process::Pty;
+use rustix::termios::{SpecialCodeIndex, tcgetattr};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Life;
+use crate::holder::input::Input;
+use crate::holder::program::Running;
+use crate::wire::FromHolder;
+
+/// Unacknowledged output that is held before the program has to wait. The daemon acknowledges each MB a few ms after it
+/// was written, so at 500 MB/s some 4 MB are under way.
+const HOLD: usize = 8 * 1024 * 1024;
+
+/// Output that may wait for a connected agent: what the effect of a Ctrl-C queues behind here.
+const BACKLOG: u64 = 192 * 1024;
+
+impl Life {
+    /// Whether there is room for more output.
+    pub(super) fn may_read(&self) -> bool {
+        let backlog = self
+            .peer
+            .as_ref()
+            .and_then(|peer| peer.backlog(&self.spool));
+        self.spool.held() < HOLD && backlog.is_none_or(|backlog| backlog < BACKLOG)
+    }
+
+    /// Adds the terminal's output to the spool, with what else it gives without waiting.
+    pub(super) fn read_terminal(&mut self, first: io::Result<usize>) {
+        let Some(terminal) = self
+            .running
+            .as_mut()
+            .and_then(|running| running.terminal.as_mut())
+        else {
+            return;
+        };
+        let space = self.spool.space();
+        // The terminal's end reads as EIO.
+        let mut length = first.unwrap_or(0);
+        let mut open = length > 0;
+        while open && length < space.len() {
+            let mut buffer = ReadBuf::new(&mut space[length..]);
+            match Pin::new(&mut *terminal)
+                .poll_read(&mut Context::from_waker(Waker::noop()), &mut buffer)
+            {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    length += buffer.filled().len();
+                }
+                Poll::Ready(_) => open = false,
+            }
+        }
+        self.add(length, Kind::Output);
+        if !open && let Some(running) = &mut self.running {
+            running.terminal = None;
+        }
+    }
+
+    /// Adds standard output and error to the spool. Both, whichever was ready: a flood of one must not hide the other.
+    pub(super) fn read_pipes(&mut self) {
+        self.read_pipe(Kind::Error);
+        self.read_pipe(Kind::Output);
+    }
+
+    /// Adds a piece of one of them to the spool, as much as it gives without waiting.
+    fn read_pipe(&mut self, kind: Kind) {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        let pipe = if kind == Kind::Error {
+            &mut running.error
+        } else {
+            &mut running.output
+        };
+        let Some(reader) = pipe else {
+            return;
+        };
+        let space = self.spool.space();
+        let mut length = 0;
+        while length < space.len() {
+            match reader.try_read(&mut space[length..]) {
+                Ok(read) if read > 0 => length += read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Ok(_) | Err(_) => {
+                    *pipe = None;
+                    break;
+                }
+            }
+        }
+        self.add(length, kind);
+    }
+
+    fn add(&mut self, length: usize, kind: Kind) {
+        if length > 0 {
+            self.spool
+                .commit(length, kind, self.size.take(), Timestamp::now());
+        }
+        if let Some(exit) = &mut self.exit {
+            exit.owed = exit.owed.saturating_sub(length as u64);
+        }
+    }
+
+    /// Gives the program what input it takes without waiting.
+    pub(super) fn feed(&mut self) {
+        match &mut self.running {
+            Some(Running {
+                terminal: Some(terminal),
+                ..
+            }) => feed_terminal(terminal, &mut self.input),
+            Some(Running {
+                input: Some(pipe), ..
+            }) => {
+                while self.input.is_waiting() {
+                    match pipe.try_write_vectored(&self.input.slices()) {
+                        Ok(written) => self.input.advance(written),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                        Err(_) => self.input.discard(),
+                    }
+                }
+                if self.input.is_over()
+                    && let Some(running) = &mut self.running
+                {
+                    running.input = None;
+                }
+            }
+            // Nobody will read it.
+            _ => self.input.discard(),
+        }
+        if let Some(offset) = self.input.report() {
+            self.tell(|peer| peer.say(&FromHolder::Consumed { offset }));
+        }
+    }
+}
+
+fn feed_terminal(terminal: &mut Pty, input: &mut Input) {
+    loop {
+        if input.needs_trailer() {
+            input.end_with(end_of_input(terminal, input.last()));
+        }
+        if !input.is_waiting() {
+            return;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(&mut *terminal).poll_write(&mut context, input.front()) {
+            Poll::Ready(Ok(written)) => input.advance(written),
+            Poll::Ready(Err(_)) => input.discard(),
+            Poll::Pending => return,
+        }
+    }
+}
+
+/// What the terminal takes for the end of input: its VEOF, twice where a line was begun, since the first only sends the
+/// line.
+fn end_of_input(terminal: &Pty, last: Option<u8>) -> Bytes {
+    const CTRL_D: u8 = 4;
+    let code =
+        tcgetattr(terminal).map_or(CTRL_D, |modes| modes.special_codes[SpecialCodeIndex::VEOF]);
+    let times = if last.is_none_or(|last| matches!(last, b'\n' | b'\r')) {
+        1
+    } else {
+        2
+    };
+    Bytes::from(vec![code; times])
+}
