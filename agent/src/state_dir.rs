@@ -19,7 +19,7 @@ use crate::AgentError;
 /// A locked directory; unlocked when dropped or when the process ends, however it ends.
 pub(crate) struct StateDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl StateDir {
@@ -63,7 +63,7 @@ impl StateDir {
             .map_err(state)?;
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -75,6 +75,15 @@ impl StateDir {
     /// Where holders' directories lie.
     pub(crate) fn holders(&self) -> PathBuf {
         self.path.join("holders")
+    }
+}
+
+impl Drop for StateDir {
+    /// Closing the file is not enough: a process that is just being started holds a copy until it is.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.lock, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the agent's lock is released only with its last copy");
+        }
     }
 }
 
