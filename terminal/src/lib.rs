@@ -4,11 +4,11 @@
 //! order in which data flows:
 //!
 //! - `tail`: the escape sequence or character that the bytes so far leave unfinished.
-//! - `emulator`: the handler between the parser and alacritty's terminal. It remembers what that
-//!   terminal doesn't tell, and mends where it differs from xterm and tmux.
+//! - `emulator`: alacritty's terminal behind a handler that remembers what it doesn't tell, and mends
+//!   where it differs from xterm and tmux.
 //! - [`Screen`]: what the daemon and the console hold: feed, resize, look.
 //! - `skim`: the short cut through floods of plain text.
-//! - `cell`: what drawing reads.
+//! - `cell`, `modes`: what drawing reads.
 //! - `snapshot`: the screen as escape sequences, for those who join late.
 //!
 //! There is no IO and no clock here. Replies of the terminal (device attributes, cursor position)
@@ -21,11 +21,12 @@
 
 mod cell;
 mod emulator;
+mod modes;
 mod screen;
 mod skim;
 mod snapshot;
 mod tail;
 
 pub use cell::{Attributes, Cell, Color, Row, Underline, Width};
-pub use emulator::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
+pub use modes::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
 pub use screen::Screen;

@@ -6,7 +6,8 @@ use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::vte::ansi::{Processor, Timeout};
 
 use crate::cell::Row;
-use crate::emulator::{Cursor, Emulator, Modes};
+use crate::emulator::Emulator;
+use crate::modes::{Cursor, Modes};
 use crate::tail::Tail;
 
 /// Bytes parsed at once. Bounds what one endless control string adds to memory between checks.

@@ -16,7 +16,7 @@ use alacritty_terminal::grid::{Cursor as GridCursor, Grid};
 use alacritty_terminal::term::cell::Cell;
 use alacritty_terminal::vte::ansi::{CharsetIndex, KeyboardModes, NamedColor, StandardCharset};
 
-use crate::emulator::{CursorShape, Mouse, MouseEncoding};
+use crate::modes::{CursorShape, Mouse, MouseEncoding};
 use crate::screen::Screen;
 use paint::Painter;
 

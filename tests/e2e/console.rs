@@ -215,3 +215,43 @@ fn after_a_flood_the_pane_shows_its_end() {
     console.send("q");
     assert_eq!(console.wait(), 0);
 }
+
+#[test]
+fn only_who_is_attached_decides_the_size() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let console = open(&daemon, 120, 40);
+    console.wait_text("web-1");
+    run(
+        &console,
+        "while read line; do echo size $(stty size) $line; done",
+    );
+    console.wait_text("● running web-1");
+    console.send("a");
+    console.wait_text("ATTACHED");
+    console.send("one\r");
+    console.wait_text("size 37 83 one");
+    console.resize(100, 30);
+    console.wait_look("a screen of the new size", |screen| {
+        screen.row(29).is_some_and(|row| row.text().contains("leaves"))
+    });
+    console.send("two\r");
+    console.wait_text("size 27 71 two");
+    // A second console of another size watches, zooms, is resized, and changes nothing.
+    let second = open(&daemon, 80, 24);
+    second.wait_text("● running web-1");
+    second.send("\r\r");
+    second.wait_text("27 71 two");
+    second.send("z");
+    second.resize(60, 15);
+    second.wait_text("27 71 two");
+    console.send("three\r");
+    second.wait_text("size 27 71 three");
+    console.wait_text("size 27 71 three");
+    console.send("\x04");
+    console.wait_text("✓ exit 0");
+    for console in [console, second] {
+        console.send("q");
+        assert_eq!(console.wait(), 0);
+    }
+}
