@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn resizing_while_a_stream_runs_holds(
-        pieces in prop::collection::vec((streams::operation(), 1u16..50, 1u16..30), 1..60),
+        pieces in prop::collection::vec((streams::operation(), 1u16..50, 1u16..30), 1..25),
     ) {
         let mut screen = Screen::new(COLS, ROWS, 20);
         for (bytes, cols, rows) in pieces {

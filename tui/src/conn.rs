@@ -249,7 +249,7 @@ pub(crate) fn message(event: Event) -> Option<Message> {
             ToDashboard::Gap(gap) => Message::Gap(gap),
             ToDashboard::Error(error) => Message::Error(error.message),
             ToDashboard::Notification(note) => {
-                Message::Error(format!("{}: {}", note.title, note.message))
+                Message::News(format!("{}: {}", note.title, note.message))
             }
             _ => return None,
         },

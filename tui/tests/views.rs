@@ -100,6 +100,25 @@ fn trouble_with_the_connection() {
 }
 
 #[test]
+fn nobody_there_and_nothing_known() {
+    let reason = "no daemon answers at unix:/run/opsctl.sock".to_owned();
+    let mut state = bare(80, 24);
+    let until = Timestamp(NOW.0 + 4000);
+    state.message(
+        Message::Link(Link::Waiting {
+            attempt: 1,
+            until,
+            reason,
+        }),
+        NOW,
+    );
+    insta::assert_snapshot!("nobody_80x24", text(&state));
+    let message = "the token has run out".to_owned();
+    state.message(Message::Link(Link::Refused { message }), NOW);
+    insta::assert_snapshot!("refused_80x24", text(&state));
+}
+
+#[test]
 fn the_help() {
     everywhere("help", |cols, rows| {
         let mut state = console(cols, rows);

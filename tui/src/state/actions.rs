@@ -66,7 +66,7 @@ impl State {
         }
         // Not beyond the last line, so that the way back isn't longer than what is seen.
         if let Some(Overlay::Help(line)) = &mut self.overlay {
-            *line = (*line).min(crate::view::help_lines() as u16);
+            *line = (*line).min(crate::view::help_scroll(self.size.1));
         }
     }
 

@@ -53,6 +53,8 @@ pub enum Message {
     Answer(Answer),
     /// Something went wrong that belongs to no request.
     Error(String),
+    /// Somebody has something to say.
+    News(String),
 }
 
 /// What came of a request.

@@ -63,6 +63,7 @@ impl State {
             }
             Message::Answer(answer) => return self.answer(answer),
             Message::Error(text) => self.notify(text, true),
+            Message::News(text) => self.notify(text, false),
         }
         Outcome::redraw()
     }

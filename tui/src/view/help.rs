@@ -8,8 +8,8 @@ use ratatui::widgets::{Block, Clear, Widget};
 use super::theme::Theme;
 use super::{fit, put_line};
 use crate::keys::{Mode, TABLE};
-use crate::state::State;
 use crate::state::command_line::COMMANDS;
+use crate::state::{Link, State};
 
 /// Columns for keys, and for commands with their arguments.
 const KEYS: usize = 22;
@@ -22,9 +22,10 @@ const SECTIONS: &[(&str, &[Mode])] = &[
     ("Lines", &[Mode::Prompt]),
 ];
 
-/// How many lines the help has.
-pub fn lines() -> usize {
-    text(Theme { colour: false }).len()
+/// How far the help can be scrolled on a terminal of so many rows.
+pub fn scroll(rows: u16) -> u16 {
+    let lines = text(Theme { colour: false }).len() as u16;
+    lines.saturating_sub(rows.saturating_sub(2))
 }
 
 fn text(theme: Theme) -> Vec<Line<'static>> {
@@ -93,30 +94,7 @@ pub(super) fn draw(first: u16, area: Rect, theme: Theme, buffer: &mut Buffer) {
 
 /// Tells what to type next while no pane is open.
 pub(super) fn first_steps(state: &State, area: Rect, theme: Theme, buffer: &mut Buffer) {
-    let (agents, _) = state.fleet.counts();
-    let lines: Vec<String> = if !state.fleet.known {
-        vec![format!("Waiting for the daemon at {} …", state.endpoint)]
-    } else if agents == 0 {
-        [
-            "No agent is connected yet. To see one here:",
-            "",
-            "on this host, in another shell",
-            "  opsctl agent",
-            "",
-            "on another host, with a token from `opsctl token issue --role agent`",
-            "  opsctl agent --url ws://HOST:7600 --token-file FILE",
-        ]
-        .map(str::to_owned)
-        .to_vec()
-    } else {
-        [
-            "r      run a command on the selected agent",
-            "Enter  its commands, and their terminals",
-            "?      all keys",
-        ]
-        .map(str::to_owned)
-        .to_vec()
-    };
+    let lines = steps(state);
     let top = area.y + (area.height.saturating_sub(lines.len() as u16)) / 3;
     for (at, line) in lines.iter().enumerate() {
         let y = top + at as u16;
@@ -139,4 +117,43 @@ pub(super) fn first_steps(state: &State, area: Rect, theme: Theme, buffer: &mut 
             );
         }
     }
+}
+
+fn steps(state: &State) -> Vec<String> {
+    let (agents, _) = state.fleet.counts();
+    let local = state.endpoint.starts_with("unix:");
+    let lines: &[&str] = match (&state.connection.link, agents) {
+        _ if agents > 0 => &[
+            "r      run a command on the selected agent",
+            "Enter  its commands, and their terminals",
+            "?      all keys",
+        ],
+        _ if state.fleet.known => &[
+            "No agent is connected yet. To see one here:",
+            "",
+            "on this host, in another shell",
+            "  opsctl agent",
+            "",
+            "on another host, with a token from `opsctl token issue --role agent`",
+            "  opsctl agent --url ws://HOST:7600 --token-file FILE",
+        ],
+        (Link::Refused { message }, _) => {
+            return vec![
+                format!("The daemon at {} refuses this console:", state.endpoint),
+                message.clone(),
+                String::new(),
+                "R      try again".to_owned(),
+            ];
+        }
+        (Link::Waiting { reason, .. }, _) if local => {
+            return vec![
+                reason.clone(),
+                String::new(),
+                "to start one on this host, in another shell".to_owned(),
+                "  opsctl up".to_owned(),
+            ];
+        }
+        _ => return vec![format!("Waiting for the daemon at {} …", state.endpoint)],
+    };
+    lines.iter().map(|line| (*line).to_owned()).collect()
 }

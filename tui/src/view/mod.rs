@@ -16,7 +16,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::age;
 use crate::layout::Layout;
 use crate::state::{Overlay, State};
-pub use help::lines as help_lines;
+pub use help::scroll as help_scroll;
 pub use theme::Theme;
 
 /// Draws everything, and puts the cursor where typing goes.
