@@ -191,6 +191,15 @@ fn logs_go_to_daily_files_when_asked() {
 }
 
 #[test]
+fn agents_that_left_do_not_hold_the_daemon_up() {
+    let mut daemon = TestDaemon::start();
+    TestAgent::start(&daemon, "polite").stop().expect_code(0);
+    TestAgent::start(&daemon, "killed").kill();
+    let log = daemon.stop().expect_code(0).err();
+    assert!(!log.contains("did not end in time"), "{log}");
+}
+
+#[test]
 fn the_agent_comes_back_after_a_crash_of_the_daemon() {
     let mut daemon = TestDaemon::start();
     let agent = TestAgent::start(&daemon, "web-1");

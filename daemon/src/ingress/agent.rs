@@ -79,7 +79,11 @@ pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) 
             sender.close(code.number(), &reason);
             reason
         }
-        Ended::Gone(reason) => reason,
+        Ended::Gone(reason) => {
+            // Nobody reads it, but the writer ends with it; it would wait for its next ping to fail.
+            sender.close(CloseCode::GoingAway.number(), &reason);
+            reason
+        }
     };
     // The hub is gone only when the daemon stops.
     let _ = context.events.send(Event::AgentLeft(conn, reason)).await;
