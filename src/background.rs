@@ -10,13 +10,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::process::{Child, Command};
+use tokio::task::spawn_blocking;
 
 use crate::settings::Settings;
 
 /// Lines of a failed process's output that are worth a person's screen.
 const LAST_LINES: usize = 10;
+
+/// How long a killed process may take to be gone; the kernel needs as long as its last write.
+const KILL_TIME: Duration = Duration::from_secs(5);
 
 /// `STATE_DIR/up`, held alone so that two `up` or `down` at once take turns.
 #[derive(Debug)]
@@ -127,17 +132,16 @@ impl Background {
         .ok()?;
         let same = start_time(record.pid) == Some(record.started);
         let running = Running { record, pidfd };
-        // One that has ended keeps its id until its parent has looked.
-        let ended = running.wait(Duration::ZERO).unwrap_or(true);
+        let ended = ends_within(&running.pidfd, Duration::ZERO).unwrap_or(true);
         (same && !ended).then_some(running)
     }
 
     /// Asks a part to end, and kills it when it hasn't after `grace`.
-    pub fn stop(&self, part: &str, running: &Running, grace: Duration) -> Result<()> {
+    pub async fn stop(&self, part: &str, running: &Running, grace: Duration) -> Result<()> {
         running.signal(Signal::TERM)?;
-        if !running.wait(grace)? {
+        if !running.end(grace).await? {
             running.signal(Signal::KILL)?;
-            running.wait(Duration::from_secs(5))?;
+            running.end(KILL_TIME).await?;
         }
         self.forget(part);
         Ok(())
@@ -168,15 +172,23 @@ impl Running {
         }
     }
 
-    /// Waits for its end; says whether it came in time.
-    fn wait(&self, at_most: Duration) -> io::Result<bool> {
-        let timeout = Timespec {
-            tv_sec: at_most.as_secs().cast_signed(),
-            tv_nsec: i64::from(at_most.subsec_nanos()),
-        };
-        let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        Ok(poll(&mut ended, Some(&timeout))? > 0)
+    /// Waits for its end; says whether it came in time. Other tasks go on meanwhile, such as one that ends a connection
+    /// to it.
+    async fn end(&self, at_most: Duration) -> Result<bool> {
+        let pidfd = self.pidfd.try_clone()?;
+        Ok(spawn_blocking(move || ends_within(&pidfd, at_most)).await??)
     }
+}
+
+/// Waits for the end of a process; says whether it came in time. One that has ended keeps its id, though not its life,
+/// until its parent has looked.
+fn ends_within(pidfd: &OwnedFd, at_most: Duration) -> io::Result<bool> {
+    let timeout = Timespec {
+        tv_sec: at_most.as_secs().cast_signed(),
+        tv_nsec: i64::from(at_most.subsec_nanos()),
+    };
+    let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
+    Ok(retry_on_intr(|| poll(&mut ended, Some(&timeout)))? > 0)
 }
 
 impl Record {
@@ -242,8 +254,8 @@ mod tests {
         (dir, background)
     }
 
-    #[test]
-    fn a_process_is_found_again_and_stopped() {
+    #[tokio::test]
+    async fn a_process_is_found_again_and_stopped() {
         let (_dir, background) = background();
         let mut child = std::process::Command::new("sleep")
             .arg("600")
@@ -260,6 +272,7 @@ mod tests {
         assert_eq!(running.record, record);
         background
             .stop("agent", &running, Duration::from_mins(1))
+            .await
             .unwrap();
         assert!(background.running("agent").is_none());
         child.wait().unwrap();

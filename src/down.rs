@@ -55,7 +55,7 @@ pub async fn stop(context: &Context, parts: &Started, kill: bool) -> Result<()> 
     if parts.daemon {
         match background.running("daemon") {
             Some(daemon) => {
-                background.stop("daemon", &daemon, GRACE)?;
+                background.stop("daemon", &daemon, GRACE).await?;
                 println!("daemon  stopped");
             }
             None => println!("daemon  none that `opsctl up` started"),
@@ -79,7 +79,7 @@ async fn stop_agent(background: &Background, context: &Context, kill: bool) -> R
             Vec::new()
         }
     };
-    background.stop("agent", &agent, GRACE)?;
+    background.stop("agent", &agent, GRACE).await?;
     println!("agent   {} stopped", agent.record.name);
     for command in &left {
         println!(

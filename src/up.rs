@@ -149,7 +149,7 @@ async fn start_agent(background: &Background, context: &Context) -> Result<bool>
     subscribed.map_err(|error| request_failure(context, error))?;
     if let Some(running) = background.running("agent") {
         // It waits to reconnect, perhaps for half a minute. Its commands don't mind: they are under their holders.
-        background.stop("agent", &running, STOP_GRACE)?;
+        background.stop("agent", &running, STOP_GRACE).await?;
     }
     let args = ["--name", name.as_str()];
     let mut child = background.start("agent", &args, settings, name.as_str())?;
