@@ -149,7 +149,7 @@ fn steps(state: &State) -> Vec<String> {
             return vec![
                 reason.clone(),
                 String::new(),
-                "to start one on this host, in another shell".to_owned(),
+                "to start a daemon and an agent on this host, in another shell".to_owned(),
                 "  opsctl up".to_owned(),
             ];
         }
