@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{assert_serves, resident, serving};
+use crate::harness::TestDaemon;
 use crate::raw::{Dial, Raw, envelope};
 
 #[test]
@@ -146,4 +147,30 @@ fn binary_garbage_is_answered() {
     let (code, reason) = raw.closed();
     assert!([1002, 1007].contains(&code), "{code} {reason}");
     assert_serves(&daemon);
+}
+
+#[test]
+fn commands_with_giant_arguments_can_still_be_listed() {
+    let daemon = TestDaemon::start();
+    let (_agent, _) = Raw::agent(&daemon, "raw", &json!([]));
+    let mut raw = Raw::dashboard(&daemon);
+    for n in 0..12 {
+        let argv = ["x".repeat(200_000), "y".to_owned()];
+        let request = json!({"key": n.to_string(), "target": {"agent": "raw"}, "argv": argv});
+        assert_eq!(
+            raw.ask("command:request", &request)["type"],
+            "command:accepted"
+        );
+    }
+    let argv = [vec!["x"], vec![""; 200_000]].concat();
+    let request = json!({"key": "many", "target": {"agent": "raw"}, "argv": argv});
+    assert_eq!(
+        raw.ask("command:request", &request)["type"],
+        "command:accepted"
+    );
+    let listed = raw.ask("command:query", &json!({}));
+    assert_eq!(listed["payload"]["commands"].as_array().unwrap().len(), 13);
+    let fresh = Raw::dashboard(&daemon);
+    let shown = &fresh.seen[1]["payload"]["agents"][0]["commands"];
+    assert_eq!(shown.as_array().unwrap().len(), 13);
 }
