@@ -17,6 +17,8 @@ mod bad_input;
 mod console;
 mod contract;
 mod daemon;
+mod lists;
+mod send;
 mod settings;
 mod up;
 mod witness;
