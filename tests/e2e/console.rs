@@ -233,7 +233,9 @@ fn only_who_is_attached_decides_the_size() {
     console.wait_text("size 37 83 one");
     console.resize(100, 30);
     console.wait_look("a screen of the new size", |screen| {
-        screen.row(29).is_some_and(|row| row.text().contains("leaves"))
+        screen
+            .row(29)
+            .is_some_and(|row| row.text().contains("leaves"))
     });
     console.send("two\r");
     console.wait_text("size 27 71 two");

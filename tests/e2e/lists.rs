@@ -288,7 +288,9 @@ fn interrupts_reach_what_they_name() {
         detached(&daemon, "exec sleep 1000"),
         detached(&daemon, "exec sleep 1000"),
     ];
-    two.iter().for_each(|id| wait_state(&daemon, id, "running"));
+    for id in &two {
+        wait_state(&daemon, id, "running");
+    }
     daemon
         .opsctl(["interrupt", "--all-of", "a"])
         .run()
