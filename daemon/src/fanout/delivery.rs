@@ -2,7 +2,7 @@
 //! cursor stands.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Message;
@@ -43,18 +43,18 @@ pub struct Delivery {
     outbox: Arc<Outbox>,
     /// Whether the dashboard takes binary frames.
     binary: bool,
-    sources: Sources,
+    pub(super) sources: Sources,
 }
 
 /// Frames gathered for one flush.
 #[derive(Default)]
-struct Batch {
-    frames: Vec<Message>,
+pub(super) struct Batch {
+    pub(super) frames: Vec<Message>,
     bytes: usize,
 }
 
 impl Batch {
-    fn push(&mut self, frame: Message) {
+    pub(super) fn push(&mut self, frame: Message) {
         self.bytes += frame.len();
         self.frames.push(frame);
     }
@@ -160,7 +160,7 @@ impl Delivery {
     }
 
     /// Goes on at `offset`: in the ring where that reaches back far enough, else in the log.
-    fn follow_from(
+    pub(super) fn follow_from(
         &self,
         subscription: &Subscription,
         cursor: &mut Cursor,
@@ -182,7 +182,7 @@ impl Delivery {
     }
 
     /// Sends the screen at the front of a command's ring and returns the offset where output goes on.
-    async fn snapshot(
+    pub(super) async fn snapshot(
         &self,
         subscription: &Subscription,
         command_id: CommandId,
@@ -311,117 +311,6 @@ impl Delivery {
         Ok(())
     }
 
-    /// Fills the hole before `piece`. On a command's own channel the ring has moved on since the cursor was set, and
-    /// what it dropped comes from the log. A subscription that follows an agent reads the command's own ring, or gets a
-    /// gap and a snapshot where that has moved on too.
-    async fn fill(
-        &self,
-        subscription: &Subscription,
-        piece: &Piece,
-        expected: u64,
-        batch: &mut Batch,
-    ) -> Result<(), LogError> {
-        let (agent_id, command_id) = (&piece.agent_id, piece.command_id);
-        let own = matches!(subscription.stream.channel, Channel::Command(_));
-        let stream = if own {
-            Some(Arc::clone(&subscription.stream))
-        } else {
-            let streams = self.sources.streams.lock();
-            let streams = streams.unwrap_or_else(PoisonError::into_inner);
-            streams.get(&command_id).cloned()
-        };
-        let Some(stream) = stream else {
-            push_gap(
-                batch,
-                &Header::default(),
-                command_id,
-                expected,
-                piece.offset,
-                "the reader was too slow",
-            );
-            return Ok(());
-        };
-        let mut from = expected;
-        if !own && !subscription.lossless && stream.first_offset(piece.offset) > expected {
-            let snapshot = self
-                .sources
-                .keyframes
-                .at_front(agent_id, command_id, &stream, piece.offset)
-                .await?;
-            let to = snapshot.offset.min(piece.offset);
-            push_gap(
-                batch,
-                &Header::default(),
-                command_id,
-                expected,
-                to,
-                "the reader was too slow",
-            );
-            if snapshot.offset <= piece.offset {
-                push_message(batch, &Header::default(), &snapshot.into());
-            }
-            from = to;
-        }
-        let mut replay = Replay::new(self.sources.log.clone(), agent_id.clone(), command_id, from);
-        while let Some(found) = replay.next(&stream, piece.offset).await? {
-            if let Found::Piece(missed) = found {
-                self.push_piece(batch, &missed);
-            }
-        }
-        Ok(())
-    }
-
-    /// The ring has dropped what this subscription wanted next.
-    async fn lapped(
-        &self,
-        subscription: &Subscription,
-        cursor: &mut Cursor,
-        first: u64,
-        batch: &mut Batch,
-    ) -> Result<(), LogError> {
-        let stream = &subscription.stream;
-        cursor.seq = first;
-        // An end is the last push of all: it is still in the ring, and comes behind the output that it ends.
-        if let Some(latest) = stream.latest()
-            && !is_end(&latest)
-        {
-            push_message(batch, &Header::default(), &state_copy(&latest));
-        }
-        let Channel::Command(command_id) = stream.channel else {
-            return Ok(());
-        };
-        if subscription.no_output {
-            return Ok(());
-        }
-        let expected = cursor.offsets.get(&command_id).copied().unwrap_or_default();
-        if subscription.lossless {
-            self.follow_from(subscription, cursor, command_id, expected);
-            return Ok(());
-        }
-        let mut snapshot = Batch::default();
-        let to = if subscription.terminal {
-            self.snapshot(subscription, command_id, expected, &mut snapshot)
-                .await?
-        } else {
-            stream.first_offset(expected)
-        };
-        let header = stream.header(first - 1, opsctl_protocol::Timestamp::now());
-        push_gap(
-            batch,
-            &header,
-            command_id,
-            expected,
-            to.max(expected),
-            "the reader was too slow",
-        );
-        snapshot
-            .frames
-            .into_iter()
-            .for_each(|frame| batch.push(frame));
-        self.follow_from(subscription, cursor, command_id, to.max(expected));
-        Ok(())
-    }
-
     fn push_entry(&self, batch: &mut Batch, stream: &Stream, entry: &Entry) {
         let binary = if self.binary {
             entry.binary(stream).map(Message::Binary)
@@ -443,7 +332,7 @@ impl Delivery {
     }
 
     /// Output that was read back: its offset is its only number.
-    fn push_piece(&self, batch: &mut Batch, piece: &Piece) {
+    pub(super) fn push_piece(&self, batch: &mut Batch, piece: &Piece) {
         if self.binary {
             batch.push(Message::Binary(piece.frame(Via::Direct, 0)));
         } else {
@@ -452,14 +341,14 @@ impl Delivery {
     }
 }
 
-fn push_message(batch: &mut Batch, header: &Header, message: &ToDashboard) {
+pub(super) fn push_message(batch: &mut Batch, header: &Header, message: &ToDashboard) {
     match encode(header, message) {
         Ok(text) => batch.push(Message::text(text)),
         Err(error) => tell_unwritable(message, &error),
     }
 }
 
-fn push_gap(
+pub(super) fn push_gap(
     batch: &mut Batch,
     header: &Header,
     command_id: CommandId,
@@ -483,12 +372,12 @@ fn push_gap(
 }
 
 /// Whether a message tells a command's end.
-fn is_end(message: &ToDashboard) -> bool {
+pub(super) fn is_end(message: &ToDashboard) -> bool {
     matches!(message, ToDashboard::Status(status) if status.state.is_final())
 }
 
 /// The state that a push told, in the form in which state is told outside of a channel's numbering.
-fn state_copy(latest: &ToDashboard) -> ToDashboard {
+pub(super) fn state_copy(latest: &ToDashboard) -> ToDashboard {
     match latest {
         ToDashboard::AgentStatus(agent) => AgentList {
             agents: vec![agent.clone()],

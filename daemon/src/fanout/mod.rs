@@ -6,8 +6,10 @@
 //! - [`outbox`]: what waits for one dashboard: control messages, and which subscriptions have news.
 //! - [`keyframe`]: the screen at the front of a command's ring, for those who come late.
 //! - [`delivery`]: turns an outbox into frames, cursor by cursor.
+//! - [`behind`]: what it does for a subscription that the ring has left behind.
 //! - [`replay`]: a command's output read back from the log.
 
+mod behind;
 pub mod channel;
 pub mod delivery;
 pub mod keyframe;

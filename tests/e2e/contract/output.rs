@@ -174,23 +174,33 @@ fn forgetful() -> (TestDaemon, Raw, Raw, String) {
     (daemon, agent, raw, command)
 }
 
-/// Says a thousand times ten lines, two megabytes together, and the end. Returns what was said once the daemon has taken
-/// all of it, while nobody reads: more than the sockets hold, so that every reader is left far behind.
-fn flood(agent: &mut Raw, command: &str) -> String {
-    let mut said = String::new();
+/// Says a thousand times ten lines, two megabytes together: more than the sockets hold, so that a reader who doesn't
+/// read is left far behind.
+fn say_much(agent: &mut Raw, command: &str, said: &mut String) {
     for n in 0..1000 {
         let piece = format!("{n:0200}\n").repeat(10);
         agent.say(
             "terminal:output",
             &json!({"commandId": command, "offset": said.len(), "data": piece}),
         );
-        said += &piece;
+        *said += &piece;
     }
+}
+
+/// Says the end, and waits until the daemon has taken all of it.
+fn say_the_end(agent: &mut Raw, command: &str, said: &str) {
     let end = json!({"commandId": command, "state": "exited", "exitCode": 0, "offset": said.len()});
     agent.say("command:status", &end);
     agent.until("the settling ack", |message| {
-        message["payload"]["settled"] == true
+        message["payload"]["settled"] == true && message["payload"]["commandId"] == command
     });
+}
+
+/// Says much and the end while nobody reads; returns what was said.
+fn flood(agent: &mut Raw, command: &str) -> String {
+    let mut said = String::new();
+    say_much(agent, command, &mut said);
+    say_the_end(agent, command, &said);
     said
 }
 
@@ -229,6 +239,59 @@ fn whoever_may_miss_something_is_told_what() {
             assert_eq!(payload["offset"], at, "{message}");
             assert_eq!(&said[at..at + data.len()], data);
             at += data.len();
+        } else if message["type"] == "gap" {
+            assert_eq!(payload["from"], at, "{message}");
+            at = usize::try_from(payload["to"].as_u64().unwrap()).unwrap();
+        }
+    }
+    assert_eq!(
+        at,
+        said.len(),
+        "every byte came or stands in a gap before the end"
+    );
+}
+
+#[test]
+fn whoever_follows_an_agent_and_is_left_behind_hears_every_end() {
+    let (_daemon, mut agent, mut raw, flooder) = forgetful();
+    subscribe(&mut raw, &json!({"channel": "agent:raw"}));
+    let other = request(&mut raw, "raw", "other", "x");
+    agent.until("the command", |message| {
+        message["type"] == "command:execute"
+    });
+    agent.say(
+        "command:status",
+        &json!({"commandId": other, "state": "running"}),
+    );
+    raw.until("the start", |message| {
+        message["payload"]["commandId"] == other.as_str()
+            && message["payload"]["state"] == "running"
+    });
+    // From here on nobody reads. What is said between the floods is neither in the sockets nor in the daemon's memory
+    // when somebody does again.
+    let mut said = String::new();
+    say_much(&mut agent, &flooder, &mut said);
+    say_the_end(&mut agent, &other, "");
+    say_much(&mut agent, &flooder, &mut said);
+    say_the_end(&mut agent, &flooder, &said);
+    raw.until("the end of the flood", |message| {
+        is_final(message, &flooder)
+    });
+    // State copies come in no order between commands.
+    if !raw.seen.iter().any(|message| is_final(message, &other)) {
+        raw.until("the other end", |message| is_final(message, &other));
+    }
+    let end = raw.seen.iter().find(|message| is_final(message, &other));
+    assert_eq!(
+        end.expect("the other end was told, too")["payload"]["exitCode"],
+        0
+    );
+    let mut at = 0;
+    for message in &raw.seen {
+        let payload = &message["payload"];
+        if message["type"] == "terminal:output" {
+            assert_eq!(payload["offset"], at, "{message}");
+            at += payload["data"].as_str().unwrap().len();
         } else if message["type"] == "gap" {
             assert_eq!(payload["from"], at, "{message}");
             at = usize::try_from(payload["to"].as_u64().unwrap()).unwrap();

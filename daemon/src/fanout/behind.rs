@@ -1,0 +1,215 @@
+//! What a delivery does for a subscription that the ring has left behind.
+
+use std::sync::{Arc, PoisonError};
+
+use opsctl_protocol::{AgentId, Channel, CommandId, Header, Timestamp};
+
+use super::channel::{Body, Piece, Stream};
+use super::delivery::{Batch, Delivery, is_end, push_gap, push_message, state_copy};
+use super::outbox::{Cursor, Subscription};
+use super::replay::{Found, Replay};
+use crate::log::LogError;
+
+/// Why output is left out, for people.
+const TOO_SLOW: &str = "the reader was too slow";
+
+/// A part of a command's output that a subscription has missed.
+struct Missed<'a> {
+    agent_id: &'a AgentId,
+    command_id: CommandId,
+    /// The first missing byte.
+    from: u64,
+    /// The offset after the last one.
+    to: u64,
+}
+
+impl Delivery {
+    /// Fills the hole before `piece`. On a command's own channel the ring has moved on since the cursor was set, and
+    /// what it dropped comes from the log.
+    pub(super) async fn fill(
+        &self,
+        subscription: &Subscription,
+        piece: &Piece,
+        expected: u64,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        let missed = Missed {
+            agent_id: &piece.agent_id,
+            command_id: piece.command_id,
+            from: expected,
+            to: piece.offset,
+        };
+        let own = matches!(subscription.stream.channel, Channel::Command(_));
+        let stream = if own {
+            Some(Arc::clone(&subscription.stream))
+        } else {
+            let streams = self.sources.streams.lock();
+            let streams = streams.unwrap_or_else(PoisonError::into_inner);
+            streams.get(&piece.command_id).cloned()
+        };
+        if let Some(stream) = stream {
+            return self.bridge(subscription, &stream, missed, batch).await;
+        }
+        let (from, to) = (missed.from, missed.to);
+        push_gap(
+            batch,
+            &Header::default(),
+            piece.command_id,
+            from,
+            to,
+            TOO_SLOW,
+        );
+        Ok(())
+    }
+
+    /// Sends what was missed. A subscription that follows an agent and may skip gets a gap and a snapshot for what the
+    /// command's own ring has lost.
+    async fn bridge(
+        &self,
+        subscription: &Subscription,
+        stream: &Stream,
+        missed: Missed<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        let Missed {
+            agent_id,
+            command_id,
+            mut from,
+            to,
+        } = missed;
+        let own = matches!(subscription.stream.channel, Channel::Command(_));
+        if !own && !subscription.lossless && stream.first_offset(to) > from {
+            let keyframes = &self.sources.keyframes;
+            let snapshot = keyframes.at_front(agent_id, command_id, stream, to).await?;
+            let skipped = snapshot.offset.min(to);
+            push_gap(
+                batch,
+                &Header::default(),
+                command_id,
+                from,
+                skipped,
+                TOO_SLOW,
+            );
+            if snapshot.offset <= to {
+                push_message(batch, &Header::default(), &snapshot.into());
+            }
+            from = skipped;
+        }
+        let mut replay = Replay::new(self.sources.log.clone(), agent_id.clone(), command_id, from);
+        while let Some(found) = replay.next(stream, to).await? {
+            if let Found::Piece(piece) = found {
+                self.push_piece(batch, &piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// The ring has dropped what this subscription wanted next; it goes on at `first`.
+    pub(super) async fn lapped(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        first: u64,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        let stream = &subscription.stream;
+        cursor.seq = first;
+        // A command's end is the last push of all: it is still in the ring, and comes behind the output that it ends.
+        if let Some(latest) = stream.latest()
+            && !is_end(&latest)
+        {
+            push_message(batch, &Header::default(), &state_copy(&latest));
+        }
+        match &stream.channel {
+            Channel::Command(command_id) if !subscription.no_output => {
+                self.skip(subscription, cursor, *command_id, first, batch)
+                    .await
+            }
+            Channel::Agent(agent_id) => self.catch_up(subscription, cursor, agent_id, batch).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// On a command's own channel: from the log for those who want everything, else a gap and the screen.
+    async fn skip(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        command_id: CommandId,
+        first: u64,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        let stream = &subscription.stream;
+        let expected = cursor.offsets.get(&command_id).copied().unwrap_or_default();
+        if subscription.lossless {
+            self.follow_from(subscription, cursor, command_id, expected);
+            return Ok(());
+        }
+        let mut snapshot = Batch::default();
+        let to = if subscription.terminal {
+            self.snapshot(subscription, command_id, expected, &mut snapshot)
+                .await?
+        } else {
+            stream.first_offset(expected)
+        };
+        let to = to.max(expected);
+        let header = stream.header(first - 1, Timestamp::now());
+        push_gap(batch, &header, command_id, expected, to, TOO_SLOW);
+        for frame in snapshot.frames {
+            batch.push(frame);
+        }
+        self.follow_from(subscription, cursor, command_id, to);
+        Ok(())
+    }
+
+    /// For a subscription that follows an agent: its commands' output up to now, and how each of them stands. Ends are
+    /// among what the ring has dropped.
+    async fn catch_up(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        agent_id: &AgentId,
+        batch: &mut Batch,
+    ) -> Result<(), LogError> {
+        let streams: Vec<Arc<Stream>> = {
+            let streams = self.sources.streams.lock();
+            let streams = streams.unwrap_or_else(PoisonError::into_inner);
+            let own = |stream: &&Arc<Stream>| stream.owner.as_ref() == Some(agent_id);
+            streams.values().filter(own).cloned().collect()
+        };
+        for stream in streams {
+            let Channel::Command(command_id) = stream.channel else {
+                continue;
+            };
+            // Read before the output's end is: an end that is told comes behind all of the output.
+            let latest = stream.latest();
+            let known = cursor.offsets.get(&command_id).copied();
+            if !subscription.no_output
+                && let (Some(from), Some(to)) = (known, last_offset(&stream))
+                && from < to
+            {
+                let missed = Missed {
+                    agent_id,
+                    command_id,
+                    from,
+                    to,
+                };
+                self.bridge(subscription, &stream, missed, batch).await?;
+                cursor.offsets.insert(command_id, to);
+            }
+            if let Some(latest) = latest {
+                push_message(batch, &Header::default(), &latest);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The offset after the newest output in a command's ring.
+fn last_offset(stream: &Stream) -> Option<u64> {
+    let ring = stream.ring();
+    ring.iter().rev().find_map(|entry| match &entry.body {
+        Body::Output(piece) => Some(piece.end()),
+        Body::Message(_) => None,
+    })
+}
