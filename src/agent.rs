@@ -105,6 +105,10 @@ fn failure(error: AgentError) -> Failure {
             ExitCode::InUse,
             Some("every agent in a fleet needs a name of its own; see --name"),
         ),
+        // The token is wrong, or good for another agent only.
+        AgentError::Closed {
+            code: 4500 | 4507, ..
+        } => (ExitCode::NotAllowed, None),
         AgentError::Closed { .. } => (ExitCode::General, None),
         AgentError::MainFailed { .. } => (ExitCode::NoStatus, None),
     };

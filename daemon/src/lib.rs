@@ -113,7 +113,6 @@ impl DaemonError {
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), DaemonError> {
     let state_dir = StateDir::open(&options.state_dir)?;
     let secret = Arc::new(Secret::load_or_create(&state_dir.secret_path())?);
-    let unix = listen::unix(&options.socket)?;
     let tcp = match options.listen {
         Some(address) => Some(listen::tcp(address, options.allow_plaintext).await?),
         None => None,
@@ -141,6 +140,8 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
         events.clone(),
     )
     .await?;
+    // Last of all that can fail, so that no failed start leaves a socket behind.
+    let unix = listen::unix(&options.socket)?;
     let tasks = TaskTracker::new();
     let context = ingress::Context {
         events,

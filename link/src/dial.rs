@@ -96,8 +96,11 @@ impl DialError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::Handshake { .. } => true,
-            // 429 and 5xx pass; other answers are about who we are or what we asked.
-            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            // Without a code it was not the daemon who answered: a proxy before it, say. 429 and 5xx pass; the daemon's
+            // other answers are about who we are or what we asked.
+            Self::Refused { status, code, .. } => {
+                code.is_none() || *status == 429 || *status >= 500
+            }
             Self::BadToken => false,
         }
     }
@@ -225,4 +228,26 @@ fn install_crypto() {
         // An error means that a provider was installed before, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_daemons_own_refusal_is_final() {
+        let refused = |status, code| DialError::Refused {
+            endpoint: Endpoint::Unix("/run/o.sock".into()),
+            status,
+            code,
+            message: String::new(),
+        };
+        assert!(!refused(401, Some(ErrorCode::TokenExpired)).retryable());
+        assert!(!refused(403, Some(ErrorCode::Forbidden)).retryable());
+        assert!(
+            refused(404, None).retryable(),
+            "a proxy that is being reloaded"
+        );
+        assert!(refused(503, Some(ErrorCode::Internal)).retryable());
+    }
 }

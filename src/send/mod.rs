@@ -210,7 +210,7 @@ mod tests {
     fn times_and_variables_are_read() {
         assert_eq!(seconds("10"), Ok(Duration::from_secs(10)));
         assert_eq!(seconds("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(seconds("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(seconds("5m"), Ok(Duration::from_mins(5)));
         assert!(seconds("soon").is_err());
         assert_eq!(variable("A=b=c"), Ok(("A".into(), "b=c".into())));
         assert!(variable("=x").is_err() && variable("A").is_err());
