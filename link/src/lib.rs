@@ -2,7 +2,7 @@
 //! delaying control, and how to notice that the other end is gone.
 //!
 //! - [`endpoint`]: a local socket or a URL.
-//! - [`dial`]: from an endpoint to an open WebSocket, or a reason that says whether to try again.
+//! - [`mod@dial`]: from an endpoint to an open WebSocket, or a reason that says whether to try again.
 //! - [`reader`]: frames from the peer, with the heartbeat's deadline.
 //! - [`sender`]: two lanes to the peer; one task owns the sink.
 

@@ -1,7 +1,7 @@
 //! Settings: plain values, complete before anything starts. A flag wins over the environment, that over the file, that
 //! over the defaults here; `config.example.toml` shows every setting with its default.
 //!
-//! - [`file`]: finding and reading the file; errors with their line and column.
+//! - [`mod@file`]: finding and reading the file; errors with their line and column.
 //! - [`bounds`]: what single settings may be.
 //! - [`environment`]: the `OPSCTL_*` variables.
 //! - [`places`]: where sockets and state live when nobody says.

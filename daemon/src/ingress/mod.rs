@@ -2,7 +2,7 @@
 //! frames into hub events.
 //!
 //! - [`listen`]: the unix socket and TCP, and connections on them.
-//! - [`router`]: which route does what.
+//! - [`mod@router`]: which route does what.
 //! - [`upgrade`]: who may open a WebSocket, in which subprotocol.
 //! - [`hello`]: a fresh connection says who it is, in time.
 //! - [`agent`], [`dashboard`]: a connection's life.
