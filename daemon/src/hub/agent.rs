@@ -219,24 +219,11 @@ impl Hub {
             CommandSpec::new(Program::Shell("(unknown)".to_owned()))
         });
         let summary = CommandSummary {
-            command_id,
-            agent_id: agent_id.clone(),
-            program: spec.program.abridged(),
-            pty: spec.pty,
-            cols: spec.cols,
-            rows: spec.rows,
-            cwd: spec.cwd.clone(),
             requested_by: agent_id.to_string(),
             created_at: report.status.started_at.unwrap_or(self.now),
             main: report.main,
             state: State::Delivered,
-            exit_code: None,
-            signal: None,
-            timed_out: false,
-            reason: None,
-            started_at: None,
-            finished_at: None,
-            output_bytes: 0,
+            ..CommandSummary::queued(command_id, agent_id.clone(), &spec)
         };
         let row = CommandRow {
             summary,

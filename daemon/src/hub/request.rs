@@ -3,7 +3,7 @@
 
 use opsctl_protocol::message::{
     AcceptedCommand, CommandAccepted, CommandList, CommandQuery, CommandRequest, CommandSummary,
-    ErrorCode, State, Target,
+    ErrorCode, Target,
 };
 use opsctl_protocol::selector::Selector;
 use opsctl_protocol::{AgentId, CommandId, Timestamp, limits};
@@ -87,24 +87,9 @@ impl Hub {
     fn new_row(&self, request: &CommandRequest, agent_id: AgentId, subject: &str) -> CommandRow {
         let spec = request.spec.clone();
         let summary = CommandSummary {
-            command_id: CommandId::random(),
-            agent_id,
-            program: spec.program.abridged(),
-            pty: spec.pty,
-            cols: spec.cols,
-            rows: spec.rows,
-            cwd: spec.cwd.clone(),
             requested_by: subject.to_owned(),
             created_at: self.now,
-            main: false,
-            state: State::Queued,
-            exit_code: None,
-            signal: None,
-            timed_out: false,
-            reason: None,
-            started_at: None,
-            finished_at: None,
-            output_bytes: 0,
+            ..CommandSummary::queued(CommandId::random(), agent_id, &spec)
         };
         let expires_at = request
             .ttl_ms

@@ -518,6 +518,30 @@ pub struct CommandSummary {
 }
 
 impl CommandSummary {
+    /// A command that nothing has happened to yet; who asked for it and when is left to the caller.
+    pub fn queued(command_id: CommandId, agent_id: AgentId, spec: &CommandSpec) -> Self {
+        Self {
+            command_id,
+            agent_id,
+            program: spec.program.abridged(),
+            pty: spec.pty,
+            cols: spec.cols,
+            rows: spec.rows,
+            cwd: spec.cwd.clone(),
+            requested_by: String::new(),
+            created_at: Timestamp::default(),
+            main: false,
+            state: State::Queued,
+            exit_code: None,
+            signal: None,
+            timed_out: false,
+            reason: None,
+            started_at: None,
+            finished_at: None,
+            output_bytes: 0,
+        }
+    }
+
     /// What the command's end means as a process exit code (shell convention): its own code, 128 + signal, 124 for a
     /// timeout; `None` while it lives, or when it never ran to an end.
     pub fn exit_status(&self) -> Option<i32> {
