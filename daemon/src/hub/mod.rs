@@ -7,10 +7,12 @@
 //! - [`dispatch`]: which queued command goes to its agent next.
 //! - [`command`]: a command's life and output.
 //! - [`steer`]: input, size, interrupts.
-//! - [`subscribe`]: who watches which channel, and pushes to them.
+//! - [`subscribe`]: who watches which channel.
+//! - [`channels`]: channels, and pushes on them.
 //! - [`settle`]: what is durable, and what may be forgotten.
 
 mod agent;
+mod channels;
 mod command;
 mod dispatch;
 mod request;
@@ -40,9 +42,10 @@ pub use agent::AgentPort;
 pub use settle::RECENT_COMMANDS;
 
 use agent::Agent;
+use channels::ChannelState;
 use command::Command;
 use request::Request;
-use subscribe::{ChannelState, Dashboard};
+use subscribe::Dashboard;
 
 /// A connection's number, unique within a run of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

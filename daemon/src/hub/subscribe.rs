@@ -1,35 +1,21 @@
-//! Who watches which channel, and pushes to them.
+//! Who watches which channel.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use opsctl_protocol::message::{
-    AgentList, DashboardConnect, ErrorCode, Event as Published, Publish, Rights, Since, Subscribe,
-    Subscribed, SubscribedStream, Unsubscribe,
+    AgentList, DashboardConnect, ErrorCode, Rights, Since, Subscribe, Subscribed, SubscribedStream,
+    Unsubscribe,
 };
-use opsctl_protocol::{AgentId, Channel, Header, Pattern, ToDashboard, limits};
+use opsctl_protocol::{AgentId, Channel, Pattern, ToDashboard, limits};
 
-use super::command::Command;
 use super::{ConnId, Effect, Hub};
-use crate::fanout::channel::Body;
+use crate::fanout::Stream;
 use crate::fanout::outbox::{Begin, Cursor, Options, Outbox, Subscription};
-use crate::fanout::{Piece, Stream};
-use crate::ring::Bounds;
 use crate::store::CommandRow;
-
-/// What a channel other than a command's own holds for those who come back: output once more, in small measure, since
-/// the command's ring has it too.
-const CHANNEL_BOUNDS: Bounds = Bounds {
-    entries: 4096,
-    bytes: 1024 * 1024,
-    lines: usize::MAX,
-};
 
 /// JSON in one `agent:list`, so that it stays below the largest message.
 const LIST_BYTES: usize = limits::MAX_MESSAGE / 2;
-
-/// Channels that are kept though they belong to no known agent or command. Beyond that, those that nobody watches go.
-const MAX_TOPICS: usize = 1024;
 
 /// A connected dashboard.
 pub(super) struct Dashboard {
@@ -41,14 +27,6 @@ pub(super) struct Dashboard {
     pub patterns: Vec<(Pattern, Options)>,
     /// The channels that these cover now.
     pub subscriptions: HashMap<Channel, Arc<Subscription>>,
-}
-
-/// A channel and those who watch it.
-pub(super) struct ChannelState {
-    /// What was pushed.
-    pub stream: Arc<Stream>,
-    /// Who is to be woken by a push.
-    pub subscribers: Vec<(ConnId, Arc<Subscription>, Arc<Outbox>)>,
 }
 
 impl Hub {
@@ -359,169 +337,6 @@ impl Hub {
     fn unwatch(&mut self, channel: &Channel, conn: ConnId) {
         if let Some(state) = self.channels.get_mut(channel) {
             state.subscribers.retain(|(watcher, ..)| *watcher != conn);
-        }
-    }
-
-    /// Makes sure that a channel exists, and subscribes those whose patterns cover it.
-    pub(super) fn ensure_channel(&mut self, channel: &Channel, owner: Option<AgentId>) {
-        if self.channels.contains_key(channel) {
-            return;
-        }
-        self.make_room_for(channel);
-        let bounds = match channel {
-            Channel::Command(_) => self.command_bounds(),
-            _ => CHANNEL_BOUNDS,
-        };
-        let stream = Arc::new(Stream::new(
-            channel.clone(),
-            Arc::clone(&self.epoch),
-            owner,
-            bounds,
-        ));
-        self.adopt_channel(channel, stream);
-    }
-
-    /// Anybody can name a channel; those that belong to nothing and that nobody watches must not pile up.
-    fn make_room_for(&mut self, channel: &Channel) {
-        let belongs = match channel {
-            Channel::Command(_) => true,
-            Channel::Agent(agent_id) => self.agents.contains_key(agent_id),
-            Channel::Topic(..) | Channel::System => false,
-        };
-        if belongs {
-            return;
-        }
-        self.topics.push_back(channel.clone());
-        for _ in MAX_TOPICS..self.topics.len() {
-            let Some(old) = self.topics.pop_front() else {
-                return;
-            };
-            let known = matches!(&old, Channel::Agent(id) if self.agents.contains_key(id));
-            let watched = self
-                .channels
-                .get(&old)
-                .is_some_and(|state| !state.subscribers.is_empty());
-            if watched {
-                self.topics.push_back(old);
-            } else if !known {
-                self.channels.remove(&old);
-            }
-        }
-    }
-
-    /// Takes up a channel with what it already holds.
-    pub(super) fn adopt_channel(&mut self, channel: &Channel, stream: Arc<Stream>) {
-        if let Channel::Command(command_id) = channel {
-            let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-            streams.insert(*command_id, Arc::clone(&stream));
-        }
-        let terminal = matches!(channel, Channel::Command(id) if self.commands.get(id).is_some_and(Command::is_terminal));
-        let mut subscribers = Vec::new();
-        for (conn, dashboard) in &mut self.dashboards {
-            let Some((pattern, options)) = dashboard
-                .patterns
-                .iter()
-                .find(|(pattern, _)| pattern.matches(channel))
-            else {
-                continue;
-            };
-            let cursor = Cursor {
-                seq: 1,
-                ..Cursor::default()
-            };
-            let options = Options {
-                terminal,
-                ..*options
-            };
-            let subscription =
-                Subscription::new(pattern.clone(), Arc::clone(&stream), options, cursor);
-            dashboard
-                .subscriptions
-                .insert(channel.clone(), Arc::clone(&subscription));
-            subscribers.push((*conn, subscription, Arc::clone(&dashboard.outbox)));
-        }
-        self.channels.insert(
-            channel.clone(),
-            ChannelState {
-                stream,
-                subscribers,
-            },
-        );
-    }
-
-    /// Pushes a message on a channel.
-    pub(super) fn push(&mut self, channel: &Channel, message: impl Into<ToDashboard>) {
-        self.push_shared(channel, &Arc::new(message.into()));
-    }
-
-    /// Pushes the same message that other channels carry.
-    pub(super) fn push_shared(&mut self, channel: &Channel, message: &Arc<ToDashboard>) {
-        let owner = if let Channel::Agent(id) = channel {
-            Some(id.clone())
-        } else {
-            None
-        };
-        self.ensure_channel(channel, owner);
-        let Some(state) = self.channels.get(channel) else {
-            return;
-        };
-        state
-            .stream
-            .push(Body::Message(Arc::clone(message)), self.now);
-        for (_, subscription, outbox) in &state.subscribers {
-            outbox.wake(subscription);
-        }
-    }
-
-    /// Pushes output on a command's channel and its agent's.
-    pub(super) fn push_output(&self, piece: &Arc<Piece>) {
-        for channel in [
-            Channel::Command(piece.command_id),
-            Channel::Agent(piece.agent_id.clone()),
-        ] {
-            let Some(state) = self.channels.get(&channel) else {
-                continue;
-            };
-            state.stream.push(Body::Output(Arc::clone(piece)), self.now);
-            for (_, subscription, outbox) in &state.subscribers {
-                if !subscription.no_output {
-                    outbox.wake(subscription);
-                }
-            }
-        }
-    }
-
-    /// A command's channel is there as long as the command is in memory; others are made when they are needed.
-    pub(super) fn can_publish(&self, channel: &Channel) -> bool {
-        match channel {
-            Channel::Command(command_id) => self.commands.contains_key(command_id),
-            _ => true,
-        }
-    }
-
-    pub(super) fn handle_publish(&mut self, conn: ConnId, id: Option<String>, publish: Publish) {
-        let Some(dashboard) = self.dashboards.get(&conn) else {
-            return;
-        };
-        let from = dashboard.rights.subject.clone();
-        if !self.can_publish(&publish.channel) {
-            let why = "no such command is running";
-            return self.refuse(conn, id, ErrorCode::UnknownCommand, why);
-        }
-        let event = Published {
-            event: publish.event,
-            data: publish.data,
-            from,
-        };
-        self.push(&publish.channel, event.clone());
-        if id.is_some() {
-            let header = Header {
-                channel: Some(publish.channel),
-                ..Header::answering(id)
-            };
-            if let Some(dashboard) = self.dashboards.get(&conn) {
-                dashboard.outbox.control(header, event);
-            }
         }
     }
 }
