@@ -48,5 +48,9 @@ pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A peer that was silent this long is gone: two heartbeats and some travel time.
 pub const HEARTBEAT_DEADLINE: Duration = Duration::from_secs(35);
 
+/// How long a socket may take nothing before its connection is closed with 4008: shorter than the heartbeat's deadline, so
+/// that a peer which stopped reading is named for that, and not taken for a silent one.
+pub const FLUSH_STALL: Duration = Duration::from_secs(10);
+
 /// The largest terminal in columns or rows. An emulator allocates all of it.
 pub const MAX_TERMINAL_SIDE: u16 = 1000;
