@@ -106,7 +106,7 @@ impl Journal {
 }
 
 /// Applies the journal's lines in order. Lines that can't be read are a crash's remains, or a newer version's.
-fn replay(text: &str) -> Commands {
+pub(crate) fn replay(text: &str) -> Commands {
     let mut commands = Commands::new();
     for line in text.lines() {
         match serde_json::from_str(line) {

@@ -28,6 +28,9 @@ mod uplink;
 mod facts;
 mod state_dir;
 
+#[cfg(fuzzing)]
+pub mod fuzz;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -17,6 +17,8 @@ pub mod auth;
 pub mod cold;
 pub mod core;
 pub mod fanout;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod hub;
 pub mod ingress;
 pub mod log;

@@ -25,6 +25,9 @@ mod writer;
 pub mod durable;
 pub mod reader;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
+
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
