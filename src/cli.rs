@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::agent::{self, AgentArgs};
 use crate::agents::{self, AgentsArgs};
 use crate::attach::{self, AttachArgs};
+use crate::cancel::{self, CancelArgs};
 use crate::context::Context;
 use crate::daemon::{self, DaemonArgs};
 use crate::down::{self, DownArgs};
@@ -82,6 +83,7 @@ enum Command {
     Logs(LogsArgs),
     Attach(AttachArgs),
     Interrupt(InterruptArgs),
+    Cancel(CancelArgs),
     Status(StatusArgs),
     Token(TokenArgs),
     Schema(SchemaArgs),
@@ -92,7 +94,16 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Start here", &["up", "down", "status"]),
     (
         "Watch and drive",
-        &["tui", "send", "attach", "agents", "ps", "logs", "interrupt"],
+        &[
+            "tui",
+            "send",
+            "attach",
+            "agents",
+            "ps",
+            "logs",
+            "interrupt",
+            "cancel",
+        ],
     ),
     ("Run the parts", &["daemon", "agent"]),
     ("Access and contract", &["token", "schema"]),
@@ -142,6 +153,7 @@ fn execute(cli: Cli) -> Result<u8> {
             Command::Logs(args) => logs::run(args, &context).await,
             Command::Attach(args) => attach::run(args, &context).await,
             Command::Interrupt(args) => interrupt::run(args, &context).await,
+            Command::Cancel(args) => cancel::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Token(args) => token::run(args, &context),
             Command::Schema(_) => schema::run(),

@@ -25,16 +25,20 @@ pub enum ExitCode {
     Unreachable = 242,
     /// The token was refused, or the role does not permit this.
     NotAllowed = 243,
-    /// The command has no exit status: it could not be started, was lost, cancelled, or expired.
+    /// The command has no exit status: it could not be started, was lost or cancelled.
     NoStatus = 244,
     /// No command has this id.
     UnknownCommand = 245,
     /// Something else already holds the state directory, the socket or the port.
     InUse = 246,
+    /// The command waited longer than its time to live and never started.
+    Expired = 247,
+    /// Output that was asked for is no longer kept.
+    OutputGone = 248,
 }
 
 /// What `--help` says of each code, in ascending order.
-const TABLE: [(&str, &str); 13] = [
+const TABLE: [(&str, &str); 15] = [
     ("0", "success"),
     ("1", "general failure"),
     ("2", "wrong usage or settings"),
@@ -53,10 +57,12 @@ const TABLE: [(&str, &str); 13] = [
     ),
     (
         "244",
-        "the command could not be started, was lost, cancelled or expired",
+        "the command could not be started, was lost or cancelled",
     ),
     ("245", "no command has this id"),
     ("246", "already running, or the address is in use"),
+    ("247", "the command's --ttl passed before it could start"),
+    ("248", "some of the output is no longer kept"),
 ];
 
 /// The table as text for `--help`.
@@ -104,8 +110,10 @@ pub fn of_status(status: &CommandStatus) -> u8 {
 
 /// The code for a command's end, from its parts.
 pub fn of_end(state: State, timed_out: bool, exit_code: Option<i32>, signal: Option<i32>) -> u8 {
-    if state != State::Exited {
-        return ExitCode::NoStatus.into();
+    match state {
+        State::Exited => {}
+        State::Expired => return ExitCode::Expired.into(),
+        _ => return ExitCode::NoStatus.into(),
     }
     if timed_out {
         return ExitCode::Timeout.into();
@@ -188,6 +196,10 @@ mod tests {
         assert_eq!(
             of_status(&CommandStatus::new(CommandId::random(), State::Lost)),
             244
+        );
+        assert_eq!(
+            of_status(&CommandStatus::new(CommandId::random(), State::Expired)),
+            247
         );
     }
 

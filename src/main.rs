@@ -30,6 +30,7 @@ mod output;
 mod agent;
 mod agents;
 mod attach;
+mod cancel;
 mod daemon;
 mod down;
 mod interrupt;

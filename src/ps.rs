@@ -1,5 +1,7 @@
 //! `opsctl ps`: commands, those under way and those of late.
 
+mod queued;
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -26,7 +28,8 @@ const MOST: u32 = 1000;
 
 /// List commands
 ///
-/// Shows those under way and the newest of the last hour.
+/// Shows those under way and the newest of the last hour; with --queued those that wait for their agent, each with its
+/// place.
 #[derive(Debug, Args)]
 pub struct PsArgs {
     /// Only those of these agents: names and globs (web-*), labels (env=prod), not, and, or, parentheses
@@ -35,6 +38,9 @@ pub struct PsArgs {
     /// Also older ones
     #[arg(short, long)]
     all: bool,
+    /// Only those that wait: by agent, in the order in which they will go
+    #[arg(long, conflicts_with_all = ["all", "state"])]
+    queued: bool,
     /// Only those in this state; can be repeated
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Vec<State>,
@@ -103,7 +109,13 @@ pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
     };
     let mut more = false;
     let mut commands = Vec::new();
-    if args.all || !args.state.is_empty() {
+    if args.queued {
+        let list = query(context, &client, asked(vec![State::Queued], MOST)).await?;
+        more = list.more;
+        commands = list.commands;
+        queued::sort(&mut commands);
+        commands.truncate(args.limit.unwrap_or(u32::MAX) as usize);
+    } else if args.all || !args.state.is_empty() {
         let list = query(
             context,
             &client,
@@ -134,7 +146,12 @@ pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
     }
     print(&args, &commands)?;
     if more {
-        eprintln!("opsctl: older ones are left out; --limit, --state and SELECT choose");
+        let choose = if args.queued {
+            "the first in long queues are left out; SELECT chooses agents"
+        } else {
+            "older ones are left out; --limit, --state and SELECT choose"
+        };
+        eprintln!("opsctl: {choose}");
     }
     Ok(ExitCode::Ok.into())
 }
@@ -149,9 +166,19 @@ fn print(args: &PsArgs, commands: &[CommandSummary]) -> Result<()> {
             writeln!(out, "{}", command.command_id)?;
         }
     } else {
-        let rows: Vec<Vec<Cell>> = commands.iter().map(row).collect();
         let color = args.color.on(&std::io::stdout());
-        out.write_all(render(&COLUMNS, &rows, terminal_width(), color).as_bytes())?;
+        let table = if args.queued {
+            let now = Timestamp::now();
+            let rows: Vec<Vec<Cell>> = commands
+                .iter()
+                .map(|command| queued::row(command, now))
+                .collect();
+            render(&queued::COLUMNS, &rows, terminal_width(), color)
+        } else {
+            let rows: Vec<Vec<Cell>> = commands.iter().map(row).collect();
+            render(&COLUMNS, &rows, terminal_width(), color)
+        };
+        out.write_all(table.as_bytes())?;
     }
     Ok(())
 }

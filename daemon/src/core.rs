@@ -15,16 +15,11 @@ use crate::fanout::keyframe::Keyframes;
 use crate::hub::{ConnId, Effect, Event, Hub, Journaled, Query};
 use crate::log::{Durable, Log};
 use crate::ring::Bounds;
+use crate::saver::Saver;
 use crate::store::{CommandFilter, RequestRow, Store, StoreError, Write};
 
 /// Events that may wait for the hub; whoever has one more waits with it.
 pub const EVENT_QUEUE: usize = 4096;
-
-/// Writes that may wait for the store. Each belongs to a change that the hub has coalesced for a while.
-const SAVE_QUEUE: usize = 65536;
-
-/// How long the store is left alone after it failed.
-const SAVE_RETRY: Duration = Duration::from_secs(1);
 
 /// The hub with what it works on.
 pub struct Core {
@@ -49,8 +44,9 @@ pub struct Core {
 impl Core {
     /// Runs the hub until `stop`; then writes what is behind. The queue is drained first.
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
-        let (saves, queue) = mpsc::channel(SAVE_QUEUE);
-        let writer = tokio::spawn(save(Arc::clone(&self.store), queue, self.events.clone()));
+        let saver = Arc::new(Saver::default());
+        let writer = Arc::clone(&saver).run(Arc::clone(&self.store), self.events.clone());
+        let writer = tokio::spawn(writer);
         let tasks = TaskTracker::new();
         loop {
             let event = tokio::select! {
@@ -62,36 +58,30 @@ impl Core {
             };
             let Some(event) = event else { break };
             for effect in self.hub.handle(event, Timestamp::now()) {
-                self.perform(effect, &saves, &tasks);
+                self.perform(effect, &saver, &tasks);
             }
         }
         if let Some(effect) = self.hub.save_all() {
-            self.perform(effect, &saves, &tasks);
+            self.perform(effect, &saver, &tasks);
         }
         // Nobody listens any more: those who still have something to say must not wait for it.
         drop(events);
         tasks.close();
         tasks.wait().await;
-        drop((saves, self.hub));
+        drop(self.hub);
+        saver.close();
         if let Err(error) = writer.await {
             tracing::error!(%error, "the store's writer failed");
         }
     }
 
-    fn perform(&self, effect: Effect, saves: &mpsc::Sender<Write>, tasks: &TaskTracker) {
+    fn perform(&self, effect: Effect, saver: &Saver, tasks: &TaskTracker) {
         match effect {
             Effect::Journal(row) => {
                 tasks.spawn(journal(Arc::clone(&self.store), row, self.events.clone()));
             }
-            Effect::Save(writes) => {
-                for write in writes {
-                    if saves.try_send(write).is_err() {
-                        tracing::error!(
-                            "the store is too slow; a status will come again from its agent"
-                        );
-                    }
-                }
-            }
+            Effect::Save(rows) => saver.save(rows),
+            Effect::Withdraw(withdrawal) => saver.withdraw(*withdrawal),
             Effect::Log(room, record) => {
                 if let Err(error) = self.log.put(room, record) {
                     tracing::error!(%error, "output could not be logged");
@@ -139,36 +129,6 @@ async fn journal(store: Arc<dyn Store>, row: Box<RequestRow>, events: mpsc::Send
     };
     // Without a hub there is nobody to tell.
     let _ = events.send(Event::Journaled(key, outcome)).await;
-}
-
-/// Writes what the hub wants saved, in order, and says which commands' ends are durable. What fails is tried again.
-async fn save(
-    store: Arc<dyn Store>,
-    mut queue: mpsc::Receiver<Write>,
-    events: mpsc::Sender<Event>,
-) {
-    let mut writes = Vec::new();
-    while queue.recv_many(&mut writes, SAVE_QUEUE).await > 0 {
-        let ended: Vec<CommandId> = writes
-            .iter()
-            .filter_map(|write| match write {
-                Write::Command(row) if row.summary.state.is_final() => Some(row.summary.command_id),
-                _ => None,
-            })
-            .collect();
-        while let Err(error) = store.commit(writes.clone()).await {
-            tracing::error!(%error, "the store takes nothing; trying again");
-            if matches!(error, StoreError::Closed) || queue.is_closed() {
-                return;
-            }
-            tokio::time::sleep(SAVE_RETRY).await;
-        }
-        writes.clear();
-        if !ended.is_empty() {
-            // Without a hub there is nobody to tell.
-            let _ = events.send(Event::Saved(ended)).await;
-        }
-    }
 }
 
 /// Looks for a command that is not in memory.

@@ -7,6 +7,7 @@
 //! - [`ingress`]: listeners, routes, upgrades; bytes become hub events.
 //! - [`hub`]: who is online, which command is where, who watches; pure state.
 //! - [`core`]: the task that owns the hub and performs its effects.
+//! - [`saver`]: rows on their way to the store.
 //! - [`ring`]: a bounded history of numbered entries.
 //! - [`fanout`]: from channels to sockets, a cursor for each subscriber.
 //! - [`log`]: the output log behind the rings.
@@ -23,9 +24,11 @@ pub mod hub;
 pub mod ingress;
 pub mod log;
 pub mod ring;
+pub mod saver;
 pub mod state_dir;
 pub mod store;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -245,7 +248,16 @@ async fn restore(
     for row in store.agents().await? {
         hub.restore_agent(row);
     }
-    for mut row in store.unfinished().await? {
+    let unfinished = store.unfinished().await?;
+    let keys: HashSet<&str> = unfinished.iter().map(|row| row.key.as_str()).collect();
+    for key in keys.into_iter().filter(|key| !key.is_empty()) {
+        let request = store.request(key.to_owned()).await?;
+        // Without a bound on its fan-out a request has nothing more to say: the store still knows its key.
+        if let Some(request) = request.filter(|request| request.fanout.is_some()) {
+            hub.restore_request(request);
+        }
+    }
+    for mut row in unfinished {
         let end = log.end(row.summary.command_id)?.unwrap_or_default();
         row.summary.output_bytes = end;
         let stream = cold::stream(&log, &row, Arc::clone(&epoch), bounds).await?;

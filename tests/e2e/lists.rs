@@ -1,4 +1,4 @@
-//! `opsctl agents`, `ps`, `logs` and `interrupt`.
+//! `opsctl agents`, `ps`, `logs` and `interrupt`. What waits is in [`super::queue`].
 
 use super::harness::{Sandbox, TestAgent, TestDaemon, wait_until};
 

@@ -19,6 +19,7 @@ mod console;
 mod contract;
 mod daemon;
 mod lists;
+mod queue;
 mod send;
 mod settings;
 mod up;

@@ -1,20 +1,17 @@
 //! Agents come, report, leave.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{
-    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, CommandInput,
-    CommandReport, CommandSpec, CommandStatus, CommandSummary, ErrorCode, ErrorPayload,
-    Event as Published, Nothing, Presence, Program, Rights, State,
+    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, CommandInput, ErrorCode,
+    ErrorPayload, Event as Published, Nothing, Presence, Rights,
 };
-use opsctl_protocol::{
-    AgentId, AgentMessage, Channel, CommandId, Header, Timestamp, ToAgent, ToDashboard,
-};
+use opsctl_protocol::{AgentId, AgentMessage, Channel, CommandId, Header, ToAgent, ToDashboard};
 
 use super::command::Command;
-use super::{ConnId, Hub};
-use crate::store::{AgentRow, CommandRow, Write};
+use super::{ConnId, Effect, Hub, Recalled, Save};
+use crate::store::AgentRow;
 
 /// Commands shown with an agent, so that telling how it is stays a small message.
 const SHOWN_COMMANDS: usize = 32;
@@ -81,7 +78,7 @@ impl Hub {
         hello: AgentConnect,
         id: Option<String>,
         port: Box<dyn AgentPort>,
-        settled: &HashSet<CommandId>,
+        recalled: &HashMap<CommandId, Recalled>,
     ) {
         let agent_id = hello.agent_id.clone();
         tracing::info!(%conn, agent = %agent_id, subject = rights.subject, "an agent connected");
@@ -109,7 +106,7 @@ impl Hub {
             );
         }
         self.effects
-            .push(super::Effect::Save(vec![Write::Agent(row.clone())]));
+            .push(Effect::Save(vec![Save::Agent(row.clone())]));
         let agent = Agent {
             row,
             latency_ms: None,
@@ -119,7 +116,7 @@ impl Hub {
         self.agents.insert(agent_id.clone(), agent);
         self.agent_conns.insert(conn, agent_id.clone());
         self.ensure_channel(&Channel::Agent(agent_id.clone()), Some(agent_id.clone()));
-        let wanted = self.reconcile(&agent_id, hello.commands, settled);
+        let wanted = self.reconcile(&agent_id, hello.commands, recalled);
         let connected = self.connected(conn, rights.clone(), wanted);
         self.to_agent(
             &agent_id,
@@ -136,105 +133,6 @@ impl Hub {
             );
         }
         self.dispatch(&agent_id);
-    }
-
-    /// Brings together what the agent and the hub know of its commands; returns from which offset each is wanted.
-    fn reconcile(
-        &mut self,
-        agent_id: &AgentId,
-        reports: Vec<CommandReport>,
-        settled: &HashSet<CommandId>,
-    ) -> BTreeMap<CommandId, u64> {
-        let mut wanted = BTreeMap::new();
-        let mut reported = HashSet::new();
-        for report in reports {
-            let command_id = report.status.command_id;
-            reported.insert(command_id);
-            if !self.commands.contains_key(&command_id) {
-                if settled.contains(&command_id) {
-                    continue;
-                }
-                self.adopt(agent_id, &report);
-            }
-            let Some(command) = self.commands.get_mut(&command_id) else {
-                continue;
-            };
-            if command.row.summary.agent_id != *agent_id || command.is_settled() {
-                continue;
-            }
-            wanted.insert(command_id, command.end);
-            if !report.status.state.is_final() {
-                self.apply_status(command_id, &report.status);
-            }
-        }
-        self.settle_missing(agent_id, &reported);
-        wanted
-    }
-
-    /// Commands that the agent should know and does not: those that ran are lost, the others go out again. An agent
-    /// journals a command before it starts it, so what it does not know has never started there.
-    fn settle_missing(&mut self, agent_id: &AgentId, reported: &HashSet<CommandId>) {
-        let mut missing: Vec<(Timestamp, CommandId, State)> = self
-            .commands
-            .values()
-            .map(|command| &command.row.summary)
-            .filter(|summary| {
-                summary.agent_id == *agent_id && !reported.contains(&summary.command_id)
-            })
-            .map(|summary| (summary.created_at, summary.command_id, summary.state))
-            .collect();
-        missing.sort_unstable_by_key(|(created_at, command_id, _)| (*created_at, *command_id));
-        let mut again = Vec::new();
-        for (_, command_id, state) in missing {
-            match state {
-                State::Running => {
-                    let reason = Some("the agent came back without it".to_owned());
-                    let lost = CommandStatus {
-                        reason,
-                        ..CommandStatus::new(command_id, State::Lost)
-                    };
-                    self.apply_status(command_id, &lost);
-                }
-                State::Delivered => {
-                    self.apply_queued(command_id);
-                    again.push(command_id);
-                }
-                _ => {}
-            }
-        }
-        if let Some(agent) = self.agents.get_mut(agent_id) {
-            agent
-                .waiting
-                .retain(|waiting| !again.contains(waiting) && !reported.contains(waiting));
-            agent.waiting.splice(0..0, again);
-        }
-    }
-
-    /// Takes up a command that only the agent knows: its main terminal, or one whose journal was lost here.
-    fn adopt(&mut self, agent_id: &AgentId, report: &CommandReport) {
-        let command_id = report.status.command_id;
-        let told = report.spec.clone().filter(|spec| spec.check().is_ok());
-        let spec = told.unwrap_or_else(|| {
-            tracing::warn!(agent = %agent_id, command = %command_id, "a command is reported without a usable spec");
-            CommandSpec::new(Program::Shell("(unknown)".to_owned()))
-        });
-        let summary = CommandSummary {
-            requested_by: agent_id.to_string(),
-            created_at: report.status.started_at.unwrap_or(self.now),
-            main: report.main,
-            state: State::Delivered,
-            ..CommandSummary::queued(command_id, agent_id.clone(), &spec)
-        };
-        let row = CommandRow {
-            summary,
-            spec,
-            key: String::new(),
-            ttl_ms: None,
-            expires_at: None,
-        };
-        self.effects
-            .push(super::Effect::Save(vec![Write::Command(row.clone())]));
-        self.insert_command(Command::new(row, 0));
     }
 
     pub(super) fn handle_agent_said(
@@ -331,8 +229,7 @@ impl Hub {
         agent.row.since = self.now;
         agent.row.last_seen = self.now;
         let row = agent.row.clone();
-        self.effects
-            .push(super::Effect::Save(vec![Write::Agent(row)]));
+        self.effects.push(Effect::Save(vec![Save::Agent(row)]));
         if let Some(agent) = self.agent_info(&agent_id) {
             let reason = reason.to_owned();
             let left = AgentDisconnected {
@@ -370,16 +267,22 @@ impl Hub {
     /// All that is known about an agent.
     pub(super) fn agent_info(&self, agent_id: &AgentId) -> Option<AgentInfo> {
         let agent = self.agents.get(agent_id)?;
-        let mut commands: Vec<CommandSummary> = self
+        let mut commands: Vec<&Command> = self
             .commands
             .values()
             .filter(|command| {
                 command.row.summary.agent_id == *agent_id && !command.row.summary.state.is_final()
             })
-            .map(|command| command.row.summary.clone())
             .collect();
-        commands.sort_by_key(|command| (command.created_at, command.command_id));
+        commands.sort_by_key(|command| {
+            let summary = &command.row.summary;
+            (summary.created_at, summary.command_id)
+        });
         commands.truncate(SHOWN_COMMANDS);
+        let commands = commands
+            .into_iter()
+            .map(|command| self.shown(command))
+            .collect();
         Some(AgentInfo {
             agent_id: agent_id.clone(),
             status: if agent.link.is_some() {

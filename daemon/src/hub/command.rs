@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use opsctl_protocol::message::{CommandStatus, Gap, State};
-use opsctl_protocol::{AgentId, Channel, CommandId, OutputFrame, Timestamp, ToDashboard};
+use opsctl_protocol::{AgentId, Channel, CommandId, OutputFrame, ToDashboard};
 
+use super::settle::Version;
 use super::{ConnId, Effect, Hub};
 use crate::fanout::{Piece, Stream};
 use crate::log::{Record, Room};
@@ -21,6 +22,14 @@ pub(super) struct Command {
     pub(super) logged: u64,
     /// Output before this offset is durable.
     pub durable: u64,
+    /// Counts the row's changes, so that what the store tells can be told from what came later.
+    pub version: Version,
+    /// It may be with its agent: it was sent, or the last run of the daemon may have sent it.
+    pub is_sent: bool,
+    /// The store calls it delivered already, so that it can be sent at once.
+    pub is_stored_as_delivered: bool,
+    /// Its end without a start is being made durable; it is not given out meanwhile.
+    pub is_withdrawn: bool,
     /// The command's end is durable in the store.
     pub end_saved: bool,
     /// The agent has been told that it may forget the command.
@@ -41,6 +50,10 @@ impl Command {
             end,
             logged: end,
             durable: end,
+            version: Version::default(),
+            is_sent: false,
+            is_stored_as_delivered: false,
+            is_withdrawn: false,
             end_saved: false,
             settled: false,
             input_offset: 0,
@@ -69,21 +82,12 @@ impl Command {
         matches!(self.row.summary.state, State::Delivered | State::Running)
     }
 
-    /// When it will have waited too long.
-    pub(super) fn expires_at(&self) -> Option<Timestamp> {
-        if self.row.summary.state == State::Queued {
-            self.row.expires_at
-        } else {
-            None
-        }
-    }
-
-    /// Its state as a message.
-    pub(super) fn status(&self) -> CommandStatus {
-        CommandStatus {
-            offset: Some(self.end),
-            input_offset: (self.input_offset > 0).then_some(self.input_offset),
-            ..CommandStatus::of(&self.row.summary)
+    /// Whether it certainly has not been sent to its agent.
+    pub(super) fn is_held_back(&self) -> bool {
+        match self.row.summary.state {
+            State::Queued => true,
+            State::Delivered => !self.is_sent,
+            _ => false,
         }
     }
 }
@@ -106,10 +110,12 @@ impl Hub {
         let queued = row.summary.state == State::Queued;
         let mut command = Command::new(row, end);
         command.row.summary.output_bytes = end;
+        command.is_sent = !queued;
         self.commands.insert(command_id, command);
         self.adopt_channel(&Channel::Command(command_id), stream);
         if queued && let Some(agent) = self.agents.get_mut(&agent_id) {
             agent.waiting.push(command_id);
+            self.note_deadline(command_id);
         }
     }
 
@@ -153,6 +159,8 @@ impl Hub {
             return self.settle(command_id);
         }
         if status.state != before {
+            // An agent that speaks of it has it.
+            command.is_sent |= !status.state.is_final();
             let summary = &mut command.row.summary;
             summary.state = status.state;
             summary.exit_code = status.exit_code.or(summary.exit_code);
@@ -172,15 +180,6 @@ impl Hub {
         self.push_status(command_id);
         if status.state != before && status.state.is_final() {
             self.finish(command_id);
-        }
-    }
-
-    /// Takes a command back to its agent's queue, because the agent never got it.
-    pub(super) fn apply_queued(&mut self, command_id: CommandId) {
-        if let Some(command) = self.commands.get_mut(&command_id) {
-            command.row.summary.state = State::Queued;
-            self.mark_unsaved(command_id);
-            self.push_status(command_id);
         }
     }
 
@@ -206,7 +205,12 @@ impl Hub {
             return;
         };
         let agent = Channel::Agent(command.row.summary.agent_id.clone());
-        let message = Arc::new(ToDashboard::Status(command.status()));
+        let status = CommandStatus {
+            offset: Some(command.end),
+            input_offset: (command.input_offset > 0).then_some(command.input_offset),
+            ..CommandStatus::of(&self.shown(command))
+        };
+        let message = Arc::new(ToDashboard::Status(status));
         self.push_shared(&Channel::Command(command_id), &message);
         self.push_shared(&agent, &message);
     }
@@ -224,6 +228,7 @@ impl Hub {
         if let Some(agent) = self.agents.get_mut(&agent_id) {
             agent.waiting.retain(|waiting| *waiting != command_id);
         }
+        self.forget_deadline(command_id);
         self.push_agent(&agent_id);
         self.settle(command_id);
         self.dispatch(&agent_id);

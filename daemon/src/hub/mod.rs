@@ -3,8 +3,10 @@
 //! SQL, no clock: the time comes with the event.
 //!
 //! - [`agent`]: agents come, report, leave.
+//! - [`reconcile`]: an agent is back, and both sides agree on its commands.
 //! - [`request`]: what people ask for becomes commands, once.
 //! - [`dispatch`]: which queued command goes to its agent next.
+//! - [`withdraw`]: commands that end before they have started.
 //! - [`command`]: a command's life and output.
 //! - [`steer`]: input, size, interrupts.
 //! - [`subscribe`]: who watches which channel.
@@ -15,12 +17,14 @@ mod agent;
 mod channels;
 mod command;
 mod dispatch;
+mod reconcile;
 mod request;
 mod settle;
 mod steer;
 mod subscribe;
+mod withdraw;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use opsctl_protocol::message::{
@@ -36,10 +40,11 @@ use crate::fanout::delivery::Streams;
 use crate::fanout::{Outbox, Stream};
 use crate::log::{Record, Room};
 use crate::ring::Bounds;
-use crate::store::{CommandRow, RequestRow, Write};
+use crate::store::{CommandRow, RequestRow};
 
 pub use agent::AgentPort;
-pub use settle::RECENT_COMMANDS;
+pub use settle::{RECENT_COMMANDS, Save, Version};
+pub use withdraw::{Asked, Withdrawal};
 
 use agent::Agent;
 use channels::ChannelState;
@@ -71,8 +76,8 @@ pub enum Event {
         id: Option<String>,
         /// The way to it.
         port: Box<dyn AgentPort>,
-        /// Those of the commands it reported that the store knows as ended.
-        settled: HashSet<CommandId>,
+        /// What the disk knows of those among the commands it reported that are not in memory.
+        recalled: HashMap<CommandId, Recalled>,
     },
     /// An agent said something.
     AgentSaid(ConnId, Header, AgentMessage),
@@ -112,12 +117,23 @@ pub enum Event {
         /// The command with a stream of its own, read from the store and the log.
         found: Option<(Box<CommandRow>, Arc<Stream>)>,
     },
-    /// The answer to [`Effect::Save`]: these commands' ends are durable.
-    Saved(Vec<CommandId>),
+    /// The answer to [`Effect::Save`]: these commands' rows are durable, as they were then.
+    Saved(Vec<(CommandId, Version)>),
+    /// The answer to [`Effect::Withdraw`]: it is durable, or why it could not be made so.
+    Withdrawn(Box<Withdrawal>, Result<(), String>),
     /// Output before these offsets is durable.
     Durable(Vec<(CommandId, u64)>),
     /// A deadline of [`Hub::next_deadline`] has come.
     Tick,
+}
+
+/// What the disk knows of a command that an agent reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recalled {
+    /// Its end is in the store.
+    Settled,
+    /// The store does not know it; the log has its output up to this offset.
+    Logged(u64),
 }
 
 /// What became of a request that was to be journaled.
@@ -134,8 +150,11 @@ pub enum Journaled {
 pub enum Effect {
     /// Make a request and its commands durable; answer with [`Event::Journaled`].
     Journal(Box<RequestRow>),
-    /// Write these; answer with [`Event::Saved`] for the commands among them that have ended.
-    Save(Vec<Write>),
+    /// Write these, until it works; answer with [`Event::Saved`] for the commands among them.
+    Save(Vec<Save>),
+    /// Make the end of commands that have not started durable; answer with [`Event::Withdrawn`]. Where somebody asked
+    /// for it, one attempt is made, else as many as it takes.
+    Withdraw(Box<Withdrawal>),
     /// Append to the output log.
     Log(Room, Record),
     /// Look for a command that is not in memory; answer with [`Event::Found`].
@@ -200,8 +219,8 @@ pub struct Hub {
     topics: VecDeque<Channel>,
     /// The commands' channels once more, shared with deliveries.
     streams: Streams,
-    /// Commands that had a time to live when they were asked for.
-    with_ttl: HashSet<CommandId>,
+    /// When queued commands will have waited too long.
+    deadlines: BTreeSet<(Timestamp, CommandId)>,
     /// Commands whose row in the store is behind, and since when.
     unsaved: HashSet<CommandId>,
     unsaved_since: Option<Timestamp>,
@@ -226,7 +245,7 @@ impl Hub {
             channels: HashMap::new(),
             topics: VecDeque::new(),
             streams,
-            with_ttl: HashSet::new(),
+            deadlines: BTreeSet::new(),
             unsaved: HashSet::new(),
             unsaved_since: None,
             effects: Vec::new(),
@@ -243,9 +262,9 @@ impl Hub {
                 hello,
                 id,
                 port,
-                settled,
+                recalled,
             } => {
-                self.handle_agent_joined(conn, &rights, hello, id, port, &settled);
+                self.handle_agent_joined(conn, &rights, hello, id, port, &recalled);
             }
             Event::AgentSaid(conn, header, message) => {
                 self.handle_agent_said(conn, &header, message);
@@ -274,6 +293,9 @@ impl Hub {
                 found,
             } => self.handle_found(conn, id, subscribe, found),
             Event::Saved(commands) => self.handle_saved(&commands),
+            Event::Withdrawn(withdrawal, outcome) => {
+                self.handle_withdrawn(*withdrawal, outcome);
+            }
             Event::Durable(offsets) => self.handle_durable(&offsets),
             Event::Tick => {}
         }
@@ -287,7 +309,7 @@ impl Hub {
         let save = self
             .unsaved_since
             .map(|since| Timestamp(since.0 + settle::SAVE_AFTER_MS));
-        let expiry = self.waiting_deadlines().map(|(_, at)| at).min();
+        let expiry = self.deadlines.first().map(|(at, _)| *at);
         save.into_iter().chain(expiry).min()
     }
 

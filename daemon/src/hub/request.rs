@@ -3,7 +3,7 @@
 
 use opsctl_protocol::message::{
     AcceptedCommand, CommandAccepted, CommandList, CommandQuery, CommandRequest, CommandSummary,
-    ErrorCode, Target,
+    ErrorCode, State, Target,
 };
 use opsctl_protocol::selector::Selector;
 use opsctl_protocol::{AgentId, CommandId, Timestamp, limits};
@@ -60,10 +60,7 @@ impl Hub {
             return;
         };
         let subject = dashboard.rights.subject.clone();
-        let commands = agents
-            .into_iter()
-            .map(|agent_id| self.new_row(&request, agent_id, &subject))
-            .collect();
+        let commands = self.new_rows(&request, agents, &subject);
         let row = RequestRow {
             key: request.key.clone(),
             fingerprint,
@@ -84,22 +81,44 @@ impl Hub {
         );
     }
 
+    /// The commands of a request. Those that will go out as soon as they are durable are `delivered` in the store from
+    /// the start, which saves them a second sync.
+    fn new_rows(
+        &self,
+        request: &CommandRequest,
+        agents: Vec<AgentId>,
+        subject: &str,
+    ) -> Vec<CommandRow> {
+        let mut places = request.fanout.map_or(usize::MAX, |fanout| fanout as usize);
+        let mut rows = Vec::with_capacity(agents.len());
+        for agent_id in agents {
+            let goes = places > 0 && self.is_free(&agent_id);
+            let mut row = self.new_row(request, agent_id, subject);
+            if goes {
+                places -= 1;
+                row.summary.state = State::Delivered;
+            }
+            rows.push(row);
+        }
+        rows
+    }
+
     fn new_row(&self, request: &CommandRequest, agent_id: AgentId, subject: &str) -> CommandRow {
         let spec = request.spec.clone();
-        let summary = CommandSummary {
-            requested_by: subject.to_owned(),
-            created_at: self.now,
-            ..CommandSummary::queued(CommandId::random(), agent_id, &spec)
-        };
         let expires_at = request
             .ttl_ms
             .map(|ttl| Timestamp(self.now.0.saturating_add(ttl)));
+        let summary = CommandSummary {
+            requested_by: subject.to_owned(),
+            created_at: self.now,
+            expires_at,
+            ..CommandSummary::queued(CommandId::random(), agent_id, &spec)
+        };
         CommandRow {
             summary,
             spec,
             key: request.key.clone(),
             ttl_ms: request.ttl_ms,
-            expires_at,
         }
     }
 
@@ -197,26 +216,51 @@ impl Hub {
 
     fn start_request(&mut self, row: RequestRow, asked_by: Vec<(ConnId, Option<String>)>) {
         let answer = accepted(&row);
-        let mut agents = Vec::new();
-        for command in row.commands {
-            let (command_id, agent_id) =
-                (command.summary.command_id, command.summary.agent_id.clone());
-            if command.expires_at.is_some() {
-                self.with_ttl.insert(command_id);
-            }
-            self.insert_command(Command::new(command, 0));
-            self.push_status(command_id);
+        let mut commands = Vec::with_capacity(row.commands.len());
+        for mut row in row.commands {
+            let (command_id, agent_id) = (row.summary.command_id, row.summary.agent_id.clone());
+            let is_stored_as_delivered = row.summary.state == State::Delivered;
+            row.summary.state = State::Queued;
+            self.insert_command(Command {
+                is_stored_as_delivered,
+                ..Command::new(row, 0)
+            });
             if let Some(agent) = self.agents.get_mut(&agent_id) {
                 agent.waiting.push(command_id);
             }
-            agents.push(agent_id);
+            self.note_deadline(command_id);
+            self.push_status(command_id);
+            commands.push((command_id, agent_id));
         }
         for (conn, id) in asked_by {
             self.answer(conn, id, answer.clone());
         }
-        for agent_id in agents {
-            self.dispatch(&agent_id);
+        for (_, agent_id) in &commands {
+            self.dispatch(agent_id);
         }
+        for (command_id, _) in commands {
+            self.correct_forecast(command_id);
+        }
+    }
+
+    /// A command was to go out at once and has not: the store must not go on calling it delivered.
+    fn correct_forecast(&mut self, command_id: CommandId) {
+        if let Some(command) = self.commands.get_mut(&command_id)
+            && command.row.summary.state == State::Queued
+            && std::mem::take(&mut command.is_stored_as_delivered)
+        {
+            self.mark_unsaved(command_id);
+        }
+    }
+
+    /// Takes up a request from the store, at the start, for the fan-out of its commands that have not ended.
+    pub fn restore_request(&mut self, row: RequestRow) {
+        let request = Request {
+            durable: true,
+            asked_by: Vec::new(),
+            row,
+        };
+        self.requests.insert(request.row.key.clone(), request);
     }
 
     pub(super) fn handle_query(&mut self, conn: ConnId, id: Option<String>, query: CommandQuery) {
@@ -252,12 +296,16 @@ impl Hub {
                     .as_ref()
                     .is_none_or(|agents| agents.contains(&summary.agent_id))
         };
+        let positions = self.positions();
         let live = self
             .commands
             .values()
             .map(|command| &command.row.summary)
             .filter(|summary| fits(summary))
-            .cloned()
+            .map(|summary| CommandSummary {
+                queue_position: positions.get(&summary.command_id).copied(),
+                ..summary.clone()
+            })
             .collect();
         let limit = Some(query.limit.unwrap_or(DEFAULT_QUERY).min(MAX_QUERY));
         self.effects.push(Effect::Query(Box::new(Query {

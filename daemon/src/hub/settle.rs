@@ -1,11 +1,11 @@
 //! What is durable, and what may be forgotten: agents keep output until it is acked, and a command until its end is.
 
-use opsctl_protocol::message::TerminalAck;
+use opsctl_protocol::message::{State, TerminalAck};
 use opsctl_protocol::{Channel, CommandId, ToAgent};
 use std::sync::PoisonError;
 
 use super::{Effect, Hub};
-use crate::store::Write;
+use crate::store::{AgentRow, CommandRow};
 
 /// How long a command's row may be behind in the store. What is lost with a crash meanwhile comes back from the agents,
 /// which keep everything that isn't acked; gathering saves a sync for each status.
@@ -17,9 +17,36 @@ pub const RECENT_COMMANDS: usize = 64;
 /// Output of ended commands kept in memory, in bytes.
 const RECENT_BYTES: usize = 4 * 1024 * 1024;
 
+/// Counts the changes of a command's row in memory, from 0. Not kept over a restart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(u64);
+
+impl Version {
+    /// One more change.
+    pub(super) fn advance(&mut self) {
+        self.0 += 1;
+    }
+}
+
+/// A row for the store. A newer one of the same agent or command may take the place of one that still waits.
+#[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every row is the large one"
+)]
+pub enum Save {
+    /// What is known about an agent.
+    Agent(AgentRow),
+    /// A command; [`super::Event::Saved`] tells when it is durable.
+    Command(CommandRow, Version),
+}
+
 impl Hub {
     /// Notes that a command's row in the store is behind.
     pub(super) fn mark_unsaved(&mut self, command_id: CommandId) {
+        if let Some(command) = self.commands.get_mut(&command_id) {
+            command.version.advance();
+        }
         self.unsaved.insert(command_id);
         self.unsaved_since.get_or_insert(self.now);
     }
@@ -45,10 +72,12 @@ impl Hub {
                 continue;
             };
             // After a crash, a command that the store knows as ended is not asked for again: its output must be there.
-            if command.row.summary.state.is_final() && !command.is_output_durable() {
+            // The row of one that is withdrawn is on its way already.
+            let ended = command.row.summary.state.is_final();
+            if command.is_withdrawn || ended && !command.is_output_durable() {
                 self.unsaved.insert(command_id);
             } else {
-                rows.push(Write::Command(command.row.clone()));
+                rows.push(Save::Command(command.row.clone(), command.version));
             }
         }
         if rows.is_empty() {
@@ -58,10 +87,29 @@ impl Hub {
         }
     }
 
-    pub(super) fn handle_saved(&mut self, commands: &[CommandId]) {
-        for command_id in commands {
-            if let Some(command) = self.commands.get_mut(command_id) {
-                command.end_saved |= command.row.summary.state.is_final();
+    /// Writes a command's row without waiting for others.
+    pub(super) fn save_now(&mut self, command_id: CommandId) {
+        if let Some(command) = self.commands.get(&command_id) {
+            self.unsaved.remove(&command_id);
+            let row = Save::Command(command.row.clone(), command.version);
+            self.effects.push(Effect::Save(vec![row]));
+        }
+    }
+
+    pub(super) fn handle_saved(&mut self, commands: &[(CommandId, Version)]) {
+        for (command_id, version) in commands {
+            let Some(command) = self.commands.get_mut(command_id) else {
+                continue;
+            };
+            if *version < command.version {
+                // A newer row is on its way.
+                continue;
+            }
+            let state = command.row.summary.state;
+            command.end_saved |= state.is_final();
+            let waits = state == State::Delivered && !command.is_sent && !command.is_withdrawn;
+            if waits {
+                self.send_out(*command_id);
             }
             self.settle(*command_id);
         }
@@ -147,7 +195,6 @@ impl Hub {
         let Some(command) = self.commands.remove(&command_id) else {
             return;
         };
-        self.with_ttl.remove(&command_id);
         self.channels.remove(&Channel::Command(command_id));
         self.streams
             .lock()

@@ -1,12 +1,12 @@
 //! Input, size, interrupts: what people do to a command that is there.
 
 use opsctl_protocol::message::{
-    CommandCancel, CommandInput, CommandInterrupt, CommandList, CommandResize, CommandStatus,
-    CommandSummary, ErrorCode, State,
+    CommandCancel, CommandInput, CommandInterrupt, CommandList, CommandResize, CommandSummary,
+    ErrorCode, State,
 };
 use opsctl_protocol::{CommandId, Header, ToAgent, limits};
 
-use super::{ConnId, Hub};
+use super::{Asked, ConnId, Hub};
 
 /// Why something cannot be done to a command.
 type Refusal = (ErrorCode, String);
@@ -166,14 +166,21 @@ impl Hub {
                 );
             }
         };
+        let (held_back, sent): (Vec<_>, Vec<_>) = commands
+            .into_iter()
+            .partition(|command_id| self.is_held_back(*command_id));
         let mut reached = Vec::new();
-        for command_id in commands {
+        for command_id in sent {
             match self.interrupt_one(command_id, interrupt) {
                 Ok(summary) => reached.push(summary),
                 Err((code, why)) => return self.refuse(conn, id, code, why),
             }
         }
-        if id.is_some() {
+        if !held_back.is_empty() {
+            let asked = Asked { conn, id, reached };
+            let reason = "interrupted before it started";
+            self.withdraw(held_back, State::Cancelled, reason, Some(asked));
+        } else if id.is_some() {
             self.answer(
                 conn,
                 id,
@@ -191,29 +198,18 @@ impl Hub {
         interrupt: &CommandInterrupt,
     ) -> Result<CommandSummary, Refusal> {
         let summary = self.live(command_id)?.clone();
-        if summary.state == State::Queued {
-            self.end_queued(
-                command_id,
-                State::Cancelled,
-                Some("interrupted before it started".to_owned()),
-            );
-        } else {
-            self.reachable(command_id)?;
-            let interrupt = CommandInterrupt {
-                command_id: Some(command_id),
-                agent_id: None,
-                ..interrupt.clone()
-            };
-            self.to_agent(
-                &summary.agent_id,
-                &Header::default(),
-                ToAgent::Interrupt(interrupt),
-            );
-        }
-        Ok(self
-            .commands
-            .get(&command_id)
-            .map_or(summary, |command| command.row.summary.clone()))
+        self.reachable(command_id)?;
+        let interrupt = CommandInterrupt {
+            command_id: Some(command_id),
+            agent_id: None,
+            ..interrupt.clone()
+        };
+        self.to_agent(
+            &summary.agent_id,
+            &Header::default(),
+            ToAgent::Interrupt(interrupt),
+        );
+        Ok(summary)
     }
 
     pub(super) fn handle_cancel(
@@ -223,24 +219,14 @@ impl Hub {
         cancel: &CommandCancel,
     ) {
         match self.live(cancel.command_id) {
-            Ok(summary) if summary.state == State::Queued => {
-                self.end_queued(
-                    cancel.command_id,
-                    State::Cancelled,
-                    Some("cancelled".to_owned()),
-                );
-                let commands = self
-                    .commands
-                    .get(&cancel.command_id)
-                    .map(|command| command.row.summary.clone());
-                self.answer(
+            Ok(_) if self.is_held_back(cancel.command_id) => {
+                let asked = Asked {
                     conn,
                     id,
-                    CommandList {
-                        commands: commands.into_iter().collect(),
-                        more: false,
-                    },
-                );
+                    reached: Vec::new(),
+                };
+                let one = vec![cancel.command_id];
+                self.withdraw(one, State::Cancelled, "cancelled", Some(asked));
             }
             Ok(summary) => {
                 let why = format!(
@@ -252,22 +238,5 @@ impl Hub {
             }
             Err((code, why)) => self.refuse(conn, id, code, why),
         }
-    }
-
-    /// Ends a command that its agent has never got.
-    pub(super) fn end_queued(
-        &mut self,
-        command_id: CommandId,
-        state: State,
-        reason: Option<String>,
-    ) {
-        self.with_ttl.remove(&command_id);
-        self.apply_status(
-            command_id,
-            &CommandStatus {
-                reason,
-                ..CommandStatus::new(command_id, state)
-            },
-        );
     }
 }

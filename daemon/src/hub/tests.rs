@@ -1,6 +1,9 @@
 //! The hub alone: events in, messages and effects out, no disk and no sockets.
 
-use std::collections::{HashSet, VecDeque};
+mod far_agent;
+mod reconcile;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -15,11 +18,11 @@ use opsctl_protocol::{
     ToAgent, ToDashboard,
 };
 
-use super::{AgentPort, ConnId, Effect, Event, Hub, HubOptions, Journaled};
+use super::{AgentPort, ConnId, Effect, Event, Hub, HubOptions, Journaled, Save, Version};
 use crate::fanout::Outbox;
 use crate::fanout::outbox::Next;
 use crate::log::Room;
-use crate::store::{RequestRow, Write};
+use crate::store::RequestRow;
 
 /// What an agent was told, for a test to look at.
 type Heard = Arc<Mutex<Vec<ToAgent>>>;
@@ -91,9 +94,12 @@ impl World {
                         events.push_back(Event::Journaled(row.key.clone(), outcome));
                         self.journaled.push(*row);
                     }
-                    Effect::Save(writes) => {
-                        self.saved.extend(ended(&writes));
-                        events.push_back(Event::Saved(ended(&writes)));
+                    Effect::Save(rows) => {
+                        self.saved.extend(ended(&rows));
+                        events.push_back(Event::Saved(saved(&rows)));
+                    }
+                    Effect::Withdraw(withdrawal) => {
+                        events.push_back(Event::Withdrawn(withdrawal, Ok(())));
                     }
                     Effect::Log(_, record) => {
                         self.logged.push((record.offset, record.data.clone()));
@@ -136,7 +142,7 @@ impl World {
             hello,
             id: None,
             port: Box::new(FakePort(Arc::clone(&heard))),
-            settled: HashSet::new(),
+            recalled: HashMap::new(),
         });
         (conn, heard)
     }
@@ -183,12 +189,20 @@ impl World {
     }
 }
 
-fn ended(writes: &[Write]) -> Vec<CommandId> {
-    let ended = |write: &Write| match write {
-        Write::Command(row) if row.summary.state.is_final() => Some(row.summary.command_id),
+fn ended(rows: &[Save]) -> Vec<CommandId> {
+    let ended = |row: &Save| match row {
+        Save::Command(row, _) if row.summary.state.is_final() => Some(row.summary.command_id),
         _ => None,
     };
-    writes.iter().filter_map(ended).collect()
+    rows.iter().filter_map(ended).collect()
+}
+
+fn saved(rows: &[Save]) -> Vec<(CommandId, Version)> {
+    let saved = |row: &Save| match row {
+        Save::Command(row, version) => Some((row.summary.command_id, *version)),
+        Save::Agent(_) => None,
+    };
+    rows.iter().filter_map(saved).collect()
 }
 
 fn rights(role: Role) -> Rights {

@@ -1,6 +1,6 @@
 //! An agent's connection.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use opsctl_link::{SendError, Sender, split_with};
@@ -14,7 +14,7 @@ use opsctl_protocol::{
 use super::Context;
 use super::hello::{Ear, Ended, Goodbye, Said};
 use super::upgrade::{Admitted, Socket};
-use crate::hub::{AgentPort, ConnId, Event};
+use crate::hub::{AgentPort, ConnId, Event, Recalled};
 
 /// Frames of input that may wait for an agent: eight commands with a full window each.
 const INPUT_LANE: usize = 8 * (limits::INPUT_WINDOW as usize / limits::MAX_INPUT_PIECE);
@@ -118,7 +118,7 @@ where
         let why = format!("this token is for another agent than {}", hello.agent_id);
         return Err(Ended::Close(Goodbye::new(CloseCode::Forbidden, why)));
     }
-    let settled = settled(context, &hello).await;
+    let recalled = recall(context, &hello).await?;
     let port = Box::new(Port {
         sender: sender.clone(),
         binary: admitted.binary,
@@ -129,7 +129,7 @@ where
         hello,
         id,
         port,
-        settled,
+        recalled,
     };
     context
         .events
@@ -138,19 +138,37 @@ where
         .map_err(|_| Ended::Gone("the daemon stops".to_owned()))
 }
 
-/// Those of the reported commands whose end is in the store.
-async fn settled(context: &Context, hello: &AgentConnect) -> HashSet<CommandId> {
-    let mut settled = HashSet::new();
+/// What store and log know of the commands that an agent reports. An agent is not let in on half an answer: a command
+/// that has ended would be taken for a new one.
+async fn recall(
+    context: &Context,
+    hello: &AgentConnect,
+) -> Result<HashMap<CommandId, Recalled>, Ended> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "a reported command cannot be looked up");
+        let why = "the daemon cannot read its store; come back later";
+        Ended::Close(Goodbye::new(CloseCode::GoingAway, why))
+    };
+    let mut recalled = HashMap::new();
     for report in &hello.commands {
-        match context.store.command(report.status.command_id).await {
-            Ok(Some(row)) if row.summary.state.is_final() => {
-                settled.insert(report.status.command_id);
+        let id = report.status.command_id;
+        let row = context.store.command(id).await;
+        match row.map_err(|error| unreadable(&error))? {
+            Some(row) if row.summary.state.is_final() => {
+                recalled.insert(id, Recalled::Settled);
             }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "a reported command cannot be looked up"),
+            // It is in memory.
+            Some(_) => {}
+            None => {
+                let log = context.sources.log.clone();
+                let end = tokio::task::spawn_blocking(move || log.end(id)).await;
+                let end = end.map_err(|error| unreadable(&error))?;
+                let end = end.map_err(|error| unreadable(&error))?;
+                recalled.insert(id, Recalled::Logged(end.unwrap_or_default()));
+            }
         }
     }
-    settled
+    Ok(recalled)
 }
 
 async fn listen<S, A>(context: &Context, conn: ConnId, ear: &mut Ear<S, A>) -> Ended

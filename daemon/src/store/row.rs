@@ -72,6 +72,4 @@ pub struct CommandRow {
     pub key: String,
     /// How long it may wait for its agent, in milliseconds.
     pub ttl_ms: Option<u64>,
-    /// When its waiting ends, by the daemon's clock.
-    pub expires_at: Option<Timestamp>,
 }

@@ -163,28 +163,41 @@ pub(super) fn summary() -> impl Strategy<Value = CommandSummary> {
         option::of(timestamp()),
         option::of(timestamp()),
     );
-    (names, size, state(), end, times, number(), any::<bool>()).prop_map(
-        |(names, size, state, end, times, output_bytes, main)| CommandSummary {
-            command_id: names.0,
-            agent_id: names.1,
-            program: names.2,
-            requested_by: names.3,
-            cwd: names.4,
-            pty: size.0,
-            cols: size.1,
-            rows: size.2,
-            state,
-            exit_code: end.0,
-            signal: end.1,
-            timed_out: end.2,
-            reason: end.3,
-            created_at: times.0,
-            started_at: times.1,
-            finished_at: times.2,
-            output_bytes,
-            main,
-        },
+    let queue = (option::of(any::<u32>()), option::of(timestamp()));
+    (
+        names,
+        size,
+        state(),
+        end,
+        times,
+        number(),
+        any::<bool>(),
+        queue,
     )
+        .prop_map(
+            |(names, size, state, end, times, output_bytes, main, queue)| CommandSummary {
+                command_id: names.0,
+                agent_id: names.1,
+                program: names.2,
+                requested_by: names.3,
+                cwd: names.4,
+                pty: size.0,
+                cols: size.1,
+                rows: size.2,
+                state,
+                exit_code: end.0,
+                signal: end.1,
+                timed_out: end.2,
+                reason: end.3,
+                created_at: times.0,
+                started_at: times.1,
+                finished_at: times.2,
+                output_bytes,
+                main,
+                queue_position: queue.0,
+                expires_at: queue.1,
+            },
+        )
 }
 
 pub(super) fn query() -> impl Strategy<Value = CommandQuery> {

@@ -51,6 +51,8 @@ pub fn command(number: u8, agent: &str, line: &str, state: CommandState) -> Comm
         started_at: Some(Timestamp(NOW.0 - 100_000)),
         finished_at: ended.then_some(Timestamp(NOW.0 - 97_700)),
         output_bytes: 0,
+        queue_position: None,
+        expires_at: None,
     }
 }
 

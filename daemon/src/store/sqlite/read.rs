@@ -168,6 +168,8 @@ fn command_row(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
         started_at: optional_time(row, 16)?,
         finished_at: optional_time(row, 17)?,
         output_bytes: row.get::<_, i64>(18)?.cast_unsigned(),
+        queue_position: None,
+        expires_at: optional_time(row, 8)?,
     };
     let ttl_ms = row.get::<_, Option<i64>>(7)?.map(i64::cast_unsigned);
     Ok(CommandRow {
@@ -175,7 +177,6 @@ fn command_row(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
         spec,
         key: row.get(2)?,
         ttl_ms,
-        expires_at: optional_time(row, 8)?,
     })
 }
 

@@ -15,31 +15,17 @@ fn command(agent_name: &str, key: &str, created: u64) -> CommandRow {
     spec.cwd = Some("/tmp".to_owned());
     spec.env.insert("A".to_owned(), "1".to_owned());
     let summary = CommandSummary {
-        command_id: CommandId::random(),
-        agent_id: agent(agent_name),
-        program: spec.program.clone(),
-        pty: true,
-        cols: 80,
-        rows: 24,
-        cwd: spec.cwd.clone(),
         requested_by: "ada".to_owned(),
         created_at: Timestamp(created),
         main: key.is_empty(),
-        state: State::Queued,
-        exit_code: None,
-        signal: None,
-        timed_out: false,
-        reason: None,
-        started_at: None,
-        finished_at: None,
-        output_bytes: 0,
+        expires_at: Some(Timestamp(created + 500)),
+        ..CommandSummary::queued(CommandId::random(), agent(agent_name), &spec)
     };
     CommandRow {
         summary,
         spec,
         key: key.to_owned(),
         ttl_ms: Some(500),
-        expires_at: Some(Timestamp(created + 500)),
     }
 }
 
@@ -69,7 +55,7 @@ fn finished(row: &CommandRow) -> CommandRow {
     row.summary.finished_at = Some(Timestamp(6));
     row.summary.output_bytes = 1 << 40;
     row.summary.cols = 132;
-    row.expires_at = None;
+    row.summary.expires_at = None;
     row
 }
 

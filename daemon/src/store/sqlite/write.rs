@@ -149,7 +149,7 @@ fn put_command(connection: &Connection, row: &CommandRow) -> rusqlite::Result<()
             summary.started_at.map(|time| big(time.0)),
             summary.finished_at.map(|time| big(time.0)),
             big(summary.output_bytes),
-            row.expires_at.map(|time| big(time.0)),
+            summary.expires_at.map(|time| big(time.0)),
             summary.command_id.to_string(),
         ])?;
     if changed == 0 {
@@ -178,7 +178,7 @@ fn add_command(connection: &Connection, row: &CommandRow, position: i64) -> rusq
             summary.main,
             json(&row.spec)?,
             row.ttl_ms.map(big),
-            row.expires_at.map(|time| big(time.0)),
+            summary.expires_at.map(|time| big(time.0)),
             summary.cols,
             summary.rows,
             summary.state.as_str(),

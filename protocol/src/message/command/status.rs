@@ -225,6 +225,12 @@ pub struct CommandSummary {
     /// The output's length in bytes so far.
     #[serde(default, deserialize_with = "bounded")]
     pub output_bytes: u64,
+    /// `queued`: its place among those that wait for the same agent, from 1, when this was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<u32>,
+    /// When it expires if it has not started by then, by the daemon's clock; absent for one that may wait without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 impl CommandSummary {
@@ -249,6 +255,8 @@ impl CommandSummary {
             started_at: None,
             finished_at: None,
             output_bytes: 0,
+            queue_position: None,
+            expires_at: None,
         }
     }
 

@@ -1,0 +1,179 @@
+//! Commands that end before they have started: taken back by somebody, or out of time.
+//!
+//! Such an end is durable before anybody is told of it: a crash right after must not bring a command back to life of
+//! which somebody heard that it will never run. Until then the command stays in its queue and is not given out.
+
+use opsctl_protocol::message::{CommandList, CommandStatus, CommandSummary, ErrorCode, State};
+use opsctl_protocol::{CommandId, Timestamp};
+
+use super::command::Command;
+use super::settle::Version;
+use super::{ConnId, Effect, Hub};
+use crate::store::CommandRow;
+
+/// Commands that are to end without having started; they share one transaction.
+#[derive(Debug)]
+pub struct Withdrawal {
+    /// As they will be.
+    pub rows: Vec<(CommandRow, Version)>,
+    /// Who asked for it; nobody where their time ran out.
+    pub asked: Option<Asked>,
+}
+
+/// Who waits for the answer.
+#[derive(Debug)]
+pub struct Asked {
+    /// The connection.
+    pub conn: ConnId,
+    /// The `id` to answer.
+    pub id: Option<String>,
+    /// Commands that the same message reached otherwise.
+    pub reached: Vec<CommandSummary>,
+}
+
+impl Hub {
+    /// Whether a command can be taken back: nobody has sent it to its agent.
+    pub(super) fn is_held_back(&self, command_id: CommandId) -> bool {
+        self.commands
+            .get(&command_id)
+            .is_some_and(Command::is_held_back)
+    }
+
+    /// Begins to end commands that are held back.
+    pub(super) fn withdraw(
+        &mut self,
+        commands: Vec<CommandId>,
+        state: State,
+        reason: &str,
+        asked: Option<Asked>,
+    ) {
+        let mut rows = Vec::new();
+        for command_id in commands {
+            let Some(command) = self.commands.get_mut(&command_id) else {
+                continue;
+            };
+            command.is_withdrawn = true;
+            command.version.advance();
+            let mut row = command.row.clone();
+            row.summary.state = state;
+            row.summary.reason = Some(reason.to_owned());
+            row.summary.finished_at = Some(self.now);
+            rows.push((row, command.version));
+            self.forget_deadline(command_id);
+            self.unsaved.remove(&command_id);
+        }
+        self.effects
+            .push(Effect::Withdraw(Box::new(Withdrawal { rows, asked })));
+    }
+
+    /// A withdrawal is durable, or could not be made so.
+    pub(super) fn handle_withdrawn(&mut self, withdrawal: Withdrawal, outcome: Result<(), String>) {
+        let Withdrawal { rows, asked } = withdrawal;
+        let mut ended = Vec::new();
+        for (row, _) in rows {
+            let command_id = row.summary.command_id;
+            match &outcome {
+                Ok(()) => ended.extend(self.end_withdrawn(&row)),
+                Err(_) => self.hold_again(command_id),
+            }
+        }
+        let Some(Asked {
+            conn,
+            id,
+            mut reached,
+        }) = asked
+        else {
+            return;
+        };
+        match outcome {
+            Ok(()) if id.is_none() => {}
+            Ok(()) => {
+                reached.extend(ended);
+                let commands = reached;
+                self.answer(
+                    conn,
+                    id,
+                    CommandList {
+                        commands,
+                        more: false,
+                    },
+                );
+            }
+            Err(why) => {
+                let why = format!("nothing was taken back: {why}");
+                self.refuse(conn, id, ErrorCode::StorageFailed, why);
+            }
+        }
+    }
+
+    /// Tells a withdrawn command's end, unless its agent turned out to have it (of which only a daemon that works on an
+    /// older copy of its state did not know).
+    fn end_withdrawn(&mut self, row: &CommandRow) -> Option<CommandSummary> {
+        let command_id = row.summary.command_id;
+        let command = self.commands.get_mut(&command_id)?;
+        command.is_withdrawn = false;
+        if command.is_held_back() {
+            let status = CommandStatus {
+                reason: row.summary.reason.clone(),
+                finished_at: row.summary.finished_at,
+                ..CommandStatus::new(command_id, row.summary.state)
+            };
+            self.apply_status(command_id, &status);
+        } else {
+            self.mark_unsaved(command_id);
+        }
+        self.commands
+            .get(&command_id)
+            .map(|command| command.row.summary.clone())
+    }
+
+    /// The store did not take the end: the command waits as before.
+    fn hold_again(&mut self, command_id: CommandId) {
+        let Some(command) = self.commands.get_mut(&command_id) else {
+            return;
+        };
+        command.is_withdrawn = false;
+        let agent_id = command.row.summary.agent_id.clone();
+        self.mark_unsaved(command_id);
+        self.note_deadline(command_id);
+        self.dispatch(&agent_id);
+    }
+
+    /// Ends commands that have waited longer than they may.
+    pub(super) fn expire(&mut self) {
+        let mut due = Vec::new();
+        while let Some((at, command_id)) = self.deadlines.first().copied()
+            && at <= self.now
+        {
+            self.deadlines.pop_first();
+            let withdrawn = |command: &Command| command.is_withdrawn;
+            if self.is_held_back(command_id)
+                && !self.commands.get(&command_id).is_some_and(withdrawn)
+            {
+                due.push(command_id);
+            }
+        }
+        if !due.is_empty() {
+            let reason = "it waited longer than its time to live";
+            self.withdraw(due, State::Expired, reason, None);
+        }
+    }
+
+    /// Remembers when a command that has come into a queue has waited too long.
+    pub(super) fn note_deadline(&mut self, command_id: CommandId) {
+        if let Some(at) = self.deadline(command_id) {
+            self.deadlines.insert((at, command_id));
+        }
+    }
+
+    /// A command has left its queue.
+    pub(super) fn forget_deadline(&mut self, command_id: CommandId) {
+        if let Some(at) = self.deadline(command_id) {
+            self.deadlines.remove(&(at, command_id));
+        }
+    }
+
+    fn deadline(&self, command_id: CommandId) -> Option<Timestamp> {
+        self.commands.get(&command_id)?.row.summary.expires_at
+    }
+}

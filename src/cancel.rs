@@ -1,0 +1,106 @@
+//! `opsctl cancel`: takes back commands that have not started.
+
+use anyhow::Result;
+use clap::Args;
+use opsctl_client::Client;
+use opsctl_protocol::AgentId;
+use opsctl_protocol::message::{CommandCancel, CommandQuery, CommandSummary, State, ToDashboard};
+
+use crate::ask::{ask, by_prefix, query};
+use crate::context::Context;
+use crate::exit_code::{ExitCode, Failure};
+
+/// The daemon's bound for one answer to a query.
+const MOST: u32 = 1000;
+
+/// Take back commands that wait
+///
+/// Never touches one that has started: `opsctl interrupt` does. What this says is cancelled will not run, whatever
+/// crashes.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// The commands' ids, or what they start with
+    #[arg(value_name = "ID", required_unless_present = "all_of")]
+    ids: Vec<String>,
+    /// All that wait for this agent
+    #[arg(long, value_name = "AGENT", conflicts_with = "ids")]
+    all_of: Option<AgentId>,
+}
+
+/// Cancels, and says what.
+pub async fn run(args: CancelArgs, context: &Context) -> Result<u8> {
+    let (client, events) = opsctl_client::start(context.client("cancel")?);
+    // Only answers are wanted.
+    drop(events);
+    let mut worst = ExitCode::Ok;
+    if let Some(agent) = args.all_of {
+        let queued = waiting_for(context, &client, &agent).await?;
+        if queued.is_empty() {
+            eprintln!("opsctl: nothing waits for {agent}");
+        }
+        for command in queued {
+            if let Err(failure) = cancel(context, &client, &command).await {
+                eprintln!("opsctl: {failure}");
+                worst = failure.code;
+            }
+        }
+        return Ok(worst.into());
+    }
+    for given in &args.ids {
+        let cancelled = async {
+            let command = by_prefix(context, &client, given).await?;
+            cancel(context, &client, &command).await
+        };
+        match cancelled.await {
+            Ok(()) => {}
+            Err(failure) if args.ids.len() > 1 => {
+                eprintln!("opsctl: {failure}");
+                worst = failure.code;
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Ok(worst.into())
+}
+
+async fn waiting_for(
+    context: &Context,
+    client: &Client,
+    agent: &AgentId,
+) -> Result<Vec<CommandSummary>, Failure> {
+    let queued = CommandQuery {
+        id_prefix: None,
+        selector: Some(agent.to_string()),
+        states: vec![State::Queued],
+        limit: Some(MOST),
+    };
+    Ok(query(context, client, queued).await?.commands)
+}
+
+async fn cancel(
+    context: &Context,
+    client: &Client,
+    command: &CommandSummary,
+) -> Result<(), Failure> {
+    let id = command.command_id;
+    if command.state.is_final() {
+        let message = format!("{} has ended ({})", id.short(), command.state);
+        return Err(Failure::new(ExitCode::General, message));
+    }
+    let now = match ask(context, client, CommandCancel { command_id: id }).await? {
+        ToDashboard::CommandList(list) => list.commands.into_iter().next(),
+        _ => None,
+    };
+    let now = now.unwrap_or_else(|| command.clone());
+    if now.state != State::Cancelled {
+        let message = format!("{} is {} and was not cancelled", id.short(), now.state);
+        return Err(Failure::new(ExitCode::General, message));
+    }
+    eprintln!(
+        "cancelled {} on {}: {}",
+        id.short(),
+        now.agent_id,
+        now.program
+    );
+    Ok(())
+}

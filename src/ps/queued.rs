@@ -1,0 +1,66 @@
+//! `opsctl ps --queued`: what waits for each agent, in the order in which it will go.
+
+use std::time::Duration;
+
+use opsctl_protocol::Timestamp;
+use opsctl_protocol::message::CommandSummary;
+
+use crate::output::table::{Cell, Column};
+use crate::output::time::{age, span};
+
+/// What is shown of each.
+pub(super) const COLUMNS: [Column; 7] = [
+    Column {
+        heading: "AGENT",
+        flexible: true,
+    },
+    Column {
+        heading: "POS",
+        flexible: false,
+    },
+    Column {
+        heading: "ID",
+        flexible: false,
+    },
+    Column {
+        heading: "ASKED BY",
+        flexible: true,
+    },
+    Column {
+        heading: "AGE",
+        flexible: false,
+    },
+    Column {
+        heading: "LEFT",
+        flexible: false,
+    },
+    Column {
+        heading: "COMMAND",
+        flexible: true,
+    },
+];
+
+/// By agent, and in each agent's order.
+pub(super) fn sort(commands: &mut [CommandSummary]) {
+    let place = |command: &CommandSummary| {
+        let position = command.queue_position.unwrap_or(u32::MAX);
+        (command.agent_id.clone(), position, command.created_at)
+    };
+    commands.sort_by_cached_key(place);
+}
+
+pub(super) fn row(command: &CommandSummary, now: Timestamp) -> Vec<Cell> {
+    let position = command.queue_position.map(|position| position.to_string());
+    let left = command.expires_at.map_or("-".to_owned(), |at| {
+        span(Duration::from_millis(at.0.saturating_sub(now.0)))
+    });
+    vec![
+        command.agent_id.as_str().into(),
+        position.unwrap_or_default().into(),
+        command.command_id.short().into(),
+        command.requested_by.as_str().into(),
+        age(command.created_at, now).into(),
+        left.into(),
+        command.program.to_string().into(),
+    ]
+}
