@@ -217,8 +217,8 @@ impl Resume {
             }
             ToDashboard::Status(status) => self
                 .cursors
-                .get(&status.command_id)
-                .is_none_or(Cursor::is_live),
+                .get_mut(&status.command_id)
+                .is_none_or(|cursor| cursor.status(status.state)),
             _ => true,
         }
     }

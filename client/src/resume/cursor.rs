@@ -1,6 +1,7 @@
 //! How far one command's output was seen.
 
 use opsctl_protocol::OutputFrame;
+use opsctl_protocol::message::State;
 
 use super::tail;
 
@@ -11,6 +12,8 @@ pub(super) struct Cursor {
     next: Option<u64>,
     /// Whether the daemon has answered the subscription on this connection; what comes before belongs to an older one.
     live: bool,
+    /// The state that the program was told last.
+    told: Option<State>,
 }
 
 impl Cursor {
@@ -19,16 +22,13 @@ impl Cursor {
         Self {
             next: from,
             live: false,
+            told: None,
         }
     }
 
     /// The offset to resume from.
     pub(super) fn next(&self) -> Option<u64> {
         self.next
-    }
-
-    pub(super) fn is_live(&self) -> bool {
-        self.live
     }
 
     pub(super) fn disconnected(&mut self) {
@@ -60,6 +60,18 @@ impl Cursor {
         Some(frame)
     }
 
+    /// A state of the command: whether it is news. After a reconnect older pushes come again, and a command only ever
+    /// goes forward, except that one which its agent never got goes back to the queue.
+    pub(super) fn status(&mut self, state: State) -> bool {
+        let back_to_queue = (self.told, state) == (Some(State::Delivered), State::Queued);
+        let news =
+            self.live && (back_to_queue || self.told.is_none_or(|told| rank(told) <= rank(state)));
+        if news {
+            self.told = Some(state);
+        }
+        news
+    }
+
     /// Output up to `to` won't come. Whether that is news.
     pub(super) fn gap(&mut self, to: u64) -> bool {
         let news = self.live && self.next.is_none_or(|next| next < to);
@@ -75,5 +87,15 @@ impl Cursor {
             self.next = Some(offset);
         }
         self.live
+    }
+}
+
+/// How far along a state is.
+fn rank(state: State) -> u8 {
+    match state {
+        State::Queued => 0,
+        State::Delivered => 1,
+        State::Running => 2,
+        _ => 3,
     }
 }

@@ -179,3 +179,28 @@ fn what_an_ended_subscription_left_under_way_is_dropped() {
     assert!(resume.output(piece(&[0; 9], 0, 9)).is_none());
     assert!(resume.resume().is_empty());
 }
+
+#[test]
+fn a_state_that_a_reconnect_brings_again_is_no_news() {
+    let mut resume = Resume::default();
+    resume.subscribe(&subscribe_to(&command()));
+    resume.subscribed(&answer(&command(), "e", 0, Some(0)));
+    let told = |resume: &mut Resume, state| {
+        resume.message(&Decoded {
+            header: Header::default(),
+            message: CommandStatus::new(COMMAND, state).into(),
+        })
+    };
+    assert!(told(&mut resume, State::Delivered));
+    assert!(told(&mut resume, State::Queued), "its agent never got it");
+    assert!(told(&mut resume, State::Running));
+    resume.resume();
+    resume.subscribed(&answer(&command(), "e", 0, Some(0)));
+    assert!(!told(&mut resume, State::Queued));
+    assert!(
+        told(&mut resume, State::Running),
+        "perhaps with news of its input"
+    );
+    assert!(told(&mut resume, State::Exited));
+    assert!(!told(&mut resume, State::Running));
+}
