@@ -95,8 +95,15 @@ pub async fn fleet_of(
     (client, mut events): (Client, Events),
 ) -> Result<Fleet, Failure> {
     let mut agents = Vec::new();
+    let mut was_connected = false;
     loop {
         match events.next().await {
+            // With every connection the list begins anew.
+            Some(Event::Connected(_)) => {
+                was_connected = true;
+                agents.clear();
+            }
+            Some(Event::State(ConnState::Waiting { .. })) if was_connected => {}
             Some(Event::Message(decoded)) => {
                 if let ToDashboard::AgentList(list) = decoded.message {
                     agents.extend(list.agents);

@@ -1,6 +1,9 @@
-//! Requests of commands that must not wait for a daemon that isn't there.
+//! Requests of commands that must not wait for a daemon that isn't there. One that was there and went away is waited for:
+//! it is being restarted, and what was asked may have been done already.
 
-use opsctl_client::{Client, ConnState, RequestError};
+use std::convert::Infallible;
+
+use opsctl_client::{Client, ConnState, Events, RequestError};
 use opsctl_protocol::message::{
     CommandList, CommandQuery, CommandSummary, DashboardMessage, State, ToDashboard,
 };
@@ -12,7 +15,7 @@ use crate::exit_code::{ExitCode, Failure};
 /// Commands in the answer to a query for an id's prefix: enough to name what it could mean.
 const CANDIDATES: u32 = 5;
 
-/// Asks and waits for the answer, or for the first sign that there is no connection.
+/// Asks and waits for the answer, or for the first sign that there is no daemon.
 ///
 /// # Errors
 /// What the daemon refused, or why there is no connection.
@@ -25,6 +28,39 @@ pub async fn ask(
         biased;
         answer = client.request(message) => answer.map_err(|error| refusal(context, client, error)),
         state = client.trouble() => Err(no_connection(context, state)),
+        never = tell_of_losses(client) => match never {},
+    }
+}
+
+/// Waits for an answer while nothing is subscribed: what comes meanwhile is for nobody, and must not stand in its way.
+pub async fn beside<T>(events: &mut Events, answer: impl Future<Output = T>) -> T {
+    let unheard = async {
+        while events.next().await.is_some() {}
+        std::future::pending().await
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = answer => answer,
+        never = unheard => match never {},
+    };
+    while events.try_next().is_some() {}
+    answer
+}
+
+/// Says on stderr when the connection is lost and when it is there again.
+async fn tell_of_losses(client: &Client) -> Infallible {
+    let mut states = client.states();
+    loop {
+        let lost = states.wait_for(|state| matches!(state, ConnState::Waiting { .. }));
+        if let Ok(ConnState::Waiting { reason, .. }) = lost.await.map(|state| state.clone()) {
+            eprintln!("opsctl: the connection to the daemon was lost ({reason}); reconnecting");
+        }
+        let back = states.wait_for(|state| *state == ConnState::Connected);
+        if back.await.is_err() {
+            // The connection's task has ended, which the request is told too.
+            std::future::pending::<()>().await;
+        }
+        eprintln!("opsctl: connected again");
     }
 }
 

@@ -59,13 +59,18 @@ impl Connection {
                 .next()
                 .await
                 .context("the daemon went away before it listed its agents")?;
-            if let Event::Message(message) = event
-                && let ToDashboard::AgentList(list) = message.message
-            {
-                agents.extend(list.agents);
-                if !list.more {
-                    return Ok(agents);
+            match event {
+                // Another connection: the list begins anew.
+                Event::Connected(_) => agents.clear(),
+                Event::Message(message) => {
+                    if let ToDashboard::AgentList(list) = message.message {
+                        agents.extend(list.agents);
+                        if !list.more {
+                            return Ok(agents);
+                        }
+                    }
                 }
+                _ => {}
             }
         }
     }

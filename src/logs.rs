@@ -11,7 +11,7 @@ use opsctl_protocol::message::{
 };
 use opsctl_protocol::{Channel, CommandId, OutputFrame, Pattern, Timestamp};
 
-use crate::ask::{by_prefix, no_connection};
+use crate::ask::{beside, by_prefix, no_connection};
 use crate::context::Context;
 use crate::exit_code::{self, ExitCode, Failure};
 use crate::output::printer::{Piece, Printer, To};
@@ -56,8 +56,8 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<u8> {
         .map(|text| moment(text, Timestamp::now()))
         .transpose();
     let since = since.map_err(|why| Failure::new(ExitCode::Usage, why))?;
-    let (client, events) = opsctl_client::start(context.client("logs")?);
-    let command = by_prefix(context, &client, &args.id).await?;
+    let (client, mut events) = opsctl_client::start(context.client("logs")?);
+    let command = beside(&mut events, by_prefix(context, &client, &args.id)).await?;
     let id = command.command_id;
     // Beside the events, which the answer may be behind; a refusal shows as the end of events.
     let asked = subscribe(id, args.tail);
@@ -69,6 +69,7 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<u8> {
         command,
         seen: None,
         ended: false,
+        lost: false,
         out: Vec::new(),
     };
     log.run(events, subscribed, context).await
@@ -104,6 +105,8 @@ struct Log {
     seen: Option<u64>,
     /// The command has ended and all of its output has come.
     ended: bool,
+    /// The connection was lost and that was said.
+    lost: bool,
     out: Vec<Piece>,
 }
 
@@ -192,9 +195,8 @@ impl Log {
             Event::State(state @ ConnState::Refused { .. }) => {
                 return Err(no_connection(context, state).into());
             }
-            Event::State(ConnState::Waiting {
-                reason, attempt: 1, ..
-            }) => {
+            Event::State(ConnState::Waiting { reason, .. }) if !self.lost => {
+                self.lost = true;
                 let text = format!(
                     "opsctl: the connection to the daemon was lost ({reason}); reconnecting\n"
                 );
@@ -202,6 +204,10 @@ impl Log {
             }
             Event::Dropped { error, .. } => {
                 return Err(Failure::new(ExitCode::of_refusal(error.code), error.message).into());
+            }
+            Event::State(ConnState::Connected) if std::mem::take(&mut self.lost) => {
+                self.out
+                    .push((To::Stderr, Bytes::from_static(b"opsctl: connected again\n")));
             }
             Event::State(_) | Event::Connected(_) => {}
         }

@@ -201,6 +201,7 @@ impl Connection {
     pub(crate) fn take(&mut self, order: Order) -> u64 {
         let about = match order.ask {
             Ask::Plain(text) => About::Plain(text),
+            Ask::Receipt => About::Receipt,
             Ask::Subscribe(subscribe) => {
                 self.resume.subscribe(&subscribe);
                 About::Subscribe(subscribe.channel)

@@ -1,13 +1,13 @@
 //! What the program holds to speak to the daemon.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use opsctl_link::{Sender, Target};
 use opsctl_protocol::codec::{EncodeError, Header};
 use opsctl_protocol::message::{
-    CommandInput, DashboardMessage, ErrorCode, ErrorPayload, Subscribe, Subscribed, ToDashboard,
-    Unsubscribe,
+    CommandInput, DashboardMessage, ErrorCode, ErrorPayload, Nothing, Subscribe, Subscribed,
+    ToDashboard, Unsubscribe,
 };
 use opsctl_protocol::{Pattern, encode, frame};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) kick: Notify,
     /// Set when the program closes the client.
     pub(crate) closing: CancellationToken,
+    /// The daemon has introduced itself at least once.
+    pub(crate) was_connected: AtomicBool,
     next_id: AtomicU64,
 }
 
@@ -93,6 +95,8 @@ pub(crate) enum Ask {
     Subscribe(Subscribe),
     /// To be forgotten.
     Unsubscribe(Pattern),
+    /// The question was sent in another way; only its answer on this very connection counts.
+    Receipt,
 }
 
 /// A request on its way to the connection's task.
@@ -119,6 +123,7 @@ pub fn start_with_room(options: Options, events: usize) -> (Client, Events) {
         link: Mutex::new(None),
         kick: Notify::new(),
         closing: CancellationToken::new(),
+        was_connected: AtomicBool::new(false),
         next_id: AtomicU64::new(1),
     });
     let connection = Connection::new(options, shared.clone(), orders_in, Outbox::new(events_out));
@@ -129,6 +134,21 @@ pub fn start_with_room(options: Options, events: usize) -> (Client, Events) {
         in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
     };
     (client, Events { receiver })
+}
+
+/// Where an answer comes.
+type Answer = oneshot::Receiver<Result<ToDashboard, RequestError>>;
+
+/// What became of keys that were sent.
+#[derive(Debug)]
+#[must_use = "keys that did not arrive are to be told of"]
+pub struct Receipt(Answer);
+
+impl Receipt {
+    /// Waits until the daemon has them. `false` when the connection was lost before it said so: nobody knows.
+    pub async fn arrived(self) -> bool {
+        matches!(self.0.await, Ok(Ok(_)))
+    }
 }
 
 /// Speaks to the daemon; clones share the connection, which ends with the last of them.
@@ -183,7 +203,12 @@ impl Client {
     }
 
     async fn order(&self, id: u64, ask: Ask) -> Result<ToDashboard, RequestError> {
-        let closed = |_| RequestError::Closed;
+        let answer = self.enter(id, ask).await?;
+        answer.await.map_err(|_| RequestError::Closed)?
+    }
+
+    /// Enters a request; its answer comes later.
+    async fn enter(&self, id: u64, ask: Ask) -> Result<Answer, RequestError> {
         let permit = self
             .in_flight
             .clone()
@@ -201,7 +226,7 @@ impl Client {
             .send(order)
             .await
             .map_err(|_| RequestError::Closed)?;
-        answer.await.map_err(closed)?
+        Ok(answer)
     }
 
     /// Sends a message that wants no answer, ahead of all bulk. Never waits. An `error` about it comes as an event.
@@ -212,6 +237,28 @@ impl Client {
         let text = encode(&Header::default(), &message.into()).map_err(|_| NotConnected)?;
         let link = self.shared.link().ok_or(NotConnected)?;
         link.control(text).map_err(|_| NotConnected)
+    }
+
+    /// Sends keys as [`Self::input`] does, and tells what became of them: the receipt comes once the daemon has them. They
+    /// are never sent twice.
+    ///
+    /// # Errors
+    /// When there is no connection, and they were not sent.
+    pub async fn keys(&self, input: CommandInput) -> Result<Receipt, NotConnected> {
+        let link = self.shared.link().ok_or(NotConnected)?;
+        let id = self.shared.next_id();
+        let ping = DashboardMessage::Ping(Nothing {});
+        let text = encode(&Header::asking(format!("c{id}")), &ping).map_err(|_| NotConnected)?;
+        // Entered first, so that the answer finds it; in the lane of the keys, so that it is not ahead of them.
+        let answer = self
+            .enter(id, Ask::Receipt)
+            .await
+            .map_err(|_| NotConnected)?;
+        let sent = link.bulk(frame::encode_input(&input)).await;
+        sent.map_err(|_| NotConnected)?;
+        // A lane that has ended meanwhile takes the receipt with it.
+        let _ = link.bulk_text(text).await;
+        Ok(Receipt(answer))
     }
 
     /// Sends input in the bulk lane; waits for room there.
@@ -235,12 +282,16 @@ impl Client {
         self.shared.state.subscribe()
     }
 
-    /// Waits until the connection is in trouble: an attempt failed, the connection was lost, or it was refused. What a
-    /// command that must not wait for a daemon races its first request against.
+    /// Waits until there is no daemon: the first attempt failed, or one was refused for good. What a command that must not
+    /// wait for a daemon races its request against. A connection that was there and was lost comes back by itself.
     pub async fn trouble(&self) -> ConnState {
         let mut states = self.states();
         let found = states
-            .wait_for(|state| !matches!(state, ConnState::Connecting { .. } | ConnState::Connected))
+            .wait_for(|state| match state {
+                ConnState::Connecting { .. } | ConnState::Connected => false,
+                ConnState::Waiting { .. } => !self.shared.was_connected.load(Ordering::Relaxed),
+                ConnState::Refused { .. } | ConnState::Closed => true,
+            })
             .await;
         found.map_or(ConnState::Closed, |state| state.clone())
     }

@@ -19,6 +19,8 @@ pub(crate) enum About {
     Resume(Pattern),
     /// The end of a subscription.
     Unsubscribe(Pattern),
+    /// A sign that the daemon has what was sent before on this connection; means nothing on another one.
+    Receipt,
 }
 
 /// A request without an answer.
@@ -69,7 +71,8 @@ impl Pending {
         for (id, request) in waiting {
             match request.about {
                 _ if request.is_abandoned() => {}
-                About::Resume(_) => {}
+                // Dropping a receipt tells who waits for it.
+                About::Resume(_) | About::Receipt => {}
                 About::Unsubscribe(ref channel) => {
                     let channel = channel.clone();
                     request.answer(Ok(ToDashboard::Unsubscribed(Unsubscribe { channel })));

@@ -1,5 +1,6 @@
 //! One open WebSocket: the handshake, everything that waits sent at once, then frames in and requests out.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use opsctl_link::{Frame, LinkError, SendError, Sender, Socket, split};
@@ -98,7 +99,7 @@ impl Connection {
                 format!("c{id}"),
                 &unsubscribe_message(pattern.clone()),
             ),
-            Some(About::Resume(_)) | None => Ok(()),
+            Some(About::Resume(_) | About::Receipt) | None => Ok(()),
         }
     }
 
@@ -169,6 +170,7 @@ impl Connection {
 
     fn greeted(&mut self, connected: Connected, sender: &Sender) {
         self.shared.set_link(Some(sender.clone()));
+        self.shared.was_connected.store(true, Ordering::Relaxed);
         self.announce(ConnState::Connected);
         self.outbox.push(Event::Connected(connected));
     }
@@ -201,7 +203,7 @@ impl Connection {
                 let (pattern, error) = (pattern.clone(), error.clone());
                 self.outbox.push(Event::Dropped { pattern, error });
             }
-            About::Plain(_) | About::Unsubscribe(_) => {}
+            About::Plain(_) | About::Unsubscribe(_) | About::Receipt => {}
         }
     }
 

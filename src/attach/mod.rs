@@ -23,7 +23,7 @@ use opsctl_protocol::message::{CommandQuery, CommandSummary, State};
 use opsctl_protocol::{AgentId, CommandId};
 
 use crate::agents::{Fleet, fleet_of};
-use crate::ask::{by_prefix, query};
+use crate::ask::{beside, by_prefix, query};
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
 use session::{Session, View};
@@ -57,15 +57,18 @@ pub async fn run(args: AttachArgs, context: &Context) -> Result<u8> {
     let started = opsctl_client::start_with_room(context.client("attach")?, WAITING_EVENTS);
     let Fleet {
         client,
-        events,
+        mut events,
         agents,
     } = fleet_of(context, started).await?;
     let named = agents
         .iter()
         .find(|agent| agent.agent_id.as_str() == args.what);
     let command = match named {
-        Some(agent) => terminal_of(context, &client, &agent.agent_id).await?,
-        None => by_prefix(context, &client, &args.what)
+        Some(agent) => {
+            let terminal = terminal_of(context, &client, &agent.agent_id);
+            beside(&mut events, terminal).await?
+        }
+        None => beside(&mut events, by_prefix(context, &client, &args.what))
             .await
             .map_err(|failure| match failure.code {
                 ExitCode::UnknownCommand
@@ -91,7 +94,7 @@ pub async fn run(args: AttachArgs, context: &Context) -> Result<u8> {
     let view = View {
         command: command.command_id,
         read_only: args.read_only || command.state.is_final(),
-        fresh: false,
+        owned: false,
         past: command.output_bytes,
     };
     Session::new(client, view).run(events).await
@@ -128,7 +131,7 @@ pub async fn to_started(client: Client, events: Events, command: CommandId) -> R
     let view = View {
         command,
         read_only: false,
-        fresh: true,
+        owned: true,
         past: 0,
     };
     Session::new(client, view).run(events).await

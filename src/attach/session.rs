@@ -3,17 +3,20 @@
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
 use opsctl_client::{Client, ConnState, Event, Events};
 use opsctl_protocol::limits::MAX_INPUT_PIECE;
 use opsctl_protocol::message::{
-    CommandInput, CommandResize, CommandStatus, ErrorCode, Payload, State, Subscribe, ToDashboard,
+    CommandInput, CommandInterrupt, CommandResize, CommandStatus, ErrorCode, Payload, Signal,
+    State, Subscribe, ToDashboard,
 };
 use opsctl_protocol::{Channel, CommandId, Pattern};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::escape::{Escapes, HELP, Keys};
 use super::modes::Modes;
@@ -29,6 +32,12 @@ const WAITING_PIECES: usize = 2;
 /// A fresh screen with the cursor in its corner.
 const CLEAR: &str = "\x1b[0m\x1b[r\x1b[H\x1b[2J";
 
+/// Keys that a notice about them repeats.
+const SHOWN_KEYS: usize = 40;
+
+/// How long the daemon may take to answer an interrupt when this process ends.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Ctrl-C, which leaves where no key goes anywhere.
 const CTRL_C: u8 = 3;
 
@@ -39,8 +48,8 @@ pub(super) struct View {
     pub(super) command: CommandId,
     /// No key goes there.
     pub(super) read_only: bool,
-    /// The command was started just now, for this terminal.
-    pub(super) fresh: bool,
+    /// The command was started just now, for this terminal: it is interrupted when this process is told to end.
+    pub(super) owned: bool,
     /// Output before this offset is of the past.
     pub(super) past: u64,
 }
@@ -75,6 +84,12 @@ pub(super) struct Session {
     interactive: bool,
     /// The connection was lost and that was said.
     lost: bool,
+    /// The offset after the last byte of output that came.
+    seen: u64,
+    /// Keys whose arrival is waited for.
+    receipts: JoinSet<Option<Bytes>>,
+    /// What is to be said of keys once the screen has been drawn anew.
+    unsent: Option<String>,
 }
 
 impl Session {
@@ -87,9 +102,12 @@ impl Session {
             modes: Modes::default(),
             replay: Replay::until(view.past),
             escapes: Escapes::new(),
-            clear: interactive && !view.fresh,
+            clear: interactive && !view.owned,
             interactive,
             lost: false,
+            seen: 0,
+            receipts: JoinSet::new(),
+            unsent: None,
         }
     }
 
@@ -106,7 +124,7 @@ impl Session {
             printer.discard();
         }
         // A screen that takes nothing any more must not hold a person who wants to leave.
-        let finishing = tokio::time::timeout(std::time::Duration::from_secs(1), printer.finish());
+        let finishing = tokio::time::timeout(Duration::from_secs(1), printer.finish());
         let _ = finishing.await;
         if let Some(raw) = raw {
             raw.leave(&self.modes.leave());
@@ -136,7 +154,10 @@ impl Session {
         loop {
             tokio::select! {
                 biased;
-                _ = term.recv() => return End::Signal(15),
+                _ = term.recv() => {
+                    self.interrupt_own().await;
+                    return End::Signal(15);
+                }
                 _ = hup.recv() => return End::Signal(1),
                 _ = resized.recv() => self.tell_size(),
                 typed = next_keys(&mut keys) => match typed {
@@ -151,6 +172,9 @@ impl Session {
                     }
                 }
                 Some(failure) = refusals.recv() => return End::Failed(failure),
+                Some(Ok(Some(keys))) = self.receipts.join_next(), if !self.receipts.is_empty() => {
+                    self.tell_unsent("may not have arrived", &keys);
+                }
                 event = events.next(), if self.out.is_empty() => match event {
                     Some(event) => if let Some(end) = self.event(event, &refused) {
                         if !self.drain(printer).await {
@@ -236,31 +260,66 @@ impl Session {
         None
     }
 
-    async fn send(&self, mut bytes: Bytes) {
+    /// Sends keys. Those that a lost connection keeps from arriving are named, so that a person can type them again: on
+    /// their own they must not come later, where they might mean something else.
+    async fn send(&mut self, mut bytes: Bytes) {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(MAX_INPUT_PIECE));
             let input = CommandInput {
                 command_id: self.view.command,
-                data: Payload(piece),
+                data: Payload(piece.clone()),
                 offset: None,
                 eof: false,
             };
-            // Keys that are typed into a lost connection are lost, which the screen says.
-            let _ = self.client.input(input).await;
+            match self.client.keys(input).await {
+                Ok(receipt) => {
+                    self.receipts
+                        .spawn(async move { (!receipt.arrived().await).then_some(piece) });
+                }
+                Err(_) => self.tell_unsent("was not sent", &piece),
+            }
         }
+    }
+
+    /// Says what became of keys that did not surely arrive.
+    fn tell_unsent(&mut self, what: &str, keys: &[u8]) {
+        let shown = String::from_utf8_lossy(keys);
+        let shown: String = shown.chars().take(SHOWN_KEYS).collect();
+        let notice = format!("\x07\x1b[7m[{shown:?} {what}]\x1b[0m");
+        self.put(format!("\r\n{notice}\r\n").into());
+        if self.interactive && self.lost {
+            // Drawing anew takes it from the screen; so again then, in a corner, with the cursor back where it was.
+            self.unsent = Some(format!("\x1b7\x1b[H{notice}\x1b8"));
+        }
+    }
+
+    /// Interrupts the command that was started for this terminal; a daemon that does not answer is not waited for.
+    async fn interrupt_own(&self) {
+        if !self.view.owned {
+            return;
+        }
+        let interrupt = CommandInterrupt {
+            command_id: Some(self.view.command),
+            agent_id: None,
+            signal: Signal::Int,
+            escalate: true,
+        };
+        let _ = tokio::time::timeout(FAREWELL, self.client.request(interrupt)).await;
     }
 
     fn event(&mut self, event: Event, refused: &mpsc::Sender<Failure>) -> Option<End> {
         match event {
             Event::Output(frame) if frame.command_id == self.view.command => {
+                self.seen = frame.end();
                 let data = self.replay.pass(frame.offset, frame.data);
                 self.show(data);
             }
             Event::Message(decoded) => return self.message(decoded.message),
             Event::Connected(_) => {
                 if std::mem::take(&mut self.lost) {
-                    // The notice stands in the picture, so it is drawn anew.
+                    // The notice stands in the picture, so it is drawn anew; what was shown before is of the past.
                     self.clear = self.interactive;
+                    self.replay = Replay::until(self.seen);
                     self.subscribe(refused.clone());
                 }
                 self.tell_size();
@@ -315,11 +374,15 @@ impl Session {
     }
 
     fn show(&mut self, data: Bytes) {
-        if std::mem::take(&mut self.clear) {
+        let drawn_anew = std::mem::take(&mut self.clear);
+        if drawn_anew {
             self.put(Bytes::from(format!("{}{CLEAR}", self.modes.reset())));
         }
         if !data.is_empty() {
             self.put(data);
+        }
+        if drawn_anew && let Some(unsent) = self.unsent.take() {
+            self.put(unsent.into());
         }
     }
 

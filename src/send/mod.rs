@@ -25,7 +25,7 @@ use anyhow::Result;
 use clap::Args;
 use opsctl_protocol::message::{CommandAccepted, ToDashboard};
 
-use crate::ask::ask;
+use crate::ask::{ask, beside};
 use crate::attach;
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
@@ -37,7 +37,9 @@ use watch::Started;
 /// Run a command on one agent or many
 ///
 /// Output comes live, stderr on stderr; with several agents each line starts with its agent's name. Ends with the
-/// command's own exit code, with several the highest. Ctrl-C interrupts the command; a second one lets go of it.
+/// command's own exit code, with several the highest. Ctrl-C interrupts the command, whose own code still counts; a
+/// second one lets go of it, with 130. SIGTERM interrupts it too and lets go of it, with 143. When this terminal is
+/// closed (SIGHUP), the command goes on. A daemon that goes away is waited for.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[command(
@@ -146,12 +148,13 @@ pub async fn run(args: SendArgs, context: &Context) -> Result<u8> {
     }
     let request = request::build(&args, &selector)?;
     let streams_input = request.spec.stdin == opsctl_protocol::message::Stdin::Stream;
-    let (client, events) = if args.pty {
+    let (client, mut events) = if args.pty {
         opsctl_client::start_with_room(options, attach::WAITING_EVENTS)
     } else {
         opsctl_client::start(options)
     };
-    let ToDashboard::Accepted(accepted) = ask(context, &client, request).await? else {
+    let answer = beside(&mut events, ask(context, &client, request)).await?;
+    let ToDashboard::Accepted(accepted) = answer else {
         return Err(unexpected_answer().into());
     };
     let missing = request::missing(&selector, &accepted);

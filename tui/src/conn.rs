@@ -198,10 +198,23 @@ async fn type_in_order(
     answers: mpsc::Sender<Message>,
 ) {
     while let Some(piece) = input.recv().await {
-        if let Err(error) = client.input(piece).await {
-            let text = format!("{error}: what you typed was not sent");
-            if answers.send(Message::Error(text)).await.is_err() {
-                return;
+        match client.keys(piece).await {
+            Ok(receipt) => {
+                let answers = answers.clone();
+                tokio::spawn(async move {
+                    if !receipt.arrived().await {
+                        let text =
+                            "the connection was lost: what you typed last may not have arrived";
+                        // Nobody listens any more when the console is being left.
+                        let _ = answers.send(Message::Error(text.to_owned())).await;
+                    }
+                });
+            }
+            Err(error) => {
+                let text = format!("{error}: what you typed was not sent");
+                if answers.send(Message::Error(text)).await.is_err() {
+                    return;
+                }
             }
         }
     }
