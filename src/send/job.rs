@@ -82,10 +82,15 @@ impl Job {
     }
 }
 
-/// The exit code of all together: the highest, 0 only when all are.
-pub(super) fn code_of_all(jobs: &[Job], absent: u8) -> u8 {
+/// The exit code of all together: the highest, 0 only when all are. `taken_back` stands for commands that an interrupt
+/// kept from starting.
+pub(super) fn code_of_all(jobs: &[Job], absent: u8, taken_back: Option<u8>) -> u8 {
+    let code = |job: &Job| match taken_back {
+        Some(code) if job.status.state == State::Cancelled => code,
+        _ => job.code(),
+    };
     jobs.iter()
-        .map(Job::code)
+        .map(code)
         .chain([absent])
         .max()
         .unwrap_or(ExitCode::Ok.into())

@@ -156,7 +156,8 @@ impl Watch<'_> {
                 biased;
                 _ = signals.int.recv() => self.ctrl_c()?,
                 _ = signals.term.recv() => return Err(self.terminated(15)),
-                _ = signals.hup.recv() => return Err(self.terminated(1)),
+                // Whoever watched has gone; what runs goes on.
+                _ = signals.hup.recv() => return Err(Stop::LetGo(128 + 1)),
                 () = self.printer.closed() => return Err(Stop::Quiet),
                 () = at(give_up) => return Err(Stop::LetGo(leaving::INTERRUPTED)),
                 printed = self.printer.print_first(&mut self.out), if !self.out.is_empty() => {

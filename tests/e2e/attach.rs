@@ -9,6 +9,10 @@ const SHELL: [&str; 6] = ["--", "env", "PS1=remote$ ", "ENV=", "sh", "-i"];
 fn with_shell() -> (TestDaemon, TestAgent) {
     let daemon = TestDaemon::start();
     let agent = TestAgent::start_with(&daemon, "a", SHELL);
+    wait_until("the shell to run", || {
+        let running = daemon.opsctl(["ps", "-q", "--state", "running"]).run();
+        (!running.stdout.is_empty()).then_some(())
+    });
     (daemon, agent)
 }
 

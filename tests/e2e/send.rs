@@ -399,9 +399,63 @@ fn ctrl_c_interrupts_and_prints_what_came() {
     let send = shell(&daemon, ["a"], line).spawn();
     send.wait_stdout("up\n");
     send.signal(Signal::INT);
-    let ended = send.wait().expect_code(130);
+    let ended = send.wait().expect_code(5);
     assert_eq!(ended.out(), "up\nbye\n");
     wait_idle(&daemon);
+}
+
+#[test]
+fn ctrl_c_takes_back_what_waits() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start_with(&daemon, "a", ["--max-commands", "1"]);
+    let first = shell(&daemon, ["a"], "echo up; read x")
+        .open_stdin()
+        .spawn();
+    first.wait_stdout("up\n");
+    let second = daemon
+        .opsctl(["send", "a", "--jsonl", "--", "echo", "x"])
+        .spawn();
+    second.wait_stdout("command:accepted");
+    second.signal(Signal::INT);
+    second.wait().expect_code(130);
+    drop(first);
+}
+
+#[test]
+fn a_signal_interrupts_what_runs_and_a_closed_terminal_lets_it_go_on() {
+    let (daemon, _agent) = one();
+    let running = || {
+        daemon
+            .opsctl(["ps", "-q", "--state", "running"])
+            .run()
+            .out()
+    };
+    let line = "echo up; read x";
+    for pty in [false, true] {
+        let start = |signal: Signal, code: i32| {
+            if pty {
+                let send = daemon
+                    .opsctl(["send", "a", "--pty", "--shell", line])
+                    .pty(80, 24);
+                send.wait_text("up");
+                send.signal(signal);
+                assert_eq!(send.wait(), code);
+            } else {
+                let send = shell(&daemon, ["a"], line).open_stdin().spawn();
+                send.wait_stdout("up\n");
+                send.signal(signal);
+                send.wait().expect_code(code);
+            }
+        };
+        start(Signal::TERM, 143);
+        wait_idle(&daemon);
+        start(Signal::HUP, 129);
+        let left = running();
+        assert_eq!(left.lines().count(), 1, "{left}");
+        let kill = ["interrupt", left.trim(), "--signal", "KILL"];
+        daemon.opsctl(kill).run().expect_code(0);
+        wait_idle(&daemon);
+    }
 }
 
 #[test]

@@ -37,8 +37,12 @@ impl Watch<'_> {
                 return Ok(ExitCode::Ok.into());
             }
             Some(Stop::LetGo(code)) => *code,
-            Some(Stop::Failed(_)) | None if self.interrupted.is_some() => INTERRUPTED,
-            Some(Stop::Failed(_)) | None => code_of_all(&self.jobs, absent),
+            Some(Stop::Failed(_)) if self.interrupted.is_some() => INTERRUPTED,
+            // As a shell sees it: a program that took the interrupt and ended by itself has its own code.
+            Some(Stop::Failed(_)) | None => {
+                let interrupted = self.interrupted.is_some();
+                code_of_all(&self.jobs, absent, interrupted.then_some(INTERRUPTED))
+            }
         };
         self.stop_skimming();
         self.name_unfinished();
