@@ -198,7 +198,12 @@ impl Delivery {
                 cursor.offsets.insert(command_id, to);
             }
             if let Some(latest) = latest {
-                push_message(batch, &Header::default(), &latest);
+                // Whoever also follows the command itself must not take this for the end of that stream.
+                let header = Header {
+                    channel: Some(subscription.stream.channel.clone()),
+                    ..Header::default()
+                };
+                push_message(batch, &header, &latest);
             }
         }
         Ok(())
