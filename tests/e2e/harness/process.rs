@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::DEADLINE;
 
@@ -147,20 +147,28 @@ impl Process {
     /// After the deadline.
     #[track_caller]
     pub fn wait(self) -> Finished {
-        let ended = self.wait_state(|state| state.ended.filter(|_| state.open == 0));
-        let Some(status) = ended else {
-            self.fail("waited for its end")
+        match self.wait_within(DEADLINE) {
+            Ok(finished) => finished,
+            Err(process) => process.fail("waited for its end"),
+        }
+    }
+
+    /// Waits so long for its end and that of its outputs; gives it back when they don't come.
+    pub fn wait_within(self, deadline: Duration) -> Result<Finished, Self> {
+        let ended = |state: &State| state.ended.filter(|_| state.open == 0);
+        let Some(status) = self.wait_state_within(deadline, ended) else {
+            return Err(self);
         };
         let state = self.shared.state.lock().unwrap();
         let code = status
             .code()
             .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        Finished {
+        Ok(Finished {
             name: self.name.clone(),
             code,
             stdout: state.stdout.clone(),
             stderr: state.stderr.clone(),
-        }
+        })
     }
 
     /// Kills it at once, as a crash would, and waits until it is gone.
@@ -172,14 +180,22 @@ impl Process {
         }
     }
 
-    fn wait_state<T>(&self, mut look: impl FnMut(&State) -> Option<T>) -> Option<T> {
+    fn wait_state<T>(&self, look: impl FnMut(&State) -> Option<T>) -> Option<T> {
+        self.wait_state_within(DEADLINE, look)
+    }
+
+    fn wait_state_within<T>(
+        &self,
+        deadline: Duration,
+        mut look: impl FnMut(&State) -> Option<T>,
+    ) -> Option<T> {
         let start = Instant::now();
         let mut state = self.shared.state.lock().unwrap();
         loop {
             if let Some(found) = look(&state) {
                 return Some(found);
             }
-            let left = DEADLINE.checked_sub(start.elapsed())?;
+            let left = deadline.checked_sub(start.elapsed())?;
             state = self.shared.changed.wait_timeout(state, left).unwrap().0;
         }
     }

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use opsctl_terminal::Screen;
 use pty_process::Size;
@@ -146,25 +146,47 @@ impl Pty {
         }
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Waits so long for the program's end; returns its exit code.
+    pub fn wait_within(&self, deadline: Duration) -> Option<i32> {
+        let ended = |state: &State| state.ended.filter(|_| !state.open);
+        let status = self.wait_state_within(deadline, ended)?;
+        Some(
+            status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+        )
+    }
+
     /// Waits for the program's end; returns its exit code, 128+n for a signal.
     #[track_caller]
     pub fn wait(&self) -> i32 {
-        match self.wait_state(|state| state.ended.filter(|_| !state.open)) {
-            Some(status) => status
-                .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+        match self.wait_within(DEADLINE) {
+            Some(code) => code,
             None => self.fail("waited for its end"),
         }
     }
 
-    fn wait_state<T>(&self, mut look: impl FnMut(&State) -> Option<T>) -> Option<T> {
+    fn wait_state<T>(&self, look: impl FnMut(&State) -> Option<T>) -> Option<T> {
+        self.wait_state_within(DEADLINE, look)
+    }
+
+    fn wait_state_within<T>(
+        &self,
+        deadline: Duration,
+        mut look: impl FnMut(&State) -> Option<T>,
+    ) -> Option<T> {
         let start = Instant::now();
         let mut state = self.shared.state.lock().unwrap();
         loop {
             if let Some(found) = look(&state) {
                 return Some(found);
             }
-            let left = DEADLINE.checked_sub(start.elapsed())?;
+            let left = deadline.checked_sub(start.elapsed())?;
             state = self.shared.changed.wait_timeout(state, left).unwrap().0;
         }
     }

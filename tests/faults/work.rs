@@ -1,0 +1,325 @@
+//! The work that goes on while faults happen: each job is started once, whatever happens to those who ask for it, and
+//! everything that its reader prints is held against what its program prints.
+
+use std::time::Instant;
+
+use opsctl_protocol::message::{Kind, TerminalOutput};
+
+use crate::harness::{Finished, Opsctl};
+use crate::plan::{Job, Mode, Plan};
+use crate::program::Script;
+use crate::rng::Rng;
+use crate::world::{PATIENCE, World, agent_name, pause, tail};
+
+/// `opsctl`: no daemon answers.
+const UNREACHABLE: i32 = 242;
+
+/// `opsctl`: the command has no exit status.
+const NO_STATUS: i32 = 244;
+
+/// What `opsctl` says of a daemon without room on its disk.
+const NO_ROOM: &str = "the command was not accepted: no room";
+
+/// How long a job waits in the queue of an agent that is away; longer than any plan.
+const TTL: &str = "1h";
+
+/// A job of a plan, with all that follows from it.
+pub struct Task {
+    number: usize,
+    job: Job,
+    script: Script,
+    may_be_lost: bool,
+}
+
+impl Task {
+    /// The job with this number.
+    pub fn new(plan: &Plan, number: usize, world: &World) -> Self {
+        let job = plan.jobs[number].clone();
+        let script = Script {
+            id: format!("job-{number}"),
+            seed: job.seed,
+            lines: job.lines,
+            burst: job.burst,
+            pause_ms: job.pause,
+            errors: 20,
+            binary: job.binary,
+            pty: matches!(job.mode, Mode::SendPty | Mode::Attach),
+            stdin: matches!(job.mode, Mode::SendInput(_)),
+            code: job.code,
+            marks: world.marks(),
+        };
+        Self {
+            number,
+            script,
+            may_be_lost: plan.may_be_lost(number),
+            job,
+        }
+    }
+
+    /// The word by which its program is found.
+    pub fn word(&self) -> &str {
+        &self.script.id
+    }
+
+    /// Does it, from the request to the last byte.
+    pub fn run(&self, world: &World) -> Result<(), String> {
+        pause(self.job.after);
+        let done = match self.job.mode {
+            Mode::Send | Mode::SendPty | Mode::SendLines => self.send(world, None),
+            Mode::SendInput(bytes) => self.send(world, Some(input(self.job.seed, bytes))),
+            Mode::Follow => self.follow(world),
+            Mode::Attach => self.attach(world),
+        };
+        done.map_err(|why| format!("job {} ({:?}): {why}", self.number, self.job.mode))
+    }
+
+    /// `opsctl send`, again with the same key when it was killed or found no daemon.
+    fn send(&self, world: &World, input: Option<Vec<u8>>) -> Result<(), String> {
+        let start = Instant::now();
+        loop {
+            let mut opsctl = self.request(world);
+            if let Some(input) = &input {
+                opsctl = opsctl.stdin(input.clone());
+            }
+            match world.read(self.number, opsctl)? {
+                Some(ended) if is_refusal(&ended) => {}
+                Some(ended) => {
+                    self.check_end(&ended)?;
+                    if let Some(sent) = input
+                        && ended.code != NO_STATUS
+                    {
+                        self.check_input(&sent)?;
+                    }
+                    return Ok(());
+                }
+                None => {}
+            }
+            if start.elapsed() > PATIENCE {
+                return Err("found no daemon for too long".to_owned());
+            }
+            pause(100);
+        }
+    }
+
+    fn request(&self, world: &World) -> Opsctl {
+        let agent = agent_name(self.job.agent);
+        let mut opsctl = world.client(["send", &agent, "--ttl", TTL, "--key", &self.script.id]);
+        opsctl = match self.job.mode {
+            Mode::SendPty => opsctl.arg("--pty"),
+            Mode::SendLines => opsctl.arg("--jsonl"),
+            Mode::Follow => opsctl.arg("--detach"),
+            Mode::Attach => opsctl.args(["--detach", "--pty"]),
+            Mode::Send | Mode::SendInput(_) => opsctl,
+        };
+        opsctl.arg("--").args(self.script.argv())
+    }
+
+    /// `opsctl send --detach`, with the command's id.
+    fn detach(&self, world: &World) -> Result<String, String> {
+        let start = Instant::now();
+        loop {
+            let ended = self.request(world).spawn().wait_within(PATIENCE);
+            let ended = ended.map_err(|_| "send --detach did not end".to_owned())?;
+            if ended.code == 0 {
+                return Ok(ended.out().trim().to_owned());
+            }
+            if !is_refusal(&ended) || start.elapsed() > PATIENCE {
+                return Err(format!(
+                    "send --detach ended with {}: {}",
+                    ended.code,
+                    ended.err()
+                ));
+            }
+            pause(100);
+        }
+    }
+
+    /// `opsctl logs -f`, again when it was killed or found no daemon.
+    fn follow(&self, world: &World) -> Result<(), String> {
+        let id = self.detach(world)?;
+        let start = Instant::now();
+        loop {
+            let logs = world.client(["logs", "-f", &id]);
+            match world.read(self.number, logs)? {
+                Some(ended) if !is_refusal(&ended) => return self.check_end(&ended),
+                _ if start.elapsed() > PATIENCE => {
+                    return Err("found no daemon for too long".to_owned());
+                }
+                _ => pause(100),
+            }
+        }
+    }
+
+    /// `opsctl attach` in a terminal, again when it found no daemon: what it shows at the end is the end of the output.
+    fn attach(&self, world: &World) -> Result<(), String> {
+        let id = self.detach(world)?;
+        let start = Instant::now();
+        loop {
+            let terminal = world.client(["attach", &id]).pty(100, 40);
+            let code = terminal.wait_within(PATIENCE);
+            let screen = terminal.screen();
+            let code = code.ok_or_else(|| format!("attach did not end; shows:\n{screen}"))?;
+            if code == UNREACHABLE && start.elapsed() < PATIENCE {
+                pause(100);
+                continue;
+            }
+            if self.may_be_lost && code == NO_STATUS {
+                return Ok(());
+            }
+            let last = format!("{:08} ", self.script.lines - 1);
+            if code != i32::from(self.script.code) || !screen.contains(&last) {
+                return Err(format!("attach ended with {code}; shows:\n{screen}"));
+            }
+            return Ok(());
+        }
+    }
+
+    /// How `send` or `logs -f` ended, and what it printed.
+    fn check_end(&self, ended: &Finished) -> Result<(), String> {
+        let lost = self.may_be_lost && ended.code == NO_STATUS;
+        let printed = match self.job.mode {
+            Mode::SendLines => read_lines(&ended.stdout)?,
+            _ => [ended.stdout.clone(), without_words(&ended.stderr)],
+        };
+        self.check_output(&printed, lost)
+            .map_err(|why| format!("{why}; said: {}", tail(&ended.err())))?;
+        if !lost && ended.code != i32::from(self.script.code) {
+            return Err(format!(
+                "ended with {} instead of {}: {}",
+                ended.code,
+                self.script.code,
+                tail(&ended.err())
+            ));
+        }
+        Ok(())
+    }
+
+    /// Output as it should be: all of it, or, of a command that was lost, what came before.
+    pub fn check_output(&self, got: &[Vec<u8>; 2], lost: bool) -> Result<(), String> {
+        let names = ["stdout", "stderr"];
+        for ((got, wanted), name) in got.iter().zip(&self.script.expected()).zip(names) {
+            let same = if lost {
+                wanted.starts_with(got)
+            } else {
+                got == wanted
+            };
+            if !same {
+                return Err(format!("{name}: {}", first_difference(got, wanted)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Its input arrived whole, once.
+    fn check_input(&self, sent: &[u8]) -> Result<(), String> {
+        let got = std::fs::read(self.script.input()).unwrap_or_default();
+        if got == sent {
+            return Ok(());
+        }
+        Err(format!("stdin: {}", first_difference(&got, sent)))
+    }
+
+    /// It was started once; one that was lost perhaps never.
+    pub fn check_marks(&self, lost: bool) -> Result<(), String> {
+        if self.script.again().exists() {
+            return Err(format!("job {} was started twice", self.number));
+        }
+        if !lost && !self.script.started().exists() {
+            return Err(format!("job {} never started", self.number));
+        }
+        Ok(())
+    }
+
+    /// Whether it may end as `lost`.
+    pub fn may_be_lost(&self) -> bool {
+        self.may_be_lost
+    }
+
+    /// Its exit code.
+    pub fn code(&self) -> u8 {
+        self.script.code
+    }
+}
+
+/// No daemon answered, or it had no room to take the command, and nothing was printed: as good as not having asked.
+fn is_refusal(ended: &Finished) -> bool {
+    let refused = ended.code == UNREACHABLE || ended.code == 1 && ended.err().contains(NO_ROOM);
+    refused && ended.stdout.is_empty()
+}
+
+fn input(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut rng = Rng::new(seed).fork(77);
+    (0..bytes.div_ceil(8))
+        .flat_map(|_| rng.next().to_le_bytes())
+        .collect()
+}
+
+/// stderr without what opsctl itself says there, which may stand in the middle of a program's line.
+fn without_words(stderr: &[u8]) -> Vec<u8> {
+    let mut rest = stderr;
+    let mut kept = Vec::new();
+    let mut line_start = true;
+    while let Some(first) = rest.first() {
+        let word = rest.starts_with(b"opsctl: ") || line_start && is_word(rest);
+        let taken = if word {
+            rest.iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(rest.len(), |at| at + 1)
+        } else {
+            kept.push(*first);
+            1
+        };
+        line_start = rest[taken - 1] == b'\n';
+        rest = &rest[taken..];
+    }
+    kept
+}
+
+/// A line of `send` about an agent.
+fn is_word(line: &[u8]) -> bool {
+    line.starts_with(b"agent-") && line.iter().take(10).any(|byte| *byte == b':')
+}
+
+/// stdout and stderr out of the lines of `--jsonl`.
+fn read_lines(lines: &[u8]) -> Result<[Vec<u8>; 2], String> {
+    let mut outputs = [Vec::new(), Vec::new()];
+    let mut next = 0;
+    for line in lines
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let line: serde_json::Value =
+            serde_json::from_slice(line).map_err(|error| format!("a bad line: {error}"))?;
+        if line["type"] != "terminal:output" {
+            continue;
+        }
+        let output: TerminalOutput =
+            serde_json::from_value(line).map_err(|error| format!("a bad output: {error}"))?;
+        if output.offset != next {
+            return Err(format!("output at {}, {next} was next", output.offset));
+        }
+        next += output.data.0.len() as u64;
+        outputs[usize::from(output.kind == Kind::Error)].extend_from_slice(&output.data.0);
+    }
+    Ok(outputs)
+}
+
+/// Where two streams differ, with the lines that are there.
+pub fn first_difference(got: &[u8], wanted: &[u8]) -> String {
+    let at = got.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+    let near = |bytes: &[u8]| {
+        let from = bytes[..at]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        let to = bytes.len().min(at + 60);
+        String::from_utf8_lossy(&bytes[from..to]).into_owned()
+    };
+    format!(
+        "{} bytes instead of {}, different from byte {at}: {:?} instead of {:?}",
+        got.len(),
+        wanted.len(),
+        near(got),
+        near(wanted)
+    )
+}
