@@ -1,5 +1,7 @@
 //! What drawing reads: cells with their text, width, colours and attributes.
 
+use std::borrow::Cow;
+
 use alacritty_terminal::grid::{Dimensions, Grid, Row as GridRow};
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::cell::{Cell as GridCell, Flags};
@@ -180,22 +182,29 @@ pub(crate) fn is_blank(cell: &GridCell) -> bool {
 }
 
 /// One line of a screen or of its scrollback.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Row<'a> {
-    row: &'a GridRow<GridCell>,
+    row: Cow<'a, GridRow<GridCell>>,
 }
 
 impl<'a> Row<'a> {
-    /// The line `line` of a grid: 0 is the top of the screen, -1 the line that scrolled out last.
+    /// The line `line` of a grid, 0 at the top.
     pub(crate) fn of(grid: &'a Grid<GridCell>, line: i32) -> Option<Self> {
-        let within = Line(line) >= grid.topmost_line() && Line(line) <= grid.bottommost_line();
+        let within = line >= 0 && Line(line) <= grid.bottommost_line();
         within.then(|| Self {
-            row: &grid[Line(line)],
+            row: Cow::Borrowed(&grid[Line(line)]),
         })
     }
 
+    /// A line that was packed.
+    pub(crate) fn unpacked(row: GridRow<GridCell>) -> Self {
+        Self {
+            row: Cow::Owned(row),
+        }
+    }
+
     /// The cell in column `col`, from 0.
-    pub fn cell(self, col: u16) -> Option<Cell<'a>> {
+    pub fn cell(&self, col: u16) -> Option<Cell<'_>> {
         let col = usize::from(col);
         if col >= self.row.len() {
             return None;
@@ -214,19 +223,19 @@ impl<'a> Row<'a> {
     }
 
     /// All cells from left to right.
-    pub fn cells(self) -> impl Iterator<Item = Cell<'a>> {
-        (0..self.row.len()).filter_map(move |col| self.cell(col as u16))
+    pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        (0..self.row.len()).filter_map(|col| self.cell(col as u16))
     }
 
     /// Whether the line goes on in the next one, because it was too long for one.
-    pub fn is_wrapped(self) -> bool {
+    pub fn is_wrapped(&self) -> bool {
         self.row[Column(self.row.len() - 1)]
             .flags
             .contains(Flags::WRAPLINE)
     }
 
     /// The text without the blanks at its end.
-    pub fn text(self) -> String {
+    pub fn text(&self) -> String {
         let mut text = String::new();
         for cell in self.cells().filter(|cell| cell.width() != Width::Spacer) {
             text.push(cell.ch());

@@ -5,21 +5,26 @@
 //! `handler`, so that this state is remembered on the way.
 
 mod handler;
+#[cfg(test)]
+mod tests;
 
 use std::mem;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use alacritty_terminal::event::{Event, EventListener};
-use alacritty_terminal::grid::{Dimensions, Grid};
+use alacritty_terminal::grid::{Dimensions, Grid, GridCell};
 use alacritty_terminal::index::{Column, Line};
-use alacritty_terminal::term::cell::Cell;
+use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::test::TermSize;
 use alacritty_terminal::term::{Config, MIN_COLUMNS, MIN_SCREEN_LINES, Osc52, Term, TermMode};
 use alacritty_terminal::vte::ansi::{
     CharsetIndex, CursorShape as GridShape, Handler, KeyboardModes, KeyboardModesApplyBehavior, Rgb,
 };
 
+use unicode_width::UnicodeWidthChar;
+
+use crate::history::{History, Limit, fill_history};
 use crate::modes::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
 
 /// Bytes of replies kept until somebody takes them; what is over is dropped, as an application that
@@ -28,6 +33,10 @@ const REPLIES_LIMIT: usize = 4096;
 
 /// Distance between tab stops on a fresh terminal.
 const TAB_DISTANCE: usize = 8;
+
+/// Lines beyond a screenful that come back to the screen on a new size because they are one long line
+/// of text; a longer one is wrapped anew in pieces.
+const GIVEN_BACK: usize = 500;
 
 /// Collects what the terminal wants to say to the application.
 #[derive(Clone, Debug, Default)]
@@ -56,8 +65,8 @@ impl EventListener for Outbox {
 pub(crate) struct Emulator {
     term: Term<Outbox>,
     outbox: Outbox,
-    /// Lines of scrollback that the primary screen keeps at most.
-    scrollback: usize,
+    /// Lines that have left the top of the primary screen. The terminal itself keeps none.
+    history: History,
     /// Lines that have left the top of the primary screen since the start.
     scrolled: u64,
     region: Range<usize>,
@@ -85,10 +94,10 @@ pub(crate) struct Hidden<'a> {
 }
 
 impl Emulator {
-    pub(crate) fn new(cols: usize, rows: usize, scrollback: usize) -> Self {
+    pub(crate) fn new(cols: usize, rows: usize, scrollback: Limit) -> Self {
         let (cols, rows) = (cols.max(MIN_COLUMNS), rows.max(MIN_SCREEN_LINES));
         let config = Config {
-            scrolling_history: scrollback,
+            scrolling_history: 0,
             kitty_keyboard: true,
             osc52: Osc52::Disabled,
             ..Config::default()
@@ -97,7 +106,7 @@ impl Emulator {
         Self {
             term: Term::new(config, &TermSize::new(cols, rows), outbox.clone()),
             outbox,
-            scrollback,
+            history: History::new(cols, scrollback),
             scrolled: 0,
             region: 0..rows,
             tabs: default_tabs(cols),
@@ -113,7 +122,7 @@ impl Emulator {
 
     pub(crate) fn resize(&mut self, cols: usize, rows: usize) {
         let (cols, rows) = (cols.max(MIN_COLUMNS), rows.max(MIN_SCREEN_LINES));
-        self.term.resize(TermSize::new(cols, rows));
+        self.resize_screens(cols, rows);
         let mut col = self.tabs.len();
         self.tabs.resize_with(cols, || {
             col += 1;
@@ -130,8 +139,70 @@ impl Emulator {
         self.term.screen_lines()
     }
 
+    /// Wraps long lines of the primary screen anew, together with those lines above it that belong
+    /// to them or that a larger screen has room for.
+    fn resize_screens(&mut self, cols: usize, rows: usize) {
+        let count = self.lines_to_give_back(cols, rows);
+        let mut lines: Vec<_> = (0..count).map_while(|_| self.history.pop()).collect();
+        lines.reverse();
+        self.history.reflow(cols);
+        if !lines.is_empty() {
+            self.with_primary(|grid| fill_history(grid, lines));
+        } else if self.history.keeps() {
+            self.with_primary(|grid| fill_history(grid, Vec::new()));
+        }
+        self.term.resize(TermSize::new(cols, rows));
+        mark_used(self.term.grid_mut());
+        self.with_other(mark_used);
+        if self.history.keeps() {
+            let out = self.with_primary(|grid| {
+                let above = (1..=grid.history_size() as i32).rev();
+                let out: Vec<_> = above.map(|line| grid[Line(-line)].clone()).collect();
+                grid.update_history(0);
+                grid.truncate();
+                out
+            });
+            for row in &out {
+                self.history.push(row);
+            }
+        }
+    }
+
+    /// How many of the newest lines of the history may come back to the screen.
+    fn lines_to_give_back(&self, cols: usize, rows: usize) -> usize {
+        let merged = rows * (cols / self.cols() + 2);
+        let length = self.history.len();
+        let mut count = merged.min(length);
+        // Whole lines of text only, if they aren't endless.
+        while count < length.min(merged + GIVEN_BACK) && self.history.is_wrapped(length - count - 1)
+        {
+            count += 1;
+        }
+        count
+    }
+
     pub(crate) fn grid(&self) -> &Grid<Cell> {
         self.term.grid()
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub(crate) fn history_mut(&mut self) -> &mut History {
+        &mut self.history
+    }
+
+    pub(crate) fn into_history(self) -> History {
+        self.history
+    }
+
+    /// Takes note that lines are about to leave the top of the primary screen.
+    fn leave(&mut self, lines: usize) {
+        for line in 0..lines {
+            self.history.push(&self.term.grid()[Line(line as i32)]);
+        }
+        self.scrolled += lines as u64;
     }
 
     pub(crate) fn scrolled(&self) -> u64 {
@@ -244,13 +315,13 @@ impl Emulator {
 
     /// Looks at the screen that isn't shown. The terminal can only be asked about the one it
     /// shows, and entering the alternate screen wipes it: so it is put back afterwards.
-    pub(crate) fn with_other<T>(&mut self, look: impl FnOnce(&Grid<Cell>) -> T) -> T {
+    pub(crate) fn with_other<T>(&mut self, look: impl FnOnce(&mut Grid<Cell>) -> T) -> T {
         let alternate = self.modes().alternate_screen;
         let flags = KeyboardModes::from_bits_truncate(self.modes().keyboard);
         let kept = alternate.then(|| self.grid().clone());
         let saved = self.grid().saved_cursor.clone();
         self.term.swap_alt();
-        let seen = look(self.term.grid());
+        let seen = look(self.term.grid_mut());
         self.term.swap_alt();
         if let Some(grid) = kept {
             *self.term.grid_mut() = grid;
@@ -260,11 +331,63 @@ impl Emulator {
         seen
     }
 
+    fn with_primary<T>(&mut self, work: impl FnOnce(&mut Grid<Cell>) -> T) -> T {
+        if self.term.mode().contains(TermMode::ALT_SCREEN) {
+            self.with_other(work)
+        } else {
+            work(self.term.grid_mut())
+        }
+    }
+
     /// Whether a line feed now moves a line into the scrollback.
     fn at_bottom(&self) -> bool {
         self.region.start == 0
             && self.grid().cursor.point.line.0 as usize + 1 == self.region.end
             && !self.term.mode().contains(TermMode::ALT_SCREEN)
+    }
+
+    /// Rows of the screen up to the last that isn't empty.
+    fn used_rows(&self) -> usize {
+        let grid = self.grid();
+        let used = |row: &usize| {
+            grid[Line(*row as i32)][..]
+                .iter()
+                .any(|cell| !cell.is_empty())
+        };
+        (0..self.rows()).rev().find(used).map_or(0, |last| last + 1)
+    }
+
+    /// On a screen or region of one row, marks it as going on in the next, as the terminal will: it is
+    /// the line that leaves.
+    fn mark_wrap(&mut self) {
+        if self.region.end != 1 {
+            return;
+        }
+        let grid = self.term.grid_mut();
+        let (point, pending) = (grid.cursor.point, grid.cursor.input_needs_wrap);
+        let template = grid.cursor.template.clone();
+        let cell = &mut grid[point.line][point.column];
+        if !pending {
+            *cell = template;
+            cell.c = ' ';
+            cell.flags.insert(Flags::LEADING_WIDE_CHAR_SPACER);
+        }
+        cell.flags.insert(Flags::WRAPLINE);
+    }
+
+    /// A wide character at the start of the screen that is overwritten leaves a blank at the end of the
+    /// line above without its reason.
+    fn overwrite_start(&mut self, c: char) {
+        let wide = Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER;
+        let row = &self.grid()[Line(0)];
+        let point = self.grid().cursor.point;
+        let end = point.column.0 + c.width().unwrap_or(0);
+        let overwritten =
+            (point.column.0..end.min(2)).any(|col| row[Column(col)].flags.intersects(wide));
+        if overwritten && !self.term.mode().contains(TermMode::ALT_SCREEN) {
+            self.history
+                .change_newest(|cell| cell.flags.remove(Flags::LEADING_WIDE_CHAR_SPACER));
+        }
     }
 
     /// Puts the cursor somewhere on the screen, whatever the origin mode.
@@ -302,8 +425,16 @@ impl Emulator {
 
     fn scroll_out(&mut self, origin: usize, lines: usize) {
         if origin == 0 && !self.term.mode().contains(TermMode::ALT_SCREEN) {
-            self.scrolled += lines.min(self.region.len()) as u64;
+            self.leave(lines.min(self.region.len()));
         }
+    }
+}
+
+/// Rows that have become longer would otherwise keep coloured blanks when they are erased: the terminal
+/// only looks at their last cell to see whether there is something to erase.
+fn mark_used(grid: &mut Grid<Cell>) {
+    for line in 0..grid.screen_lines() {
+        let _: &mut [Cell] = &mut grid[Line(line as i32)][..];
     }
 }
 

@@ -6,6 +6,7 @@
 //! - `tail`: the escape sequence or character that the bytes so far leave unfinished.
 //! - `emulator`: alacritty's terminal behind a handler that remembers what it doesn't tell, and mends
 //!   where it differs from xterm and tmux.
+//! - `history`: lines that have scrolled out, packed.
 //! - [`Screen`]: what the daemon and the console hold: feed, resize, look.
 //! - `skim`: the short cut through floods of plain text.
 //! - `cell`, `modes`: what drawing reads.
@@ -21,6 +22,7 @@
 
 mod cell;
 mod emulator;
+mod history;
 mod modes;
 mod screen;
 mod skim;
@@ -28,5 +30,6 @@ mod snapshot;
 mod tail;
 
 pub use cell::{Attributes, Cell, Color, Row, Underline, Width};
+pub use history::Limit;
 pub use modes::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
 pub use screen::Screen;

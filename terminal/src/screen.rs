@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::vte::ansi::{Processor, Timeout};
 
 use crate::cell::Row;
 use crate::emulator::Emulator;
+use crate::history::Limit;
 use crate::modes::{Cursor, Modes};
 use crate::tail::Tail;
 
@@ -39,6 +39,11 @@ impl Timeout for Immediate {
 impl Screen {
     /// A blank screen of `cols` by `rows` cells that keeps `scrollback` lines above it.
     pub fn new(cols: u16, rows: u16, scrollback: usize) -> Self {
+        Self::keeping(cols, rows, Limit::lines(scrollback))
+    }
+
+    /// The same, the scrollback bounded in bytes too.
+    pub fn keeping(cols: u16, rows: u16, scrollback: Limit) -> Self {
         Self {
             emulator: Emulator::new(cols.into(), rows.into(), scrollback),
             parser: Processor::new(),
@@ -90,12 +95,55 @@ impl Screen {
     /// A line of the screen shown: 0 is the top row, -1 the line that scrolled out last. `None`
     /// outside of screen and scrollback.
     pub fn row(&self, line: i32) -> Option<Row<'_>> {
-        Row::of(self.emulator.grid(), line)
+        let above = usize::try_from(-i64::from(line)).unwrap_or(0);
+        if above == 0 {
+            return Row::of(self.emulator.grid(), line);
+        }
+        let at = self.history().checked_sub(above)?;
+        self.emulator.history().line(at).map(Row::unpacked)
     }
 
     /// Lines that can be seen above the screen. The alternate screen has none.
     pub fn history(&self) -> usize {
-        self.emulator.grid().history_size()
+        if self.emulator.modes().alternate_screen {
+            0
+        } else {
+            self.emulator.history().len()
+        }
+    }
+
+    /// Bytes that the scrollback takes.
+    pub fn history_bytes(&self) -> usize {
+        self.emulator.history().bytes()
+    }
+
+    /// How much scrollback is kept at most.
+    pub fn scrollback(&self) -> Limit {
+        self.emulator.history().limit()
+    }
+
+    /// Keeps more or less scrollback from now on; what is over is given up at once.
+    pub fn set_scrollback(&mut self, limit: Limit) {
+        self.generation += 1;
+        self.emulator.history_mut().set_limit(limit);
+    }
+
+    /// Gives up the scrollback.
+    pub fn clear_history(&mut self) {
+        self.generation += 1;
+        self.emulator.history_mut().clear();
+    }
+
+    /// Puts the scrollback of `older`, a screen that was fed with the output up to when `scrolled()`
+    /// was `until`, in the place of what is kept from before then.
+    pub fn put_older(&mut self, older: Self, until: u64) {
+        self.generation += 1;
+        let since = usize::try_from(self.scrolled().saturating_sub(until)).unwrap_or(usize::MAX);
+        let kept = self.emulator.history().len();
+        let older = older.emulator.into_history();
+        self.emulator
+            .history_mut()
+            .put_before(older, kept.saturating_sub(since));
     }
 
     /// Lines that have scrolled out of the primary screen since the start, kept or not: the
@@ -136,7 +184,7 @@ impl Screen {
         let rows = 0..i32::from(self.size().1);
         let mut text: Vec<String> = rows
             .filter_map(|row| self.row(row))
-            .map(Row::text)
+            .map(|row| row.text())
             .collect();
         while text.last().is_some_and(String::is_empty) {
             text.pop();

@@ -244,8 +244,11 @@ fn pipes_get_carriage_returns_and_colours() {
     state.message(piece(5, Kind::Error, "bad\n"), NOW);
     let pane = state.panes.current().unwrap();
     assert_eq!(pane.screen.text(), "a\nb\nbad");
-    let cell = pane.screen.row(2).unwrap().cell(0).unwrap();
-    assert_eq!(cell.fg(), opsctl_terminal::Color::Indexed(1));
+    let row = pane.screen.row(2).unwrap();
+    assert_eq!(
+        row.cell(0).unwrap().fg(),
+        opsctl_terminal::Color::Indexed(1)
+    );
     // Its width is that of the view.
     assert_eq!(pane.screen.size(), Layout::of(&state).inner(0));
 }

@@ -74,17 +74,22 @@ impl Handler for Emulator {
 
     #[inline]
     fn input(&mut self, c: char) {
-        let cursor = &self.grid().cursor;
+        let grid = self.grid();
+        let cursor = &grid.cursor;
+        let starts_screen = cursor.point.line == 0 && cursor.point.column.0 <= 1;
         let wraps = cursor.input_needs_wrap
             || (c >= '\u{1100}'
-                && cursor.point.column.0 + 1 == self.cols()
+                && cursor.point.column.0 + 1 == grid.columns()
                 && c.width() == Some(2));
         if wraps
             && c.width().is_some_and(|width| width > 0)
             && self.term.mode().contains(TermMode::LINE_WRAP)
             && self.at_bottom()
         {
-            self.scrolled += 1;
+            self.mark_wrap();
+            self.leave(1);
+        } else if starts_screen {
+            self.overwrite_start(c);
         }
         self.last_char = Some(c);
         self.term.input(c);
@@ -93,7 +98,7 @@ impl Handler for Emulator {
     #[inline]
     fn linefeed(&mut self) {
         if self.at_bottom() {
-            self.scrolled += 1;
+            self.leave(1);
         }
         // `newline` is the line feed that heeds LNM; the parser never calls it.
         self.term.newline();
@@ -112,18 +117,29 @@ impl Handler for Emulator {
         self.term.delete_lines(lines);
     }
 
+    /// Clearing the whole primary screen moves what is on it into the scrollback.
     fn clear_screen(&mut self, mode: ClearMode) {
-        let before = self.grid().history_size();
         let point = self.grid().cursor.point;
-        // The terminal forgets the first line when the cursor is on the second.
-        if matches!(mode, ClearMode::Above) && point.line == 1 {
-            self.term.grid_mut().reset_region(..Line(1));
+        match mode {
+            // The terminal forgets the first line when the cursor is on the second.
+            ClearMode::Above if point.line == 1 => {
+                self.term.grid_mut().reset_region(..Line(1));
+            }
+            // The alternate screen has no lines above it.
+            _ if self.term.mode().contains(TermMode::ALT_SCREEN) => {}
+            ClearMode::All => {
+                let used = self.used_rows();
+                self.leave(used);
+                if used == 0 {
+                    // Blank cells may still have a colour that they are to lose.
+                    self.term.grid_mut().reset_region(..);
+                    return;
+                }
+            }
+            ClearMode::Saved => self.history.clear(),
+            _ => {}
         }
         self.term.clear_screen(mode);
-        let after = self.grid().history_size();
-        if before < self.scrollback {
-            self.scrolled += after.saturating_sub(before) as u64;
-        }
     }
 
     /// A tab at the end of a full line stays there; the terminal would start a new line.
@@ -204,6 +220,7 @@ impl Handler for Emulator {
 
     fn reset_state(&mut self) {
         self.term.reset_state();
+        self.history.clear();
         self.region = 0..self.rows();
         self.tabs = default_tabs(self.cols());
         self.charset = CharsetIndex::G0;

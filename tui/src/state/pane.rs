@@ -3,10 +3,14 @@
 use opsctl_protocol::frame::OutputFrame;
 use opsctl_protocol::message::{CommandSummary, Kind, TerminalSnapshot};
 use opsctl_protocol::{AgentId, CommandId};
-use opsctl_terminal::Screen;
+use opsctl_terminal::{Limit, Screen};
 
-/// Lines above the screen that a pane keeps (requirement C10).
-pub const SCROLLBACK: usize = 10_000;
+/// What a pane keeps above the screen (requirement C10). The bytes are what 10,000 lines of 200 columns
+/// with colours take, so that a pane stays below 6 MB with its screen.
+pub const SCROLLBACK: Limit = Limit {
+    lines: 10_000,
+    bytes: 5_000_000,
+};
 
 /// A command's terminal in the console.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ impl Pane {
             command: summary.command_id,
             agent: summary.agent_id.clone(),
             program: summary.program.to_string(),
-            screen: Screen::new(summary.cols, summary.rows, SCROLLBACK),
+            screen: Screen::keeping(summary.cols, summary.rows, SCROLLBACK),
             pty: summary.pty,
             gap: false,
             next: 0,
@@ -84,7 +88,7 @@ impl Pane {
 
     /// Takes a screen in place of all output before it.
     pub fn snapshot(&mut self, snapshot: &TerminalSnapshot) {
-        self.screen = Screen::new(snapshot.cols, snapshot.rows, SCROLLBACK);
+        self.screen = Screen::keeping(snapshot.cols, snapshot.rows, SCROLLBACK);
         self.screen.feed(&snapshot.data.0);
         self.next = snapshot.offset;
         self.top = None;

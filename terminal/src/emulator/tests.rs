@@ -1,0 +1,161 @@
+//! What scrolls out is kept exactly: compared with the terminal's own scrollback.
+
+#[path = "../../tests/streams/mod.rs"]
+mod streams;
+
+use alacritty_terminal::grid::{Dimensions, Grid, Row};
+use alacritty_terminal::index::{Column, Line};
+use alacritty_terminal::term::cell::{Cell, Flags};
+use proptest::prelude::*;
+
+use super::Emulator;
+use crate::history::Limit;
+use crate::screen::Screen;
+
+const COLS: u16 = 30;
+const ROWS: u16 = 8;
+
+/// A screen whose lines stay in the terminal's own scrollback.
+fn plain() -> Screen {
+    let mut screen = Screen::new(COLS, ROWS, 0);
+    screen
+        .emulator
+        .with_primary(|grid| grid.update_history(100_000));
+    screen
+}
+
+/// Everything about a row that is to be kept. Links without a name of their own get one by a counter.
+fn look(row: &Row<Cell>) -> Vec<String> {
+    let cells = row.into_iter().enumerate();
+    let cells = cells.map(|(col, cell)| {
+        let flags = if col + 1 == row.len() {
+            cell.flags
+        } else {
+            cell.flags - Flags::WRAPLINE
+        };
+        format!(
+            "{:?} {:?} {:?} {flags:?} {:?} {:?} {:?}",
+            cell.c,
+            cell.fg,
+            cell.bg,
+            cell.zerowidth().unwrap_or_default(),
+            cell.underline_color(),
+            cell.hyperlink().map(|link| link.uri().to_owned()),
+        )
+    });
+    cells.collect()
+}
+
+fn in_grid(emulator: &mut Emulator) -> Vec<Vec<String>> {
+    emulator.with_primary(|grid| {
+        let lines = -(grid.history_size() as i32)..grid.screen_lines() as i32;
+        lines.map(|line| look(&grid[Line(line)])).collect()
+    })
+}
+
+/// On a larger size the terminal leaves the mark of wrapped lines where their ends were, and takes it for
+/// one again on a smaller one; packed lines don't.
+fn forget_old_marks(grid: &mut Grid<Cell>) {
+    for line in -(grid.history_size() as i32)..grid.screen_lines() as i32 {
+        let row = &mut grid[Line(line)];
+        let last = row.len() - 1;
+        row[..Column(last)]
+            .iter_mut()
+            .for_each(|cell| cell.flags.remove(Flags::WRAPLINE));
+    }
+}
+
+fn everything(emulator: &mut Emulator) -> Vec<Vec<String>> {
+    let history = emulator.history();
+    let mut all: Vec<_> = (0..history.len())
+        .filter_map(|at| history.line(at))
+        .map(|row| look(&row))
+        .collect();
+    all.extend(in_grid(emulator));
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn packed_lines_equal_the_terminal_s_own(
+        pieces in prop::collection::vec(
+            (prop::collection::vec(streams::operation(), 1..30), prop::option::of((2u16..50, 2u16..20))),
+            1..6,
+        ),
+    ) {
+        let mut packed = Screen::new(COLS, ROWS, 100_000);
+        let mut plain = plain();
+        for (operations, size) in &pieces {
+            for screen in [&mut packed, &mut plain] {
+                screen.feed(&operations.concat());
+                if let Some((cols, rows)) = size {
+                    screen.resize(*cols, *rows);
+                    screen.emulator.with_primary(forget_old_marks);
+                }
+            }
+            let (one, other) = (everything(&mut packed.emulator), in_grid(&mut plain.emulator));
+            let stream: Vec<_> = pieces.iter().map(|(bytes, size)| (String::from_utf8_lossy(&bytes.concat()).into_owned(), *size)).collect();
+            prop_assert_eq!(one.len(), other.len(), "after {:?}", stream);
+            for (at, (one, other)) in one.iter().zip(&other).enumerate() {
+                let apart = one.iter().zip(other).position(|(one, other)| one != other);
+                let cells = apart.map(|col| (col, &one[col], &other[col]));
+                prop_assert!(one == other, "line {} differs in {:?} after {:?}", at, cells, stream);
+            }
+            prop_assert_eq!(packed.cursor(), plain.cursor());
+        }
+    }
+}
+
+#[test]
+fn many_columns_of_text_take_little_memory() {
+    let mut screen = Screen::new(200, 60, 10_000);
+    let mut line = vec![b'x'; 200];
+    line.extend_from_slice(b"\r\n");
+    let words = (0..10).map(|n| format!("\x1b[3{}m{:<18}\x1b[m ok", n % 8, "compiling"));
+    let coloured = words.collect::<Vec<_>>().concat();
+    for _ in 0..6_000 {
+        screen.feed(&line);
+        screen.feed(coloured.as_bytes());
+        screen.feed(b"\r\n");
+    }
+    assert_eq!(screen.history(), 10_000);
+    assert!(
+        screen.history_bytes() < 4_000_000,
+        "{}",
+        screen.history_bytes()
+    );
+    screen.set_scrollback(Limit {
+        lines: 10_000,
+        bytes: 400_000,
+    });
+    assert!(
+        screen.history_bytes() < 400_000,
+        "{}",
+        screen.history_bytes()
+    );
+    assert_eq!(screen.row(-1).map(|row| row.cells().count()), Some(200));
+}
+
+#[test]
+fn older_lines_are_put_before_those_that_came_meanwhile() {
+    let numbered = |range: std::ops::Range<u32>| {
+        let lines = range.map(|n| format!("{n}\r\n"));
+        lines.collect::<Vec<_>>().concat()
+    };
+    let mut screen = Screen::new(20, 4, 10);
+    screen.feed(numbered(0..30).as_bytes());
+    let until = screen.scrolled();
+    let mut older = Screen::new(40, 4, 1000);
+    older.feed(numbered(0..30).as_bytes());
+    screen.feed(numbered(30..34).as_bytes());
+    screen.set_scrollback(Limit::lines(1000));
+    screen.put_older(older, until);
+    let lines: Vec<_> = (1..=31)
+        .map(|up| screen.row(-up).map(|row| row.text()))
+        .collect();
+    let expected: Vec<_> = (0..31).rev().map(|n| Some(n.to_string())).collect();
+    assert_eq!(lines, expected);
+    assert_eq!(screen.history(), 31);
+}
