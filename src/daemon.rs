@@ -57,6 +57,8 @@ pub async fn run(args: DaemonArgs, context: &Context) -> Result<u8> {
         ring_lines: settings.daemon.ring_lines as usize,
         ring_bytes: settings.daemon.ring_bytes.0 as usize,
         log_max_bytes: settings.daemon.log_max_bytes.0,
+        log_max_age: settings.daemon.log_max_age.0,
+        history_max_age: settings.daemon.history_max_age.0,
         version: env!("CARGO_PKG_VERSION"),
     };
     tokio::select! {

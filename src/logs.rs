@@ -70,6 +70,7 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<u8> {
         seen: None,
         ended: false,
         lost: false,
+        gone: false,
         out: Vec::new(),
     };
     log.run(events, subscribed, context).await
@@ -107,6 +108,8 @@ struct Log {
     ended: bool,
     /// The connection was lost and that was said.
     lost: bool,
+    /// Some of the output that was asked for is not kept.
+    gone: bool,
     out: Vec<Piece>,
 }
 
@@ -148,10 +151,11 @@ impl Log {
             let _ = printer.print(rest).await;
         }
         printer.finish().await?;
-        Ok(if self.follow {
-            self.code()
+        let code = if self.follow { self.code() } else { 0 };
+        Ok(if code == 0 && self.gone {
+            ExitCode::OutputGone.into()
         } else {
-            ExitCode::Ok.into()
+            code
         })
     }
 
@@ -183,6 +187,7 @@ impl Log {
                 }
                 ToDashboard::Gap(gap) => {
                     self.seen = Some(gap.to);
+                    self.gone = true;
                     let text = format!(
                         "opsctl: {} bytes are gone: {}\n",
                         gap.to - gap.from,

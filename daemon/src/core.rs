@@ -13,7 +13,7 @@ use opsctl_protocol::{CommandId, Header, Timestamp};
 use crate::cold;
 use crate::fanout::keyframe::Keyframes;
 use crate::hub::{ConnId, Effect, Event, Hub, Journaled, Query};
-use crate::log::{Durable, Log};
+use crate::log::{Durable, Log, LogError};
 use crate::ring::Bounds;
 use crate::saver::Saver;
 use crate::store::{CommandFilter, RequestRow, Store, StoreError, Write};
@@ -78,7 +78,9 @@ impl Core {
     fn perform(&self, effect: Effect, saver: &Saver, tasks: &TaskTracker) {
         match effect {
             Effect::Journal(row) => {
-                tasks.spawn(journal(Arc::clone(&self.store), row, self.events.clone()));
+                let health = self.log.health();
+                let (store, events) = (Arc::clone(&self.store), self.events.clone());
+                tasks.spawn(journal(store, health, row, events));
             }
             Effect::Save(rows) => saver.save(rows),
             Effect::Withdraw(withdrawal) => saver.withdraw(*withdrawal),
@@ -116,15 +118,28 @@ async fn tick(deadline: Option<Timestamp>) {
     }
 }
 
-async fn journal(store: Arc<dyn Store>, row: Box<RequestRow>, events: mpsc::Sender<Event>) {
+/// Nothing is taken whose output could not be: the database may still have room in its own files when the log has none.
+async fn journal(
+    store: Arc<dyn Store>,
+    health: Result<(), LogError>,
+    row: Box<RequestRow>,
+    events: mpsc::Sender<Event>,
+) {
     let key = row.key.clone();
-    let outcome = match store.commit(vec![Write::Request(*row)]).await {
+    let written = match health {
+        Ok(()) => store.commit(vec![Write::Request(*row)]).await,
+        Err(error) => Err(StoreError::NoLog(error.to_string())),
+    };
+    let outcome = match written {
         Ok(()) => Journaled::New,
-        Err(StoreError::Duplicate { message }) => match store.request(key.clone()).await {
-            Ok(Some(row)) => Journaled::Known(Box::new(row)),
-            Ok(None) => Journaled::Failed(message),
-            Err(error) => Journaled::Failed(error.to_string()),
-        },
+        // A request that was accepted before gets its answer again, also now.
+        Err(why @ (StoreError::Duplicate { .. } | StoreError::NoLog(_))) => {
+            match store.request(key.clone()).await {
+                Ok(Some(known)) => Journaled::Known(Box::new(known)),
+                Ok(None) => Journaled::Failed(why.to_string()),
+                Err(error) => Journaled::Failed(error.to_string()),
+            }
+        }
         Err(error) => Journaled::Failed(error.to_string()),
     };
     // Without a hub there is nobody to tell.

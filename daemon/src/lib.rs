@@ -13,6 +13,7 @@
 //! - [`log`]: the output log behind the rings.
 //! - [`store`]: agents, requests and commands in a database.
 //! - [`cold`]: commands that are no longer in memory.
+//! - [`retention`]: rows that nobody wants to know of any more.
 
 pub mod auth;
 pub mod cold;
@@ -23,6 +24,7 @@ pub mod fuzz;
 pub mod hub;
 pub mod ingress;
 pub mod log;
+pub mod retention;
 pub mod ring;
 pub mod saver;
 pub mod state_dir;
@@ -57,6 +59,16 @@ use crate::store::{Sqlite, Store, StoreError};
 /// How long connections may take to end when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Into how many segments the output log is divided at least, where their bounds permit it: what goes at once when it
+/// reaches its size is one of them.
+const SEGMENTS: u64 = 16;
+
+/// Smaller segments, in bytes, would only make more files.
+const SMALLEST_SEGMENT: u64 = 256 << 10;
+
+/// Larger ones, in bytes, would make a start slow: the last one is read whole.
+const LARGEST_SEGMENT: u64 = 64 << 20;
+
 /// How the daemon runs.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -76,6 +88,10 @@ pub struct Options {
     pub ring_bytes: usize,
     /// Bytes that the output log keeps; the oldest go first.
     pub log_max_bytes: u64,
+    /// How long the output log keeps output; zero for as long as there is room.
+    pub log_max_age: Duration,
+    /// How long the store keeps commands that have ended, and keys of requests; zero for ever.
+    pub history_max_age: Duration,
     /// The program's version, as peers are told.
     pub version: &'static str,
 }
@@ -124,7 +140,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     };
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&state_dir.db_path())?);
     let log_options = LogOptions {
+        segment_bytes: (options.log_max_bytes / SEGMENTS).clamp(SMALLEST_SEGMENT, LARGEST_SEGMENT),
         max_bytes: options.log_max_bytes,
+        max_age: options.log_max_age,
         ..LogOptions::default()
     };
     let Opened { log, durable, cut } = Log::open(state_dir.log_dir(), log_options)?;
@@ -148,6 +166,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     // Last of all that can fail, so that no failed start leaves a socket behind.
     let unix = listen::unix(&options.socket)?;
     let tasks = TaskTracker::new();
+    let closing = Arc::clone(&store);
+    let history = retention::run(Arc::clone(&store), options.history_max_age, stop.clone());
+    tasks.spawn(history);
     let context = ingress::Context {
         events,
         store,
@@ -171,6 +192,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     }
     finish(stop, &tasks, hub, hub_stop).await?;
     log.close().await?;
+    closing.close().await?;
     // Connecting to a socket that nobody serves says "refused"; without the file it says that there is no daemon.
     let _ = std::fs::remove_file(&options.socket);
     tracing::info!("stopped");

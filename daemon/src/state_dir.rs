@@ -47,6 +47,12 @@ pub enum StateDirError {
         /// What the system said.
         source: io::Error,
     },
+    /// The directory is on a full disk.
+    #[error("no room on the disk for the state directory {path}; free some and start again")]
+    Full {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another daemon works on the directory.
     #[error(
         "another daemon{} is running on the state directory {path}; stop it, or choose another with OPSCTL_STATE_DIR",
@@ -71,9 +77,14 @@ impl StateDir {
                 _ => StateDirError::Create { path, source },
             });
         }
-        let unwritable = |source| StateDirError::Unwritable {
-            path: path.clone(),
-            source,
+        let unwritable = |source: io::Error| {
+            let path = path.clone();
+            match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    StateDirError::Full { path }
+                }
+                _ => StateDirError::Unwritable { path, source },
+            }
         };
         check_writable(&path).map_err(unwritable)?;
         // Not truncated here: until the lock is ours, the file holds the other daemon's id.

@@ -26,6 +26,9 @@ use crate::exit_code::{ExitCode, Failure};
 use file::Source;
 use values::{Level, Listen, Name, Place, Size, Time, Url};
 
+/// How long output and history are kept when nobody says.
+const MONTH: Duration = Duration::from_hours(30 * 24);
+
 /// Everything that can be set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -66,6 +69,10 @@ pub struct Daemon {
     pub ring_bytes: Size,
     /// The size of all commands' output on disk above which the oldest goes.
     pub log_max_bytes: Size,
+    /// The age of output on disk above which it goes; zero keeps it.
+    pub log_max_age: Time,
+    /// The age above which ended commands and the keys of their requests are forgotten; zero keeps them.
+    pub history_max_age: Time,
 }
 
 impl Default for Daemon {
@@ -79,6 +86,8 @@ impl Default for Daemon {
             ring_lines: 10_000,
             ring_bytes: Size(4 << 20),
             log_max_bytes: Size(10 << 30),
+            log_max_age: Time(MONTH),
+            history_max_age: Time(MONTH),
         }
     }
 }

@@ -18,6 +18,7 @@ mod bad_input;
 mod console;
 mod contract;
 mod daemon;
+mod disk;
 mod lists;
 mod queue;
 mod send;

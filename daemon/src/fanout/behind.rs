@@ -95,10 +95,18 @@ impl Delivery {
             }
             from = skipped;
         }
-        let mut replay = Replay::new(self.sources.log.clone(), agent_id.clone(), command_id, from);
+        let log = self.sources.log.clone();
+        let mut replay = Replay::new(log, agent_id.clone(), command_id, from, to);
         while let Some(found) = replay.next(stream, to).await? {
-            if let Found::Piece(piece) = found {
-                self.push_piece(batch, &piece);
+            match found {
+                Found::Piece(piece) => {
+                    from = piece.end();
+                    self.push_piece(batch, &piece);
+                }
+                Found::Gone { to, reason } => {
+                    push_gap(batch, &Header::default(), command_id, from, to, reason);
+                    from = to;
+                }
             }
         }
         Ok(())
@@ -142,7 +150,7 @@ impl Delivery {
         let stream = &subscription.stream;
         let expected = cursor.offsets.get(&command_id).copied().unwrap_or_default();
         if subscription.lossless {
-            self.follow_from(subscription, cursor, command_id, expected);
+            self.follow_from(subscription, cursor, command_id, expected..expected);
             return Ok(());
         }
         let mut snapshot = Batch::default();
@@ -158,7 +166,7 @@ impl Delivery {
         for frame in snapshot.frames {
             batch.push(frame);
         }
-        self.follow_from(subscription, cursor, command_id, to);
+        self.follow_from(subscription, cursor, command_id, to..to);
         Ok(())
     }
 

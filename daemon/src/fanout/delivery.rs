@@ -2,6 +2,7 @@
 //! cursor stands.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -145,7 +146,7 @@ impl Delivery {
             return Ok(());
         };
         let offset = match begin {
-            Begin::Offset(offset) => offset,
+            Begin::Offset { offset, .. } => offset,
             Begin::Screen { end } => {
                 let front = subscription.stream.first_offset(end);
                 if front > 0 && subscription.terminal && !subscription.no_output {
@@ -155,26 +156,33 @@ impl Delivery {
                 }
             }
         };
-        self.follow_from(subscription, cursor, command_id, offset);
+        let end = begin.end().max(offset);
+        self.follow_from(subscription, cursor, command_id, offset..end);
         Ok(())
     }
 
-    /// Goes on at `offset`: in the ring where that reaches back far enough, else in the log.
+    /// Goes on at the start of what is known to be there: in the ring where that reaches back far enough, else in the
+    /// log.
     pub(super) fn follow_from(
         &self,
         subscription: &Subscription,
         cursor: &mut Cursor,
         command_id: CommandId,
-        offset: u64,
+        output: Range<u64>,
     ) {
+        let Range { start: offset, end } = output;
         cursor.offsets.insert(command_id, offset);
-        let in_ring = !subscription.no_output && subscription.stream.first_offset(offset) > offset;
-        if in_ring && let Some(agent_id) = agent_of(&subscription.stream) {
+        let before_ring = subscription.stream.first_offset(end) > offset;
+        if before_ring
+            && !subscription.no_output
+            && let Some(agent_id) = agent_of(&subscription.stream)
+        {
             cursor.replay = Some(Box::new(Replay::new(
                 self.sources.log.clone(),
                 agent_id,
                 command_id,
                 offset,
+                end,
             )));
         } else {
             cursor.seq = seq_after(&subscription.stream, offset);
@@ -214,20 +222,13 @@ impl Delivery {
             if batch.is_full() {
                 return Ok(true);
             }
-            let until = stream.first_offset(replay.offset());
+            let until = replay.until(stream);
             let from = replay.offset();
             match replay.next(stream, until).await? {
                 Some(Found::Piece(piece)) => self.push_piece(batch, &piece),
-                Some(Found::Pruned { to }) => {
+                Some(Found::Gone { to, reason }) => {
                     let command_id = piece_command(stream);
-                    push_gap(
-                        batch,
-                        &Header::default(),
-                        command_id,
-                        from,
-                        to,
-                        "older output has been pruned from the log",
-                    );
+                    push_gap(batch, &Header::default(), command_id, from, to, reason);
                 }
                 None => {
                     let offset = replay.offset();
@@ -283,6 +284,13 @@ impl Delivery {
     ) -> Result<(), LogError> {
         let stream = &subscription.stream;
         let Body::Output(piece) = &entry.body else {
+            if let Body::Message(message) = &entry.body
+                && let ToDashboard::Gap(gap) = &**message
+            {
+                // What it names is told with it.
+                let offset = cursor.offsets.entry(gap.command_id).or_default();
+                *offset = gap.to.max(*offset);
+            }
             if let Some(text) = entry.text(stream) {
                 batch.push(Message::Text(text));
             }

@@ -52,7 +52,8 @@ impl Keyframes {
                 .unwrap_or_else(PoisonError::into_inner)
                 .entry(command_id)
                 .or_insert_with(|| {
-                    let replay = Replay::new(self.log.clone(), agent_id.clone(), command_id, 0);
+                    let replay =
+                        Replay::new(self.log.clone(), agent_id.clone(), command_id, 0, end);
                     let screen = Screen::new(DEFAULT_SIZE.0, DEFAULT_SIZE.1, 0);
                     Arc::new(tokio::sync::Mutex::new(Keyframe { screen, replay }))
                 }),

@@ -189,11 +189,25 @@ pub struct Cursor {
 /// How the delivery of a command's own channel begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
-    /// From this byte, out of the log where needed.
-    Offset(u64),
+    /// From a byte, out of the log where needed.
+    Offset {
+        /// The next byte that is wanted.
+        offset: u64,
+        /// The output's length when the subscription was made.
+        end: u64,
+    },
     /// With the screen as it is: what the ring holds, behind a snapshot of what it no longer holds.
     Screen {
         /// The output's length when the subscription was made.
         end: u64,
     },
+}
+
+impl Begin {
+    /// The output's length when the subscription was made.
+    pub fn end(self) -> u64 {
+        match self {
+            Self::Offset { end, .. } | Self::Screen { end } => end,
+        }
+    }
 }

@@ -248,7 +248,7 @@ impl Hub {
         }
         let end = command.end;
         if frame.offset > end {
-            let reason = "the agent did not keep it".to_owned();
+            let reason = "neither the agent nor the output log has it".to_owned();
             self.open_gap(Gap {
                 command_id: frame.command_id,
                 from: end,

@@ -344,13 +344,18 @@ impl Hub {
 /// How a command's delivery begins with what the client has. That may be more than the daemon has: what a daemon that
 /// was killed had shown and not yet logged comes again from the agent, and must not be shown twice.
 fn begin(since: &Since, end: u64) -> Begin {
-    since.offset.map_or(Begin::Screen { end }, Begin::Offset)
+    since
+        .offset
+        .map_or(Begin::Screen { end }, |offset| Begin::Offset {
+            offset,
+            end,
+        })
 }
 
 /// The offset of the first output byte that a delivery sends.
 fn first_offset(begin: Begin, stream: &Stream, end: u64) -> u64 {
     match begin {
-        Begin::Offset(offset) => offset,
+        Begin::Offset { offset, .. } => offset,
         Begin::Screen { .. } => stream.first_offset(end),
     }
 }

@@ -179,10 +179,20 @@ where
     loop {
         let event = match ear.next().await {
             Ok(Said::Message(decoded)) => match decoded.message {
-                AgentMessage::Output(output) => output_event(context, conn, output.into()).await,
+                AgentMessage::Output(output) => {
+                    match output_event(context, conn, output.into()).await {
+                        Ok(event) => event,
+                        Err(ended) => return ended,
+                    }
+                }
                 message => Event::AgentSaid(conn, decoded.header, message),
             },
-            Ok(Said::Bulk(BinaryFrame::Output(frame))) => output_event(context, conn, frame).await,
+            Ok(Said::Bulk(BinaryFrame::Output(frame))) => {
+                match output_event(context, conn, frame).await {
+                    Ok(event) => event,
+                    Err(ended) => return ended,
+                }
+            }
             Ok(Said::Bulk(_)) => {
                 let error =
                     DecodeError::Envelope("agents send binary frames of output only".to_owned());
@@ -201,14 +211,23 @@ where
 }
 
 /// Output with its room in the log. An agent whose output the log cannot take yet waits here, and with it its program.
-async fn output_event(context: &Context, conn: ConnId, frame: OutputFrame) -> Event {
+async fn output_event(context: &Context, conn: ConnId, frame: OutputFrame) -> Result<Event, Ended> {
+    let mut held = false;
     loop {
         match context.sources.log.room(frame.data.len()).await {
-            Ok(room) => return Event::AgentOutput(conn, frame, room),
-            Err(error) => {
-                tracing::error!(%conn, %error, "output waits at its agent");
-                tokio::time::sleep(LOG_RETRY).await;
+            Ok(room) => return Ok(Event::AgentOutput(conn, frame, room)),
+            // The log itself tells when it can be written again.
+            Err(error) if !std::mem::replace(&mut held, true) => {
+                tracing::warn!(%conn, %error, "output waits at its agent");
             }
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = context.stop.cancelled() => {
+                let goodbye = Goodbye::new(CloseCode::GoingAway, "the daemon stops");
+                return Err(Ended::Close(goodbye));
+            }
+            () = tokio::time::sleep(LOG_RETRY) => {}
         }
     }
 }

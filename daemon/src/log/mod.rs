@@ -7,6 +7,7 @@
 //! - [`index`]: where a command's records are in each segment.
 //! - [`shared`]: what the writer tells readers.
 //! - [`recovery`]: finding out what a former run left, and cutting what it did not finish.
+//! - [`retention`]: which segments go.
 //! - [`writer`]: the one thread that writes, syncs, starts new segments and drops old ones.
 //! - [`durable`]: what has reached the disk, for those who acknowledge it.
 //! - [`reader`]: a command's output from any offset on.
@@ -18,6 +19,7 @@ pub mod record;
 
 mod index;
 mod recovery;
+mod retention;
 mod segment;
 mod shared;
 mod writer;
@@ -30,6 +32,7 @@ pub(crate) mod fuzz;
 
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use opsctl_protocol::CommandId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -50,6 +53,8 @@ pub struct LogOptions {
     pub segment_bytes: u64,
     /// The oldest sealed segments go when all together are larger.
     pub max_bytes: u64,
+    /// Sealed segments that were written longer ago go, within an eighth of this more; zero keeps them.
+    pub max_age: Duration,
     /// What may wait for the writer; who appends more waits.
     pub queue_bytes: u32,
 }
@@ -59,6 +64,7 @@ impl Default for LogOptions {
         Self {
             segment_bytes: 64 << 20,
             max_bytes: 4 << 30,
+            max_age: Duration::ZERO,
             queue_bytes: 8 << 20,
         }
     }
@@ -225,6 +231,21 @@ impl Log {
     pub fn start(&self, command: CommandId) -> Result<Option<u64>, LogError> {
         let oldest = self.shared.locate(command, 0, 0)?.place;
         Ok(oldest.map(|place| place.extent.from))
+    }
+
+    /// Whether the log holds any of a command's output before an offset.
+    pub async fn reaches_before(&self, command: CommandId, offset: u64) -> Result<bool, LogError> {
+        let shared = Arc::clone(&self.shared);
+        reader::in_background(&self.shared, move || {
+            let oldest = shared.locate(command, 0, 0)?.place;
+            Ok(oldest.is_some_and(|place| place.extent.from < offset))
+        })
+        .await
+    }
+
+    /// Why nothing can be written at present.
+    pub fn health(&self) -> Result<(), LogError> {
+        self.shared.failure()
     }
 
     /// A reader of a command's output from an offset on.

@@ -1,7 +1,9 @@
 //! What a former run left in the directory.
 //!
 //! Sealed segments are taken as they are, their indexes are checked when they are used. The last segment is read whole,
-//! and cut where the first bad record starts: what follows it was never acknowledged, its agents still have it.
+//! and cut where the first bad record starts: what follows it was never acknowledged, its agents still have it. Unless
+//! that lies further from the end than anything unsynced can: then it is damage like that in any other segment, and only
+//! what is damaged is missing.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -13,6 +15,9 @@ use super::LogError;
 use super::index;
 use super::segment::{self, FIRST_RECORD, MAGIC, OnDamage};
 use super::shared::{Active, Sealed};
+
+/// More than the writer ever has unsynced, in bytes: a megabyte that forces a sync, and the largest record on top.
+const UNSYNCED: u64 = 4 << 20;
 
 /// What was cut away from the end of the last segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +56,12 @@ pub(super) fn recover(dir: &Path) -> Result<Recovered, LogError> {
     let last = numbers.pop();
     let mut sealed = Vec::with_capacity(numbers.len());
     for number in numbers {
-        let bytes = segment::path(dir, number).metadata().map_err(failed)?.len();
-        sealed.push(Sealed { number, bytes });
+        let file = segment::path(dir, number).metadata().map_err(failed)?;
+        sealed.push(Sealed {
+            number,
+            bytes: file.len(),
+            written: file.modified().map_err(failed)?,
+        });
     }
     let Some(number) = last else {
         let file = segment::create(dir, 1).map_err(failed)?;
@@ -81,12 +90,17 @@ pub(super) fn recover(dir: &Path) -> Result<Recovered, LogError> {
 fn recover_last(dir: &Path, number: u64) -> Result<(Active, File, Option<Cut>), LogError> {
     let failed = |error: io::Error| LogError::io("recover", dir, &error);
     let path = segment::path(dir, number);
-    let scan = segment::scan(&path, OnDamage::Stop).map_err(failed)?;
+    let mut scan = segment::scan(&path, OnDamage::Stop).map_err(failed)?;
     if scan.good == 0
         && scan.length >= MAGIC.len() as u64
         && !starts_with_zeroes(&path).map_err(failed)?
     {
         return Err(LogError::Foreign { path });
+    }
+    if scan.good > 0 && scan.length - scan.good > UNSYNCED {
+        tracing::error!(segment = %path.display(), at = scan.good, "the output log is damaged here; what follows is kept");
+        scan = segment::scan(&path, OnDamage::Skip).map_err(failed)?;
+        scan.good = scan.last;
     }
     let active = Active {
         number,

@@ -19,6 +19,10 @@ pub(super) const FIRST_RECORD: u64 = MAGIC.len() as u64;
 /// How much is read at once: large enough that the call's cost disappears, small enough for many readers at a time.
 const CHUNK_BYTES: usize = 512 * 1024;
 
+/// Places behind damage that are tried for the next record: enough to find it in any real output, few enough that no
+/// content makes a walk endless.
+const MAX_GUESSES: u32 = 4096;
+
 /// The file of a segment.
 pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:08}.seg"))
@@ -67,6 +71,8 @@ pub(super) struct Walk {
     pub(super) end: u64,
     /// How much to read next; more than usual when a record is larger than a chunk.
     want: usize,
+    /// Places that were tried behind damage.
+    guesses: u32,
 }
 
 /// A record that a walk came by.
@@ -111,6 +117,7 @@ impl Walk {
             at,
             end,
             want: CHUNK_BYTES,
+            guesses: 0,
         }
     }
 
@@ -119,8 +126,8 @@ impl Walk {
         self.at >= self.end
     }
 
-    /// Reads the next chunk and shows its records. Damage ends the chunk early; the walk stands behind it then, as far
-    /// as that can be told, else at its end.
+    /// Reads the next chunk and shows its records. Damage ends the chunk early; the walk goes on behind it, where the next
+    /// record is found.
     pub(super) fn chunk(&mut self, mut each: impl FnMut(&Found<'_>)) -> io::Result<Option<Damage>> {
         let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let chunk = Bytes::from(read_at(&self.file, self.at, self.want.min(left))?);
@@ -145,14 +152,18 @@ impl Walk {
                     self.want = self.want.max(needed);
                     break;
                 }
-                Parsed::Damaged(Some(total)) if here + total < left => {
-                    self.at = base + (here + total) as u64;
-                    return Ok(Some(Damage {
-                        at: base + here as u64,
-                    }));
-                }
-                Parsed::Short(_) | Parsed::Damaged(_) => {
-                    self.at = self.end;
+                damaged => {
+                    let claimed = match damaged {
+                        Parsed::Damaged(Some(total)) => Some(here + total),
+                        _ => None,
+                    };
+                    let limit = if truncated { chunk.len() } else { left };
+                    let on = self.resync(&chunk, here, claimed, limit);
+                    self.at = if on < limit {
+                        base + on as u64
+                    } else {
+                        self.end
+                    };
                     return Ok(Some(Damage {
                         at: base + here as u64,
                     }));
@@ -167,6 +178,32 @@ impl Walk {
             }));
         }
         Ok(None)
+    }
+}
+
+impl Walk {
+    /// Where in the chunk the walk goes on behind a damaged record: where that one claims to end, if the next one starts
+    /// there, else at the next place that looks like a record; `limit` when there is none.
+    fn resync(&mut self, chunk: &[u8], here: usize, claimed: Option<usize>, limit: usize) -> usize {
+        let starts = |at: usize| match chunk.get(at..).map(parse) {
+            Some(Parsed::Whole(..)) => true,
+            Some(Parsed::Short(needed)) => at + needed <= limit,
+            _ => false,
+        };
+        if let Some(claimed) = claimed.filter(|at| *at == limit || starts(*at)) {
+            return claimed;
+        }
+        for at in here + 1..chunk.len() {
+            let plausible = !matches!(parse(&chunk[at..]), Parsed::Damaged(None));
+            if plausible && starts(at) {
+                return at;
+            }
+            self.guesses += u32::from(plausible);
+            if self.guesses > MAX_GUESSES {
+                break;
+            }
+        }
+        limit
     }
 }
 
@@ -193,6 +230,8 @@ pub(super) struct Scan {
     pub(super) extents: Extents,
     /// Where the first bad record starts, or the file ends; 0 where not even the beginning is right.
     pub(super) good: u64,
+    /// Where the last record ends that was taken.
+    pub(super) last: u64,
     /// The file's length.
     pub(super) length: u64,
 }
@@ -213,6 +252,7 @@ pub(super) fn scan(path: &Path, on_damage: OnDamage) -> io::Result<Scan> {
     let mut scan = Scan {
         extents: Extents::new(),
         good: length,
+        last: FIRST_RECORD,
         length,
     };
     if read_at(&file, 0, MAGIC.len())? != MAGIC {
@@ -223,6 +263,7 @@ pub(super) fn scan(path: &Path, on_damage: OnDamage) -> io::Result<Scan> {
     while !walk.is_done() {
         let damage = walk.chunk(|found| {
             let output = found.head.offset..found.head.end();
+            scan.last = found.to;
             scan.extents
                 .note(found.head.command, found.at..found.to, output);
         })?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use opsctl_protocol::CommandId;
 use tokio::sync::watch;
@@ -44,6 +45,8 @@ pub(super) struct Sealed {
     pub(super) number: u64,
     /// Its length.
     pub(super) bytes: u64,
+    /// When it was last written, by this host's clock.
+    pub(super) written: SystemTime,
 }
 
 /// The segment that is written.
@@ -271,7 +274,7 @@ impl Shared {
 
     /// Makes an index from its segment, and looks a command up.
     fn remake(&self, sealed: Sealed, command: CommandId) -> Result<Option<Extent>, LogError> {
-        let Sealed { number, bytes } = sealed;
+        let Sealed { number, bytes, .. } = sealed;
         let scan = match segment::scan(&segment::path(&self.dir, number), OnDamage::Skip) {
             Ok(scan) => scan,
             // Retention was faster.

@@ -340,10 +340,56 @@ async fn damage_in_the_past_is_a_gap_and_no_end() {
         let offsets: Vec<u64> = records.iter().map(|record| record.offset).collect();
         let second = log.shared.place(command, 2).unwrap().unwrap();
         let mut expected = vec![0, 100, 300, 400, 500];
+        expected.extend((700..second.extent.from).step_by(100));
         expected.extend((second.extent.from..4000).step_by(100));
         assert_eq!(offsets, expected, "with its index: {with_index}");
         log.close().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn damage_far_from_the_end_costs_only_what_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::open(dir.path(), LogOptions::default()).unwrap().log;
+    let command = CommandId::random();
+    fill(&log, command, 600, 10_000).await;
+    log.close().await.unwrap();
+    let path = segment::path(dir.path(), 1);
+    let whole = std::fs::read(&path).unwrap();
+    for (at, lost) in [(8 + 3, 0), (8 + 10_045 * 7 + 5000, 7)] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        std::fs::write(&path, bytes).unwrap();
+        let opened = Log::open(dir.path(), LogOptions::default()).unwrap();
+        assert_eq!(opened.cut, None, "nothing is cut");
+        let records = read_all(&opened.log, command, 0).await;
+        let expected = (0..600).filter(|n| *n != lost).map(|n| n * 10_000);
+        let offsets = records.iter().map(|record| record.offset);
+        assert!(offsets.eq(expected), "only record {lost} is missing");
+        opened.log.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn output_goes_when_it_is_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        max_age: Duration::from_millis(200),
+        ..LogOptions::default()
+    };
+    let log = Log::open(dir.path(), options).unwrap().log;
+    let command = CommandId::random();
+    fill(&log, command, 3, 100).await;
+    let gone = timeout(DEADLINE, async {
+        while log.end(command).unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    gone.await.unwrap();
+    assert_eq!(read_all(&log, command, 0).await, []);
+    log.append(record(command, 300, "more")).await.unwrap();
+    log.sync().await.unwrap();
+    assert_eq!(read_all(&log, command, 0).await[0].offset, 300);
 }
 
 #[tokio::test]

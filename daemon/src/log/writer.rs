@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use opsctl_protocol::CommandId;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -68,6 +68,10 @@ struct Writer {
     file: File,
     /// Its number.
     number: u64,
+    /// When it was begun, by this host's clock.
+    begun: SystemTime,
+    /// When age is looked at again; never without a bound.
+    look_at: Option<Instant>,
     /// Up to where it is durable.
     synced: u64,
     /// The bytes that follow, which are not.
@@ -111,8 +115,15 @@ impl Writer {
             let segments = shared.segments();
             (segments.active.number, segments.active.bytes)
         };
+        // A file system without times of birth has that of the last write; the segment is then kept a little longer.
+        let begun = file
+            .metadata()
+            .and_then(|file| file.created().or_else(|_| file.modified()))
+            .unwrap_or_else(|_| SystemTime::now());
         Self {
             shared,
+            begun,
+            look_at: None,
             options,
             file,
             number,
@@ -130,9 +141,13 @@ impl Writer {
     }
 
     fn run(&mut self, queue: &Receiver<Job>) {
-        // The bound may have been lowered since the last run.
+        // The bounds may have been lowered since the last run.
         self.drop_oldest();
         while !self.closing {
+            // Also while the disk is full.
+            if self.look_at.is_some_and(|at| at <= Instant::now()) {
+                self.drop_oldest();
+            }
             self.gather(queue);
             let result = self
                 .step()
@@ -149,11 +164,15 @@ impl Writer {
             self.unsynced_since
                 .map(|since| SYNC_AFTER.saturating_sub(since.elapsed()))
         };
-        let first = if let Some(wait) = wait {
-            queue.recv_timeout(wait)
-        } else {
+        if wait.is_none() {
             self.shrink();
-            queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        }
+        let look = self
+            .look_at
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        let first = match wait.into_iter().chain(look).min() {
+            Some(wait) => queue.recv_timeout(wait),
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match first {
             Ok(job) => self.take(job),
@@ -211,7 +230,8 @@ impl Writer {
     fn step(&mut self) -> io::Result<()> {
         self.write()?;
         let full = self.position() >= self.options.segment_bytes
-            || self.shared.segments().active.extents.len() >= MAX_EXTENTS;
+            || self.shared.segments().active.extents.len() >= MAX_EXTENTS
+            || self.options.is_to_be_sealed(self.begun, SystemTime::now());
         let due = full
             || self.closing
             || !self.waiting.is_empty()
@@ -283,6 +303,7 @@ impl Writer {
         let sealed = Sealed {
             number: self.number,
             bytes: self.synced,
+            written: SystemTime::now(),
         };
         // Only this thread changes the extents, so that the lock need not be held while the disk works.
         let extents = Arc::clone(&self.shared.segments().active.extents);
@@ -298,34 +319,24 @@ impl Writer {
         drop(segments);
         self.file = file;
         self.number = sealed.number + 1;
+        self.begun = sealed.written;
         self.synced = FIRST_RECORD;
         self.drop_oldest();
         self.shared.tell_written();
         Ok(())
     }
 
-    /// Removes the oldest sealed segments while all together are too large. Readers that have one open keep it.
-    fn drop_oldest(&self) {
+    /// Removes the oldest sealed segments while they are too many bytes or too old. Readers that have one open keep it.
+    fn drop_oldest(&mut self) {
+        self.look_at = self.options.look_again().map(|wait| Instant::now() + wait);
         let mut segments = self.shared.segments();
-        let mut total: u64 = segments.active.bytes
-            + segments
-                .sealed
-                .iter()
-                .map(|sealed| sealed.bytes)
-                .sum::<u64>();
-        let mut gone = 0;
-        while total > self.options.max_bytes && gone < segments.sealed.len() {
-            total -= segments.sealed[gone].bytes;
-            gone += 1;
-        }
+        let gone =
+            self.options
+                .expendable(&segments.sealed, segments.active.bytes, SystemTime::now());
         let removed: Vec<Sealed> = segments.sealed.drain(..gone).collect();
         drop(segments);
-        for Sealed { number, bytes } in removed {
-            tracing::info!(
-                segment = number,
-                bytes,
-                "removed the oldest output, the log has reached its size"
-            );
+        for Sealed { number, bytes, .. } in removed {
+            tracing::info!(segment = number, bytes, "removed the oldest output");
             for file in [
                 segment::path(&self.shared.dir, number),
                 index::path(&self.shared.dir, number),

@@ -11,7 +11,7 @@ pub mod sqlite;
 
 use futures_util::future::BoxFuture;
 use opsctl_protocol::message::State;
-use opsctl_protocol::{AgentId, CommandId};
+use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 pub use row::{AgentRow, CommandRow, RequestRow, Write};
 pub use sqlite::Sqlite;
@@ -36,6 +36,13 @@ pub trait Store: Send + Sync {
 
     /// The commands that a filter covers, newest first.
     fn commands(&self, filter: CommandFilter) -> BoxFuture<'_, Result<CommandPage, StoreError>>;
+
+    /// Removes some of the commands that were asked for and have ended before a time, and of the requests before it that
+    /// have no commands left. Returns how many rows went; 0 when none is left.
+    fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>>;
+
+    /// Writes what is queued and leaves everything in as few files as possible. Nothing can be written afterwards.
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// Which commands are wanted.
@@ -64,7 +71,7 @@ pub struct CommandPage {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// No room on the disk.
-    #[error("no room on the disk for the database {path}; free some")]
+    #[error("no room on the disk for the database {path}; free some, it goes on by itself")]
     Full {
         /// The database.
         path: String,
@@ -81,7 +88,7 @@ pub enum StoreError {
     },
     /// The file is damaged, or no database.
     #[error(
-        "the database {path} is damaged ({message}); move it away to start without history, or restore a copy"
+        "the database {path} is damaged ({message}); restore a copy, or move it away together with its -wal to start without history"
     )]
     Corrupt {
         /// The database.
@@ -107,6 +114,9 @@ pub enum StoreError {
         /// What the database said.
         message: String,
     },
+    /// Nothing was tried, because the output log takes nothing.
+    #[error("{0}")]
+    NoLog(String),
     /// The store has been closed.
     #[error("the database is closed")]
     Closed,

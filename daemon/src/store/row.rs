@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use opsctl_protocol::message::{Activity, CommandSpec, CommandSummary};
-use opsctl_protocol::{AgentId, Timestamp};
+use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 /// One change to the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Write {
     /// Puts a command's state in the place of the former; adds the command where it is new. What cannot change in a
     /// command's life (agent, spec, key) is not written again.
     Command(CommandRow),
+    /// Removes commands that have ended, and requests whose commands are gone, by their keys.
+    Remove(Vec<CommandId>, Vec<String>),
 }
 
 /// What is known about an agent while it is away.

@@ -3,7 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 /// Every migration, in order, with the version that it makes.
-const MIGRATIONS: [(i64, &str); 1] = [(1, include_str!("../../migrations/0001_start.sql"))];
+const MIGRATIONS: [(i64, &str); 2] = [
+    (1, include_str!("../../migrations/0001_start.sql")),
+    (2, include_str!("../../migrations/0002_retention.sql")),
+];
 
 /// What bringing a database up to date came to.
 pub(super) enum Migrated {

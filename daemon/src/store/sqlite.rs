@@ -5,15 +5,16 @@
 //! in WAL mode neither waits for the other.
 
 mod read;
+mod wal;
 mod write;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use opsctl_protocol::CommandId;
+use opsctl_protocol::{CommandId, Timestamp};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,6 +28,12 @@ const WRITE_QUEUE: usize = 1024;
 
 /// Readers that may wait for their thread.
 const READ_QUEUE: usize = 64;
+
+/// Commands, and requests, that are removed in one transaction: others that write wait for it some milliseconds.
+const PRUNE: u32 = 500;
+
+/// Databases up to this size, in bytes, are looked through at the start: about half a second.
+const CHECKED_BYTES: u64 = 256 << 20;
 
 /// How long to wait for another process that holds the database (`sqlite3` in somebody's shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,6 +64,7 @@ impl Sqlite {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name = path.display().to_string();
         let explain = |error: &rusqlite::Error| explain(&name, error);
+        check_files(path)?;
         // SQLite would make the file with the umask's mode; the WAL takes over the file's own.
         OpenOptions::new()
             .append(true)
@@ -68,6 +76,7 @@ impl Sqlite {
                 message: error.to_string(),
             })?;
         let mut main = connect(path).map_err(|error| explain(&error))?;
+        check_pages(path, &main)?;
         match migrate(&mut main).map_err(|error| explain(&error))? {
             Migrated::Current => {}
             Migrated::Newer { found, known } => {
@@ -109,6 +118,18 @@ impl Sqlite {
         })
     }
 
+    /// Hands work to the writing thread and waits for it.
+    fn write(&self, writes: Option<Vec<Write>>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            self.writes
+                .send(write::Job { writes, answer })
+                .await
+                .map_err(|_| StoreError::Closed)?;
+            answered.await.map_err(|_| StoreError::Closed)?
+        })
+    }
+
     /// Runs a query on the reading thread.
     fn query<T: Send + 'static>(
         &self,
@@ -132,14 +153,11 @@ impl Sqlite {
 
 impl Store for Sqlite {
     fn commit(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            let (answer, answered) = oneshot::channel();
-            self.writes
-                .send(write::Job { writes, answer })
-                .await
-                .map_err(|_| StoreError::Closed)?;
-            answered.await.map_err(|_| StoreError::Closed)?
-        })
+        self.write(Some(writes))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.write(None)
     }
 
     fn agents(&self) -> BoxFuture<'_, Result<Vec<AgentRow>, StoreError>> {
@@ -161,6 +179,76 @@ impl Store for Sqlite {
     fn commands(&self, filter: CommandFilter) -> BoxFuture<'_, Result<CommandPage, StoreError>> {
         self.query(move |connection| read::commands(connection, &filter))
     }
+
+    fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(async move {
+            let outdated = self.query(move |connection| read::outdated(connection, before, PRUNE));
+            let (commands, requests) = outdated.await?;
+            let rows = commands.len() + requests.len();
+            if rows > 0 {
+                self.commit(vec![Write::Remove(commands, requests)]).await?;
+            }
+            Ok(rows)
+        })
+    }
+}
+
+/// Refuses what `SQLite` would take for a fresh start, and says what it would drop without a word.
+fn check_files(path: &Path) -> Result<(), StoreError> {
+    let wal = PathBuf::from(format!("{}-wal", path.display()));
+    let has_wal = wal.metadata().is_ok_and(|wal| wal.len() > 0);
+    let corrupt = |message: &str| {
+        Err(StoreError::Corrupt {
+            path: path.display().to_string(),
+            message: message.to_owned(),
+        })
+    };
+    match path.metadata() {
+        Ok(file) if file.len() == 0 => return corrupt("it is empty"),
+        Err(_) if has_wal => return corrupt("it is missing, and its -wal is there"),
+        _ => {}
+    }
+    match wal::damage(&wal) {
+        Ok(None) => {}
+        Ok(Some(wal::Damage {
+            frame,
+            transactions,
+        })) => {
+            let copy = wal.with_extension("db-wal-damaged");
+            let kept = std::fs::copy(&wal, &copy).map(|_| copy.display().to_string());
+            let copy = kept.unwrap_or_else(|error| format!("none: {error}"));
+            tracing::error!(
+                wal = %wal.display(), frame, transactions, copy,
+                "the database's write-ahead log is damaged: its last transactions are lost; agents tell again what they know"
+            );
+        }
+        Err(error) => {
+            tracing::warn!(%error, wal = %wal.display(), "the write-ahead log cannot be checked");
+        }
+    }
+    Ok(())
+}
+
+/// Looks through a database of ordinary size, so that damage is found before anybody relies on it.
+fn check_pages(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let name = path.display().to_string();
+    if path.metadata().is_ok_and(|file| file.len() > CHECKED_BYTES) {
+        tracing::info!(
+            database = name,
+            "too large to be looked through at the start"
+        );
+        return Ok(());
+    }
+    let found: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| explain(&name, &error))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt {
+        path: name,
+        message: found,
+    })
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -176,6 +264,11 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// What an error of the database means to whoever runs the daemon.
 fn explain(path: &str, error: &rusqlite::Error) -> StoreError {
     let (path, message) = (path.to_owned(), error.to_string());
+    // The WAL's index is a file too, and has an error of its own when there is no room for it.
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) {
+        return StoreError::Full { path };
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full { path },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {

@@ -152,7 +152,9 @@ impl FarAgent {
             return;
         };
         self.tell(status_before_output(id, &task));
-        self.output(id, from, task.written);
+        if task.state != State::Lost {
+            self.output(id, from, task.written);
+        }
         if task.state.is_final() {
             self.tell(status(id, &task));
         }

@@ -518,7 +518,7 @@ fn check_always(world: &World) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_breaks_every_command_starts_once_and_everybody_agrees(
@@ -541,7 +541,12 @@ proptest! {
         for (id, row) in &world.disk.commands {
             prop_assert!(row.summary.state.is_final(), "{id} is {}", row.summary.state);
             let logged = world.disk.log.get(id).copied().unwrap_or_default();
-            prop_assert_eq!(row.summary.output_bytes, logged, "{} has lost output", id);
+            // What only its holder had is gone with it; the hub has said so with a gap.
+            if row.summary.state == State::Lost {
+                prop_assert!(row.summary.output_bytes >= logged);
+            } else {
+                prop_assert_eq!(row.summary.output_bytes, logged, "{} has lost output", id);
+            }
         }
         for key in world.disk.requests.keys() {
             prop_assert!(world.asked.iter().any(|asked| asked.key == *key));

@@ -125,6 +125,34 @@ pub(super) fn commands(
     Ok(CommandPage { commands, more })
 }
 
+/// Some of what retention removes: commands, and keys of requests that have none left.
+pub(super) fn outdated(
+    connection: &Connection,
+    before: Timestamp,
+    most: u32,
+) -> rusqlite::Result<(Vec<CommandId>, Vec<String>)> {
+    let before = i64::try_from(before.0).unwrap_or(i64::MAX);
+    let commands = connection
+        .prepare_cached(
+            "SELECT command_id FROM commands
+             WHERE created_at < $1 AND COALESCE(finished_at, 0) < $1
+                 AND state NOT IN ('queued', 'delivered', 'running')
+             ORDER BY created_at LIMIT $2",
+        )?
+        .query_map(params![before, most], |row| parsed(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let requests = connection
+        .prepare_cached(
+            "SELECT request_key FROM requests
+             WHERE created_at < $1
+                 AND NOT EXISTS (SELECT 1 FROM commands WHERE commands.request_key = requests.request_key)
+             ORDER BY created_at LIMIT $2",
+        )?
+        .query_map(params![before, most], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok((commands, requests))
+}
+
 /// Adds `AND column IN ($n, …)`; an empty list covers nothing.
 fn push_in(
     sql: &mut String,

@@ -147,7 +147,7 @@ async fn a_key_is_taken_once_and_takes_nothing_with_it() {
         assert!(
             writes
                 .send(write::Job {
-                    writes: job,
+                    writes: Some(job),
                     answer
                 })
                 .await
@@ -353,7 +353,7 @@ fn what_cannot_be_opened_is_explained() {
             newer,
             StoreError::Newer {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
@@ -382,7 +382,7 @@ async fn a_full_disk_is_an_error_and_passes() {
         assert!(
             writes
                 .send(write::Job {
-                    writes: vec![Write::Command(row.clone())],
+                    writes: Some(vec![Write::Command(row.clone())]),
                     answer
                 })
                 .await
@@ -403,4 +403,38 @@ async fn a_full_disk_is_an_error_and_passes() {
     );
     drop(writes);
     thread.join().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_old_goes_and_what_may_be_asked_for_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&dir.path().join("opsctl.db")).unwrap();
+    let ended = |row: &CommandRow, at: u64| {
+        let mut row = finished(row);
+        row.summary.finished_at = Some(Timestamp(at));
+        Write::Command(row)
+    };
+    let [gone, lives, late, young] = [("gone", 10), ("lives", 20), ("late", 30), ("young", 500)]
+        .map(|(key, created)| request(key, created, &["a"]));
+    for row in [&gone, &lives, &late, &young] {
+        store
+            .commit(vec![Write::Request(row.clone())])
+            .await
+            .unwrap();
+    }
+    let ends = vec![
+        ended(&gone.commands[0], 50),
+        // Asked for long ago and just ended.
+        ended(&late.commands[0], 600),
+        ended(&young.commands[0], 510),
+    ];
+    store.commit(ends).await.unwrap();
+    assert_eq!(store.prune(Timestamp(100)).await, Ok(1), "a command");
+    assert_eq!(store.prune(Timestamp(100)).await, Ok(1), "its request");
+    assert_eq!(store.prune(Timestamp(100)).await, Ok(0));
+    assert_eq!(store.request("gone".to_owned()).await, Ok(None));
+    for row in [lives, late, young] {
+        let kept = store.request(row.key.clone()).await.unwrap().unwrap();
+        assert_eq!(kept.commands.len(), 1, "{}", row.key);
+    }
 }

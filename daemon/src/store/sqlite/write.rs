@@ -1,6 +1,6 @@
 //! The writing side: group commit.
 
-use opsctl_protocol::AgentId;
+use opsctl_protocol::{AgentId, CommandId};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
@@ -14,34 +14,56 @@ const MAX_GROUP: usize = 256;
 
 /// One caller's writes: all of them happen or none.
 pub(super) struct Job {
-    /// What to write, in order.
-    pub(super) writes: Vec<Write>,
+    /// What to write, in order; nothing to close the database.
+    pub(super) writes: Option<Vec<Write>>,
     /// Where to say that it is durable.
     pub(super) answer: oneshot::Sender<Result<(), StoreError>>,
 }
 
-/// Writes until every sender is gone.
+/// Writes until every sender is gone, or until told to close.
 pub(super) fn run(mut connection: Connection, mut queue: mpsc::Receiver<Job>, path: &str) {
     let mut group = Vec::new();
-    while let Some(job) = queue.blocking_recv() {
-        group.push(job);
+    let mut next = queue.blocking_recv();
+    while let Some(job) = next.take() {
+        let Some(writes) = job.writes else {
+            // Who asked may have gone; the database is closed all the same.
+            let _ = job.answer.send(close(&connection, path));
+            return;
+        };
+        group.push((writes, job.answer));
         while group.len() < MAX_GROUP
             && let Ok(job) = queue.try_recv()
         {
-            group.push(job);
+            if let Some(writes) = job.writes {
+                group.push((writes, job.answer));
+            } else {
+                next = Some(job);
+                break;
+            }
         }
         commit(&mut connection, &mut group, path);
+        next = next.or_else(|| queue.blocking_recv());
     }
 }
 
+/// Brings all of the write-ahead log into the database and empties it.
+fn close(connection: &Connection, path: &str) -> Result<(), StoreError> {
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .map_err(|error| explain(path, &error))
+}
+
+/// One caller's writes in a group, and where to answer.
+type Member = (Vec<Write>, oneshot::Sender<Result<(), StoreError>>);
+
 /// Writes a group in one transaction and answers each caller; the group is empty afterwards.
-fn commit(connection: &mut Connection, group: &mut Vec<Job>, path: &str) {
+fn commit(connection: &mut Connection, group: &mut Vec<Member>, path: &str) {
     let mut results = Vec::with_capacity(group.len());
     let committed = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .and_then(|mut transaction| {
-            for job in group.iter() {
-                results.push(apply_alone(&mut transaction, &job.writes)?);
+            for (writes, _) in group.iter() {
+                results.push(apply_alone(&mut transaction, writes)?);
             }
             transaction.commit()
         });
@@ -50,9 +72,9 @@ fn commit(connection: &mut Connection, group: &mut Vec<Job>, path: &str) {
         results.clear();
         results.resize_with(group.len(), || Err(explain(path, error)));
     }
-    for (job, result) in group.drain(..).zip(results) {
+    for ((_, answer), result) in group.drain(..).zip(results) {
         // Who asked may have gone; what was written stays.
-        let _ = job.answer.send(result);
+        let _ = answer.send(result);
     }
 }
 
@@ -82,6 +104,7 @@ fn apply(connection: &Connection, write: &Write) -> rusqlite::Result<()> {
         Write::Agent(agent) => put_agent(connection, agent),
         Write::Request(request) => add_request(connection, request),
         Write::Command(command) => put_command(connection, command),
+        Write::Remove(commands, requests) => remove(connection, commands, requests),
     }
 }
 
@@ -191,6 +214,22 @@ fn add_command(connection: &Connection, row: &CommandRow, position: i64) -> rusq
             big(summary.output_bytes),
         ])
         .map(drop)
+}
+
+fn remove(
+    connection: &Connection,
+    commands: &[CommandId],
+    requests: &[String],
+) -> rusqlite::Result<()> {
+    let mut delete = connection.prepare_cached("DELETE FROM commands WHERE command_id = $1")?;
+    for command in commands {
+        delete.execute([command.to_string()])?;
+    }
+    let mut delete = connection.prepare_cached("DELETE FROM requests WHERE request_key = $1")?;
+    for key in requests {
+        delete.execute([key])?;
+    }
+    Ok(())
 }
 
 /// A number as the database holds it; no real time or size comes near the bound.

@@ -1,0 +1,2 @@
+-- Retention looks for old requests without reading all of them.
+CREATE INDEX requests_by_age ON requests (created_at);
