@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::fleet::Fleet;
 use crate::options::Options;
 use crate::peers::ssh::Ssh;
-use crate::place::Place;
-use crate::report::{Bar, Section};
-use crate::samples::{Samples, shown};
+use crate::support::fleet::Fleet;
+use crate::support::place::Place;
+use crate::support::report::{Bar, Section};
+use crate::support::samples::{Samples, shown};
 use crate::turns::take_turns;
 
 const RUNS: u32 = 7;
@@ -25,15 +25,19 @@ pub fn measure(options: &Options) -> Result<Section> {
     let mut ssh = Ssh::start()?;
     let runs = options.runs(RUNS);
     let file = payload.file.to_str().context("a path in /tmp is UTF-8")?;
-    let (out_ours, out_theirs) = take_turns(
+    let [out_ours, out_theirs] = take_turns(
         runs,
-        || payload.pull(&mut fleet.opsctl(["send", "a1", "--", "cat", file])),
-        || payload.pull(&mut ssh.command(&format!("cat {file}"))?),
+        [
+            &mut || payload.pull(&mut fleet.opsctl(["send", "a1", "--", "cat", file])),
+            &mut || payload.pull(&mut ssh.command(&format!("cat {file}"))?),
+        ],
     )?;
-    let (in_ours, in_theirs) = take_turns(
+    let [in_ours, in_theirs] = take_turns(
         runs,
-        || payload.push(&mut fleet.opsctl(["send", "a1", "--", "sha256sum"])),
-        || payload.push(&mut ssh.command("sha256sum")?),
+        [
+            &mut || payload.push(&mut fleet.opsctl(["send", "a1", "--", "sha256sum"])),
+            &mut || payload.push(&mut ssh.command("sha256sum")?),
+        ],
     )?;
     let row = |what: &str, samples: &Samples| {
         let (median, rate) = (samples.median(), payload.rate(samples));

@@ -1,13 +1,14 @@
-//! From Ctrl-C to the end of a flood, against tmux.
+//! From Ctrl-C to the end of a flood, against tmux and ssh.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::fleet::Fleet;
 use crate::options::Options;
+use crate::peers::ssh::Ssh;
 use crate::peers::tmux::Tmux;
-use crate::report::{Section, times};
+use crate::support::fleet::Fleet;
+use crate::support::report::{Section, times};
 use crate::terminal::Terminal;
 use crate::turns::take_turns;
 
@@ -30,21 +31,32 @@ pub fn measure(options: &Options) -> Result<Section> {
     attach.wait_for(b"ready")?;
     let mut tmux = Tmux::start(FLOOD)?;
     tmux.terminal.wait_for(b"ready")?;
-    let (mut our_floods, mut their_floods) = (0, 0);
-    let (ours, theirs) = take_turns(
+    let mut ssh = Ssh::start()?;
+    let mut remote = Terminal::start(&ssh.terminal(FLOOD)?)?;
+    remote.wait_for(b"ready")?;
+    let mut floods = [0; 3];
+    let [our_floods, tmux_floods, ssh_floods] = &mut floods;
+    let [ours, tmuxes, sshs] = take_turns(
         options.runs(RUNS),
-        || interrupt(&mut attach, &mut our_floods),
-        || interrupt(&mut tmux.terminal, &mut their_floods),
+        [
+            &mut || interrupt(&mut attach, our_floods),
+            &mut || interrupt(&mut tmux.terminal, tmux_floods),
+            &mut || interrupt(&mut remote, ssh_floods),
+        ],
     )?;
     Ok(Section {
         title: "Ctrl-C while `yes` floods",
         how: "From writing `^C` to seeing what the shell prints after `yes` has ended, with all that was on the way before \
-              it; by turns. For information.",
+              it; by turns. ssh as above, with a terminal. For information.",
         head: vec!["", "runs", "median", "p99"],
-        rows: vec![times("`opsctl attach`", &ours), times("tmux", &theirs)],
+        rows: vec![
+            times("`opsctl attach`", &ours),
+            times("tmux", &tmuxes),
+            times("`ssh -tt`", &sshs),
+        ],
         bars: Vec::new(),
         notes: Vec::new(),
-        peers: vec![Tmux::version()?],
+        peers: vec![Tmux::version()?, Ssh::version()?],
     })
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::fleet::Fleet;
 use crate::options::Options;
 use crate::peers::tmux::Tmux;
-use crate::report::{Bar, Section, times};
-use crate::stop;
+use crate::support::fleet::Fleet;
+use crate::support::report::{Bar, Section, times};
+use crate::support::stop;
 use crate::terminal::Terminal;
 use crate::turns::take_turns;
 
@@ -33,10 +33,11 @@ pub fn measure(options: &Options) -> Result<Section> {
     let mut tmux = Tmux::start(ECHO)?;
     tmux.terminal.wait_for(b"ready")?;
     let (mut our_typist, mut their_typist) = (Typist::new(1), Typist::new(2));
-    let (ours, theirs) = take_turns(
+    let [ours, theirs] = take_turns(
         options.runs(KEYS),
-        || our_typist.key(&mut attach),
-        || their_typist.key(&mut tmux.terminal),
+        [&mut || our_typist.key(&mut attach), &mut || {
+            their_typist.key(&mut tmux.terminal)
+        }],
     )?;
     Ok(Section {
         title: "From a key to its echo",

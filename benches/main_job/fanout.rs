@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::fleet::Fleet;
 use crate::options::Options;
 use crate::peers::salt::Salt;
-use crate::report::{Bar, Section, times};
-use crate::samples::Samples;
-use crate::stop;
+use crate::support::fleet::Fleet;
+use crate::support::report::{Bar, Section, times};
+use crate::support::samples::Samples;
+use crate::support::stop;
 use crate::turns::{take_turns, time_process};
 
 const AGENTS: usize = 10;
@@ -24,7 +24,7 @@ const WANTED: f64 = 20.0;
 pub fn measure(options: &Options) -> Result<Section> {
     let fleet = Fleet::start(AGENTS)?;
     let runs = options.runs(RUNS);
-    let send = || time_process(&mut fleet.opsctl(["send", "*", "--", "true"]));
+    let mut send = || time_process(&mut fleet.opsctl(["send", "*", "--", "true"]));
     let mut section = Section {
         title: "One command on ten agents",
         how: "The whole process, from its start to the end of all ten, by turns. Agents, minions, daemon and master all on \
@@ -37,7 +37,7 @@ pub fn measure(options: &Options) -> Result<Section> {
     };
     let ours = match Salt::start(AGENTS) {
         Ok(salt) => {
-            let (ours, theirs) = take_turns(runs, send, || salt.run_true())?;
+            let [ours, theirs] = take_turns(runs, [&mut send, &mut || salt.run_true()])?;
             let factor = seconds(theirs.median()) / seconds(ours.median());
             section
                 .rows

@@ -5,12 +5,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rustix::process::Pid;
 
-use crate::fleet::Fleet;
 use crate::options::Options;
-use crate::processes::{Memory, Snapshot, Usage, memory};
-use crate::report::{Bar, Section};
-use crate::samples::shown;
-use crate::stop;
+use crate::support::fleet::Fleet;
+use crate::support::processes::{Memory, Snapshot, Usage, memory};
+use crate::support::report::{Bar, Section};
+use crate::support::samples::shown;
+use crate::support::stop;
 
 const AGENTS: usize = 10;
 
@@ -36,7 +36,7 @@ pub fn measure(options: &Options) -> Result<Section> {
     stop::wait_until("the terminals", DEADLINE, || Ok(fleet.running()? == AGENTS))?;
     stop::sleep(SETTLING)?;
     let groups = [
-        ("daemon", vec![fleet.daemon()]),
+        ("daemon", vec![fleet.daemon().pid()]),
         ("agents", fleet.agents()),
         ("holders", fleet.holders()),
     ];

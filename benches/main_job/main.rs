@@ -11,11 +11,10 @@
 //!
 //! - [`options`]: what to measure, how often.
 //! - [`send`], [`fanout`], [`echo`], [`bulk`], [`idle`], [`ctrl_c`]: one measurement each.
-//! - [`fleet`]: a daemon with agents. [`peers`]: what it is compared with.
-//! - [`turns`]: two sides by turns; [`samples`]: what they took.
-//! - [`place`], [`background`], [`terminal`], [`processes`]: directories, processes and terminals of the program's own.
-//! - [`conditions`], [`report`]: what was found, on which machine, as Markdown; into the document.
-//! - [`stop`]: an interrupted run still clears up.
+//! - [`peers`]: what opsctl is compared with.
+//! - [`turns`]: several sides by turns.
+//! - [`terminal`]: a program in a terminal, with this program at the keys.
+//! - [`support`]: what the load programs share.
 
 #![expect(
     unreachable_pub,
@@ -31,67 +30,29 @@ mod fanout;
 mod idle;
 mod send;
 
-mod fleet;
 mod peers;
 
-mod samples;
+mod terminal;
 mod turns;
 
-mod background;
-mod place;
-mod processes;
-mod stop;
-mod terminal;
-
-mod conditions;
-mod report;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each of the load programs uses its part of it")]
+mod support;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
-use conditions::{Conditions, machine};
 use options::{Options, Part};
-use report::{Section, write_block};
+use support::program;
+use support::report::Section;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match run(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("main_job: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Measures all that was asked for; false when some of it could not be measured.
-fn run(options: &Options) -> Result<bool> {
-    stop::listen()?;
-    publish(options, "machine", &machine()?)?;
-    let mut complete = true;
-    for part in options.parts() {
-        stop::check()?;
-        eprintln!("main_job: {part}");
-        let conditions = Conditions::start()?;
-        match measure(part, options) {
-            Ok(section) => {
-                publish(
-                    options,
-                    &part.to_string(),
-                    &section.markdown(&conditions.end()?),
-                )?;
-            }
-            // The document keeps what it has: a broken run is no measurement.
-            Err(error) => {
-                complete = false;
-                println!("{part} could not be measured: {error:#}\n");
-            }
-        }
-    }
-    Ok(complete)
+    program::run("main_job", options.parts(), options.write, |part| {
+        measure(*part, &options)
+    })
 }
 
 fn measure(part: Part, options: &Options) -> Result<Section> {
@@ -103,12 +64,4 @@ fn measure(part: Part, options: &Options) -> Result<Section> {
         Part::Idle => idle::measure(options),
         Part::CtrlC => ctrl_c::measure(options),
     }
-}
-
-fn publish(options: &Options, name: &str, markdown: &str) -> Result<()> {
-    println!("{markdown}");
-    if options.write {
-        write_block(name, markdown)?;
-    }
-    Ok(())
 }

@@ -1,9 +1,10 @@
 //! What to measure, and how often.
 
-use std::fmt;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+
+use crate::support::program::wanted;
 
 /// Measure opsctl against ssh, Salt and tmux on this machine.
 #[derive(Debug, Parser)]
@@ -42,27 +43,19 @@ pub enum Part {
     Bulk,
     /// CPU time and memory with nothing to do
     Idle,
-    /// From Ctrl-C to the end of a flood, against tmux
+    /// From Ctrl-C to the end of a flood, against tmux and ssh
     CtrlC,
 }
 
 impl Options {
     /// The parts to measure, in the document's order.
     pub fn parts(&self) -> impl Iterator<Item = Part> {
-        let wanted = |part: &Part| self.only.is_empty() || self.only.contains(part);
-        Part::value_variants().iter().copied().filter(wanted)
+        wanted(&self.only)
     }
 
     /// How many runs of each side, where `usual` is enough for the part's figures to be stable.
     pub fn runs(&self, usual: u32) -> u32 {
         self.runs.unwrap_or(usual)
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.to_possible_value();
-        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
     }
 }
 

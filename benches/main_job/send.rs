@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::fleet::Fleet;
 use crate::options::Options;
 use crate::peers::ssh::Ssh;
-use crate::report::{Bar, Section, times};
+use crate::support::fleet::Fleet;
+use crate::support::report::{Bar, Section, times};
 use crate::turns::{take_turns, time_process};
 
 /// So that the 99th percentile is more than one run.
@@ -15,10 +15,12 @@ const RUNS: u32 = 300;
 pub fn measure(options: &Options) -> Result<Section> {
     let fleet = Fleet::start(1)?;
     let mut ssh = Ssh::start()?;
-    let (ours, theirs) = take_turns(
+    let [ours, theirs] = take_turns(
         options.runs(RUNS),
-        || time_process(&mut fleet.opsctl(["send", "a1", "--", "true"])),
-        || time_process(&mut ssh.command("true")?),
+        [
+            &mut || time_process(&mut fleet.opsctl(["send", "a1", "--", "true"])),
+            &mut || time_process(&mut ssh.command("true")?),
+        ],
     )?;
     Ok(Section {
         title: "One command on one agent",

@@ -1,34 +1,31 @@
-//! Two sides by turns, so that whatever else the machine does meanwhile hits both alike.
+//! Several sides by turns, so that whatever else the machine does meanwhile hits all alike.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::samples::Samples;
-use crate::stop;
+use crate::support::samples::Samples;
+use crate::support::stop;
+
+/// One run of a side.
+pub type Side<'a> = &'a mut dyn FnMut() -> Result<Duration>;
 
 /// Runs each side `runs` times, by turns; who goes first changes each time. A first run of each is not counted: it warms
 /// caches.
-pub fn take_turns(
-    runs: u32,
-    mut ours: impl FnMut() -> Result<Duration>,
-    mut theirs: impl FnMut() -> Result<Duration>,
-) -> Result<(Samples, Samples)> {
-    ours()?;
-    theirs()?;
-    let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
-    for round in 0..runs {
+pub fn take_turns<const N: usize>(runs: u32, mut sides: [Side<'_>; N]) -> Result<[Samples; N]> {
+    for side in &mut sides {
+        side()?;
+    }
+    let mut times = [const { Vec::new() }; N];
+    for round in 0..runs as usize {
         stop::check()?;
-        if round % 2 == 0 {
-            our_times.push(ours()?);
-            their_times.push(theirs()?);
-        } else {
-            their_times.push(theirs()?);
-            our_times.push(ours()?);
+        for turn in 0..N {
+            let at = (round + turn) % N;
+            times[at].push(sides[at]()?);
         }
     }
-    Ok((Samples::new(our_times), Samples::new(their_times)))
+    Ok(times.map(Samples::new))
 }
 
 /// Runs a program from its start to its end.

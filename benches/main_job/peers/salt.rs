@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::ssh::free_port;
-use crate::background::Background;
-use crate::place::Place;
-use crate::stop::wait_until;
+use crate::support::background::Background;
+use crate::support::place::{Place, cache, free_port};
+use crate::support::stop::wait_until;
 
 /// What is installed, so that runs can be compared with each other.
 const PACKAGE: &str = "salt==3008.3";
@@ -85,8 +84,7 @@ impl Salt {
 
 /// The directory with Salt's programs: in the user's cache, since it takes a minute and 300 MB to install.
 fn install() -> Result<PathBuf> {
-    let home = std::env::var_os("HOME").context("HOME is not set")?;
-    let dir = Path::new(&home).join(".cache/opsctl-bench/salt");
+    let dir = cache("salt")?;
     let bin = dir.join("bin");
     if bin.join("salt-master").is_file() {
         return Ok(bin);

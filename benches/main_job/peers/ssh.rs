@@ -1,16 +1,15 @@
 //! OpenSSH: an sshd of the program's own on a free port of 127.0.0.1, and a `ControlMaster` connection to it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::background::Background;
-use crate::place::Place;
-use crate::stop::wait_until;
+use crate::support::background::Background;
+use crate::support::place::{Place, free_port};
+use crate::support::stop::wait_until;
 
 /// How long sshd and the master connection may take to get ready.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -64,6 +63,14 @@ impl Ssh {
         self.master.check()?;
         let mut ssh = ssh(&self.place);
         ssh.args(["bench", command]);
+        Ok(ssh)
+    }
+
+    /// `ssh -tt HOST COMMAND` over the open connection: with a terminal there.
+    pub fn terminal(&mut self, command: &str) -> Result<Command> {
+        self.master.check()?;
+        let mut ssh = ssh(&self.place);
+        ssh.args(["-tt", "bench", command]);
         Ok(ssh)
     }
 
@@ -179,9 +186,4 @@ fn succeed(command: &mut Command) -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}", said.trim());
     Ok(())
-}
-
-/// A port that nobody listens on now.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

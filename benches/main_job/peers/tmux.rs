@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::place::Place;
+use crate::support::place::Place;
 use crate::terminal::Terminal;
 
 /// A session with one window. The server and the program end with it.

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use crate::samples::{Samples, shown};
+use super::samples::{Samples, shown};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md");
 
@@ -42,7 +42,7 @@ impl Bar {
 }
 
 impl Section {
-    /// The section under its heading; `conditions` as from [`crate::conditions::Conditions::end`].
+    /// The section under its heading; `conditions` as from [`super::conditions::Conditions::end`].
     pub fn markdown(&self, conditions: &str) -> String {
         let mut text = format!("## {}\n\n{}\n\n", self.title, self.how);
         let mut line = |cells: &[&str]| {

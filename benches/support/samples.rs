@@ -30,10 +30,21 @@ impl Samples {
         self.percentile(99)
     }
 
+    /// The longest time.
+    pub fn max(&self) -> Duration {
+        self.percentile(100)
+    }
+
     /// By nearest rank: always a time that was measured.
     fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0[rank.saturating_sub(1)]
+    }
+}
+
+impl From<Vec<Duration>> for Samples {
+    fn from(times: Vec<Duration>) -> Self {
+        Self::new(times)
     }
 }
 

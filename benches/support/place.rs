@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +13,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::processes;
+use super::processes;
 
 /// A temporary directory, and the home of the programs that run in it. By their `HOME` all of them, also those that
 /// detached themselves, are found and killed at its end.
@@ -81,4 +82,15 @@ impl Drop for Place {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The directory for what is installed once, in the user's cache.
+pub fn cache(name: &str) -> Result<PathBuf> {
+    let home = std::env::var_os("HOME").context("HOME is not set")?;
+    Ok(Path::new(&home).join(".cache/opsctl-bench").join(name))
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

@@ -18,11 +18,27 @@ pub struct Usage {
     pub sleeps: u64,
 }
 
+/// What a process, with all threads that it ever had, has used of the CPUs; in steps of 10 ms.
+pub fn cpu(pid: Pid) -> Result<Duration> {
+    /// User space and kernel, counted behind the name, which may hold anything but a last parenthesis.
+    const FIELDS: std::ops::Range<usize> = 11..13;
+    const TICK: Duration = Duration::from_millis(10);
+    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let stat = fs::read_to_string(&path).with_context(|| path)?;
+    let (_, behind) = stat.rsplit_once(") ").context("stat has another form")?;
+    let fields: Vec<&str> = behind.split(' ').collect();
+    let ticks = fields.get(FIELDS).context("stat has another form")?;
+    let ticks = ticks.iter().map(|ticks| ticks.parse::<u32>());
+    Ok(TICK * ticks.sum::<Result<u32, _>>()?)
+}
+
 /// What a process keeps in memory, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
     /// Resident, shared pages in full (`VmRSS`).
     pub resident: u64,
+    /// The most that was ever resident (`VmHWM`).
+    pub peak: u64,
     /// Resident, shared pages divided by those who share them (PSS).
     pub share: u64,
 }
@@ -86,6 +102,7 @@ pub fn memory(pid: Pid) -> Result<Memory> {
     };
     Ok(Memory {
         resident: field(&read("status")?, "VmRSS:")? * KIB,
+        peak: field(&read("status")?, "VmHWM:")? * KIB,
         share: field(&read("smaps_rollup")?, "Pss:")? * KIB,
     })
 }

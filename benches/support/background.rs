@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::place::Place;
+use super::place::Place;
 
 /// How much of its log an error quotes, in lines.
 const QUOTED: usize = 10;

@@ -1,0 +1,22 @@
+//! What the load programs behind docs/benchmarks.md share.
+//!
+//! - [`program`]: part by part, from what was asked for to what is reported.
+//! - [`daemon`], [`fleet`]: a daemon of the program's own, and one with agents.
+//! - [`place`], [`background`], [`processes`]: directories and processes of the program's own.
+//! - [`samples`]: what runs took. [`conditions`], [`report`]: on which machine, as Markdown; into the document.
+//! - [`stop`]: an interrupted run still clears up.
+
+pub mod program;
+
+pub mod daemon;
+pub mod fleet;
+
+pub mod background;
+pub mod place;
+pub mod processes;
+
+pub mod conditions;
+pub mod report;
+pub mod samples;
+
+pub mod stop;
