@@ -54,6 +54,7 @@ pub async fn run(args: DaemonArgs, context: &Context) -> Result<u8> {
         listen: listen.0,
         allow_plaintext: settings.daemon.allow_plaintext,
         hello_timeout: settings.daemon.hello_timeout.0,
+        batch_limit: settings.daemon.batch_limit.0,
         ring_lines: settings.daemon.ring_lines as usize,
         ring_bytes: settings.daemon.ring_bytes.0 as usize,
         log_max_bytes: settings.daemon.log_max_bytes.0,

@@ -374,14 +374,17 @@ impl Net {
                     link.stage = Stage::Open;
                 }
                 self.queue_raw(id, |out| out.extend_from_slice(nats::CONNECT));
-                self.flush(id);
                 ear.heard(self, id, Heard::Opened);
+                self.queue_raw(id, |out| out.extend_from_slice(nats::PING));
+                self.flush(id);
             }
             Said::Ping => {
                 self.queue_raw(id, |out| out.extend_from_slice(b"PONG\r\n"));
                 self.flush(id);
             }
             Said::Message(payload) => ear.heard(self, id, Heard::Text(payload)),
+            // An answer without a record: all that was said at the beginning has been heard.
+            Said::Pong => ear.heard(self, id, Heard::Text(&[])),
             Said::Other => {}
         }
         Ok(Some(taken))

@@ -82,6 +82,8 @@ pub struct Options {
     pub allow_plaintext: bool,
     /// How long a fresh connection may take to say who it is.
     pub hello_timeout: Duration,
+    /// How long output may wait for more before it goes out to a dashboard.
+    pub batch_limit: Duration,
     /// Lines of output that a command's ring holds.
     pub ring_lines: usize,
     /// Bytes of output that a command's ring holds.
@@ -175,6 +177,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
         sources,
         secret,
         hello_timeout: options.hello_timeout,
+        batch_limit: options.batch_limit,
         stop: stop.clone(),
         tasks: tasks.clone(),
         conns: Arc::new(AtomicU64::new(0)),

@@ -1,5 +1,7 @@
 //! Bounds of single settings: values that can be read and that nothing could work with.
 
+use std::time::Duration;
+
 use opsctl_protocol::limits::MAX_OUTPUT_PIECE;
 
 use super::Settings;
@@ -10,6 +12,9 @@ const MIN_RING: Size = Size(2 * MAX_OUTPUT_PIECE as u64);
 
 /// The least output log: less would not hold one screenful of a busy command.
 const MIN_LOG: Size = Size(1024 * 1024);
+
+/// The longest that output may be held back: people watch it.
+const LONGEST_BATCH: Duration = Duration::from_secs(1);
 
 /// A setting out of its bounds.
 pub(super) struct OutOfBounds {
@@ -37,6 +42,12 @@ pub(super) fn first_out_of_bounds(settings: &Settings) -> Option<OutOfBounds> {
             "hello_timeout",
             some_time(daemon.hello_timeout),
             time.clone(),
+        ),
+        (
+            "daemon",
+            "batch_limit",
+            daemon.batch_limit.0 <= LONGEST_BATCH,
+            "at most \"1s\"".to_owned(),
         ),
         (
             "daemon",

@@ -63,6 +63,8 @@ pub struct Daemon {
     pub allow_plaintext: bool,
     /// How long a new connection may take to say who it is.
     pub hello_timeout: Time,
+    /// How long output may wait for more before it goes out to a dashboard.
+    pub batch_limit: Time,
     /// Lines of each command's output that are kept at hand.
     pub ring_lines: u64,
     /// Bytes of each command's output that are kept at hand.
@@ -83,6 +85,7 @@ impl Default for Daemon {
             state_dir: Place(None),
             allow_plaintext: false,
             hello_timeout: Time(opsctl_protocol::limits::HELLO_TIMEOUT),
+            batch_limit: Time(Duration::from_millis(10)),
             ring_lines: 10_000,
             ring_bytes: Size(4 << 20),
             log_max_bytes: Size(10 << 30),

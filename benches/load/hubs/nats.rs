@@ -97,13 +97,14 @@ struct Client {
 
 impl Peer for Client {
     fn heard(&mut self, net: &mut Net, id: Id, heard: Heard<'_>) {
-        if let Heard::Opened = heard
-            && self.watches
-        {
-            net.queue_raw(id, |out| nats::subscribe(out, &self.subject));
-            net.flush(id);
+        match heard {
+            Heard::Opened if self.watches => {
+                net.queue_raw(id, |out| nats::subscribe(out, &self.subject));
+            }
+            Heard::Opened => {}
+            Heard::Text(_) | Heard::Binary(_) => self.ready = true,
+            Heard::Closed(_) => self.ready = false,
         }
-        self.ready = !matches!(heard, Heard::Closed(_));
     }
 
     fn is_ready(&self) -> bool {

@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail};
 /// What a client says first, without echo and acknowledgements.
 pub const CONNECT: &[u8] = b"CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":false}\r\n";
 
+/// Wants to know that all that was said before has been heard.
+pub const PING: &[u8] = b"PING\r\n";
+
 /// Something that the server said.
 #[derive(Clone, Copy, Debug)]
 pub enum Said<'a> {
@@ -14,6 +17,8 @@ pub enum Said<'a> {
     Info,
     /// Wants a pong.
     Ping,
+    /// Answers [`PING`].
+    Pong,
     /// A message of a subscription.
     Message(&'a [u8]),
     /// Nothing that matters.
@@ -44,6 +49,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<(Said<'_>, usize)>> {
     let said = match line {
         [b'I', b'N', b'F', b'O', ..] => Said::Info,
         [b'P', b'I', b'N', b'G', ..] => Said::Ping,
+        [b'P', b'O', b'N', b'G', ..] => Said::Pong,
         _ => Said::Other,
     };
     Ok(Some((said, next)))

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 
 use opsctl_protocol::close::CloseCode;
@@ -16,6 +17,7 @@ use opsctl_protocol::{AgentId, Channel, CommandId, Header, ToDashboard, encode};
 use super::channel::{Body, Entry, Piece, Stream, tell_unwritable};
 use super::keyframe::Keyframes;
 use super::outbox::{Begin, Cursor, Next, Outbox, Subscription};
+use super::pace::Pace;
 use super::replay::{Found, Replay};
 use crate::log::{Log, LogError};
 
@@ -45,6 +47,9 @@ pub struct Delivery {
     /// Whether the dashboard takes binary frames.
     binary: bool,
     pub(super) sources: Sources,
+    pace: Pace,
+    /// Whether the last flush's worth left something behind.
+    more: bool,
 }
 
 /// Frames gathered for one flush.
@@ -75,17 +80,41 @@ pub enum Gathered {
 
 impl Delivery {
     /// A delivery for a dashboard.
-    pub fn new(outbox: Arc<Outbox>, binary: bool, sources: Sources) -> Self {
+    pub fn new(outbox: Arc<Outbox>, binary: bool, sources: Sources, pace: Pace) -> Self {
         Self {
             outbox,
             binary,
             sources,
+            pace,
+            more: false,
         }
     }
 
-    /// Waits for news and gathers what there is, up to a flush's worth. Not cancel-safe: cursors move.
-    pub async fn gather(&self) -> Gathered {
+    /// Waits for news, and a little for what else comes, and gathers up to a flush's worth of it. Not cancel-safe:
+    /// cursors move.
+    pub async fn gather(&mut self) -> Gathered {
+        if !self.more {
+            self.wait().await;
+        }
+        let gathered = self.gather_ready().await;
+        self.pace.flushed(Instant::now());
+        gathered
+    }
+
+    async fn wait(&self) {
+        self.outbox.news().await;
+        if let Some(due) = self.pace.hold(Instant::now()) {
+            tokio::select! {
+                () = sleep_until(due) => {}
+                () = self.outbox.urgent() => {}
+            }
+        }
+        self.outbox.look();
+    }
+
+    async fn gather_ready(&mut self) -> Gathered {
         let mut batch = Batch::default();
+        self.more = true;
         loop {
             match self.outbox.try_next() {
                 Some(Next::Control(header, message)) => push_message(&mut batch, &header, &message),
@@ -106,9 +135,13 @@ impl Delivery {
                         }
                     }
                 }
-                None if batch.frames.is_empty() => self.outbox.news().await,
-                // What was gathered goes out first; a close is still there the next time.
-                Some(Next::Close(..)) | None => return Gathered::Frames(batch.frames),
+                None if batch.frames.is_empty() => self.wait().await,
+                None => {
+                    self.more = false;
+                    return Gathered::Frames(batch.frames);
+                }
+                // What was gathered goes out first; the close is still there the next time.
+                Some(Next::Close(..)) => return Gathered::Frames(batch.frames),
             }
             if batch.is_full() {
                 return Gathered::Frames(batch.frames);

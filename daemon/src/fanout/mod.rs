@@ -4,6 +4,7 @@
 //!
 //! - [`channel`]: a channel's ring of pushes, encoded at most once for each encoding.
 //! - [`outbox`]: what waits for one dashboard: control messages, and which subscriptions have news.
+//! - [`pace`]: when output may go out.
 //! - [`keyframe`]: the screen at the front of a command's ring, for those who come late.
 //! - [`delivery`]: turns an outbox into frames, cursor by cursor.
 //! - [`behind`]: what it does for a subscription that the ring has left behind.
@@ -14,6 +15,7 @@ pub mod channel;
 pub mod delivery;
 pub mod keyframe;
 pub mod outbox;
+pub mod pace;
 pub mod replay;
 
 pub use channel::{Entry, Piece, Stream};

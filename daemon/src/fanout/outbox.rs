@@ -1,7 +1,7 @@
 //! What waits for one dashboard. The hub fills it without ever waiting; the dashboard's delivery empties it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,11 +15,19 @@ use super::replay::Replay;
 /// Answers and state copies that may wait for a dashboard that doesn't read; one more closes it as too slow.
 const CONTROL_LANE: usize = 4096;
 
+/// Output that is worth a write of its own, in bytes: what has gathered so far goes out without waiting longer.
+const WRITE_BYTES: usize = 32 * 1024;
+
 /// A dashboard's mailbox.
 #[derive(Debug, Default)]
 pub struct Outbox {
     waiting: Mutex<Waiting>,
+    /// Bytes of output that came since the delivery last looked.
+    gathered: AtomicUsize,
+    /// There is something to do.
     news: Notify,
+    /// There is something that doesn't wait for more to come.
+    urgent: Notify,
 }
 
 /// What waits; see [`Outbox`].
@@ -58,27 +66,50 @@ impl Outbox {
             waiting.close = Some((CloseCode::TooSlow, "answers are not being read".to_owned()));
         }
         drop(waiting);
-        self.news.notify_one();
+        self.tell_urgent();
     }
 
     /// Asks for a sign of life.
     pub fn ping(&self) {
         self.waiting().ping = true;
-        self.news.notify_one();
+        self.tell_urgent();
     }
 
     /// Ends the connection once what waits in the control lane has been sent.
     pub fn close(&self, code: CloseCode, reason: impl Into<String>) {
         self.waiting().close.get_or_insert((code, reason.into()));
-        self.news.notify_one();
+        self.tell_urgent();
     }
 
-    /// Leaves word that a subscription has something to deliver.
+    /// Leaves word that a subscription has something to deliver at once.
     pub fn wake(&self, subscription: &Arc<Subscription>) {
-        if !subscription.ready.swap(true, Ordering::AcqRel) {
-            self.waiting().ready.push_back(Arc::clone(subscription));
+        self.line_up(subscription);
+        self.tell_urgent();
+    }
+
+    /// Leaves word that a subscription has so many more bytes of output, which may wait a little for others.
+    pub fn wake_for_output(&self, subscription: &Arc<Subscription>, bytes: usize) {
+        let is_new = self.line_up(subscription);
+        let before = self.gathered.fetch_add(bytes, Ordering::AcqRel);
+        if before < WRITE_BYTES && before + bytes >= WRITE_BYTES {
+            self.tell_urgent();
+        } else if is_new {
             self.news.notify_one();
         }
+    }
+
+    /// Puts a subscription among those that are ready; false when it is there already.
+    fn line_up(&self, subscription: &Arc<Subscription>) -> bool {
+        let is_new = !subscription.ready.swap(true, Ordering::AcqRel);
+        if is_new {
+            self.waiting().ready.push_back(Arc::clone(subscription));
+        }
+        is_new
+    }
+
+    fn tell_urgent(&self) {
+        self.urgent.notify_one();
+        self.news.notify_one();
     }
 
     /// The next thing to do, if there is one.
@@ -102,6 +133,16 @@ impl Outbox {
     /// Waits until [`Outbox::try_next`] may have something. Cancel-safe.
     pub async fn news(&self) {
         self.news.notified().await;
+    }
+
+    /// Waits until there may be something that doesn't wait for more to come. Cancel-safe.
+    pub async fn urgent(&self) {
+        self.urgent.notified().await;
+    }
+
+    /// The delivery looks at all that is there now.
+    pub fn look(&self) {
+        self.gathered.store(0, Ordering::Release);
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

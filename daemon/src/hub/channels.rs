@@ -155,7 +155,7 @@ impl Hub {
             state.stream.push(Body::Output(Arc::clone(piece)), self.now);
             for (_, subscription, outbox) in &state.subscribers {
                 if !subscription.no_output {
-                    outbox.wake(subscription);
+                    outbox.wake_for_output(subscription, piece.data.len());
                 }
             }
         }

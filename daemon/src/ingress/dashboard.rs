@@ -17,6 +17,7 @@ use super::Context;
 use super::hello::{Ear, Ended, Said};
 use super::upgrade::{Admitted, Socket};
 use crate::fanout::delivery::Gathered;
+use crate::fanout::pace::Pace;
 use crate::fanout::{Delivery, Outbox};
 use crate::hub::{ConnId, Event};
 
@@ -32,6 +33,7 @@ pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) 
         Arc::clone(&outbox),
         admitted.binary,
         context.sources.clone(),
+        Pace::new(context.batch_limit),
     );
     let mut writer = tokio::spawn(deliver(delivery, sink));
     let errors = Arc::clone(&outbox);
@@ -160,7 +162,7 @@ fn command(channel: &str) -> Option<CommandId> {
 }
 
 /// Writes what the delivery gathers, until the connection ends. The only one to touch the sink.
-async fn deliver(delivery: Delivery, mut sink: SplitSink<Socket, Message>) {
+async fn deliver(mut delivery: Delivery, mut sink: SplitSink<Socket, Message>) {
     loop {
         match delivery.gather().await {
             Gathered::Frames(frames) => {

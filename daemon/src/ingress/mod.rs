@@ -44,6 +44,8 @@ pub struct Context {
     pub secret: Arc<Secret>,
     /// How long a fresh connection may take to say who it is.
     pub hello_timeout: Duration,
+    /// How long output may wait for more before it goes out to a dashboard.
+    pub batch_limit: Duration,
     /// The daemon stops.
     pub stop: CancellationToken,
     /// Connections under way.
