@@ -21,7 +21,8 @@ pub async fn stream(
 ) -> Result<Arc<Stream>, LogError> {
     let summary = &row.summary;
     let channel = Channel::Command(summary.command_id);
-    let stream = Stream::new(channel, epoch, Some(summary.agent_id.clone()), bounds);
+    let stream = Stream::new(channel, epoch, Some(summary.agent_id.clone()), bounds)
+        .of_command(summary.pty, summary.output_bytes);
     if bounds.bytes > 0 {
         fill(log, summary, &stream, bounds).await?;
     }

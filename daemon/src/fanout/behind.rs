@@ -2,16 +2,29 @@
 
 use std::sync::{Arc, PoisonError};
 
-use opsctl_protocol::{AgentId, Channel, CommandId, Header, Timestamp};
+use opsctl_protocol::{AgentId, Channel, CommandId, Header, Timestamp, ToDashboard};
 
 use super::channel::{Body, Piece, Stream};
 use super::delivery::{Batch, Delivery, is_end, push_gap, push_message, state_copy};
 use super::outbox::{Cursor, Subscription};
-use super::replay::{Found, Replay};
+use super::replay::Replay;
 use crate::log::LogError;
 
 /// Why output is left out, for people.
 const TOO_SLOW: &str = "the reader was too slow";
+
+/// A part of a command's output that a subscription has missed and that is read back, a turn's worth at a time: what lies
+/// behind it waits in the ring, not in memory of its own.
+#[derive(Debug)]
+pub struct Bridge {
+    /// The command's own channel.
+    stream: Arc<Stream>,
+    replay: Replay,
+    /// Where it ends.
+    to: u64,
+    /// What is told behind it.
+    then: Option<(Header, Arc<ToDashboard>)>,
+}
 
 /// A part of a command's output that a subscription has missed.
 struct Missed<'a> {
@@ -29,6 +42,7 @@ impl Delivery {
     pub(super) async fn fill(
         &self,
         subscription: &Subscription,
+        cursor: &mut Cursor,
         piece: &Piece,
         expected: u64,
         batch: &mut Batch,
@@ -48,27 +62,30 @@ impl Delivery {
             streams.get(&piece.command_id).cloned()
         };
         if let Some(stream) = stream {
-            return self.bridge(subscription, &stream, missed, batch).await;
+            return self
+                .bridge(subscription, cursor, &stream, missed, None, batch)
+                .await;
         }
-        let (from, to) = (missed.from, missed.to);
-        push_gap(
-            batch,
-            &Header::default(),
-            piece.command_id,
+        let Missed {
+            command_id,
             from,
             to,
-            TOO_SLOW,
-        );
+            ..
+        } = missed;
+        push_gap(batch, &Header::default(), command_id, from, to, TOO_SLOW);
+        cursor.offsets.insert(command_id, to);
         Ok(())
     }
 
-    /// Sends what was missed. A subscription that follows an agent and may skip gets a gap and a snapshot for what the
-    /// command's own ring has lost.
+    /// Has what was missed sent, and `then` behind it. A subscription that follows an agent and may skip gets a gap, and
+    /// the screen of a terminal, for what the command's own ring has lost.
     async fn bridge(
         &self,
         subscription: &Subscription,
-        stream: &Stream,
+        cursor: &mut Cursor,
+        stream: &Arc<Stream>,
         missed: Missed<'_>,
+        then: Option<(Header, Arc<ToDashboard>)>,
         batch: &mut Batch,
     ) -> Result<(), LogError> {
         let Missed {
@@ -79,37 +96,57 @@ impl Delivery {
         } = missed;
         let own = matches!(subscription.stream.channel, Channel::Command(_));
         if !own && !subscription.lossless && stream.first_offset(to) > from {
-            let keyframes = &self.sources.keyframes;
-            let snapshot = keyframes.at_front(agent_id, command_id, stream, to).await?;
-            let skipped = snapshot.offset.min(to);
-            push_gap(
-                batch,
-                &Header::default(),
-                command_id,
-                from,
-                skipped,
-                TOO_SLOW,
-            );
-            if snapshot.offset <= to {
+            let snapshot = if stream.terminal {
+                let keyframes = &self.sources.keyframes;
+                Some(keyframes.at_front(agent_id, command_id, stream, to).await?)
+            } else {
+                None
+            };
+            let front = snapshot.as_ref().map(|snapshot| snapshot.offset);
+            let front = front.unwrap_or_else(|| stream.first_offset(to)).min(to);
+            push_gap(batch, &Header::default(), command_id, from, front, TOO_SLOW);
+            if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.offset <= to) {
                 push_message(batch, &Header::default(), &snapshot.into());
             }
-            from = skipped;
+            from = from.max(front);
         }
-        let log = self.sources.log.clone();
-        let mut replay = Replay::new(log, agent_id.clone(), command_id, from, to);
-        while let Some(found) = replay.next(stream, to).await? {
-            match found {
-                Found::Piece(piece) => {
-                    from = piece.end();
-                    self.push_piece(batch, &piece);
-                }
-                Found::Gone { to, reason } => {
-                    push_gap(batch, &Header::default(), command_id, from, to, reason);
-                    from = to;
+        cursor.offsets.insert(command_id, to);
+        cursor.bridges.push_back(Bridge {
+            stream: Arc::clone(stream),
+            replay: Replay::new(
+                self.sources.log.clone(),
+                agent_id.clone(),
+                command_id,
+                from,
+                to,
+            ),
+            to,
+            then,
+        });
+        Ok(())
+    }
+
+    /// Sends what is being read back; true when the turn ended before all of it was.
+    pub(super) async fn cross(
+        &self,
+        cursor: &mut Cursor,
+        batch: &mut Batch,
+    ) -> Result<bool, LogError> {
+        while let Some(bridge) = cursor.bridges.front_mut() {
+            let from = bridge.replay.offset();
+            if let Some(found) = bridge.replay.next(&bridge.stream, bridge.to).await? {
+                self.push_found(batch, &bridge.stream, from, found);
+            } else {
+                let crossed = cursor.bridges.pop_front();
+                if let Some((header, message)) = crossed.and_then(|bridge| bridge.then) {
+                    push_message(batch, &header, &message);
                 }
             }
+            if batch.is_full() {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The ring has dropped what this subscription wanted next; it goes on at `first`.
@@ -154,7 +191,7 @@ impl Delivery {
             return Ok(());
         }
         let mut snapshot = Batch::default();
-        let to = if subscription.terminal {
+        let to = if stream.terminal {
             self.snapshot(subscription, command_id, expected, &mut snapshot)
                 .await?
         } else {
@@ -190,10 +227,18 @@ impl Delivery {
                 continue;
             };
             // Read before the output's end is: an end that is told comes behind all of the output.
-            let latest = stream.latest();
+            // Whoever also follows the command itself must not take it for the end of that stream.
+            let told = stream.latest().map(|latest| {
+                let header = Header {
+                    channel: Some(subscription.stream.channel.clone()),
+                    ..Header::default()
+                };
+                (header, latest)
+            });
             let known = cursor.offsets.get(&command_id).copied();
+            let from = known.unwrap_or(stream.base);
             if !subscription.no_output
-                && let (Some(from), Some(to)) = (known, last_offset(&stream))
+                && let Some(to) = last_offset(&stream)
                 && from < to
             {
                 let missed = Missed {
@@ -202,15 +247,9 @@ impl Delivery {
                     from,
                     to,
                 };
-                self.bridge(subscription, &stream, missed, batch).await?;
-                cursor.offsets.insert(command_id, to);
-            }
-            if let Some(latest) = latest {
-                // Whoever also follows the command itself must not take this for the end of that stream.
-                let header = Header {
-                    channel: Some(subscription.stream.channel.clone()),
-                    ..Header::default()
-                };
+                self.bridge(subscription, cursor, &stream, missed, told, batch)
+                    .await?;
+            } else if let Some((header, latest)) = told {
                 push_message(batch, &header, &latest);
             }
         }

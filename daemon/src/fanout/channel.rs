@@ -1,6 +1,7 @@
 //! A channel's ring of pushes. The hub writes, every subscriber's delivery reads; the lock is held for a push or a copy
 //! of a few pointers, never over an await.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -96,6 +97,19 @@ pub enum Body {
     Message(Arc<ToDashboard>),
 }
 
+impl Body {
+    /// Whose output it is about, and where it starts: output itself, or a gap in it.
+    fn starts_at(&self) -> Option<(CommandId, u64)> {
+        match self {
+            Self::Output(piece) => Some((piece.command_id, piece.offset)),
+            Self::Message(message) => match &**message {
+                ToDashboard::Gap(gap) => Some((gap.command_id, gap.from)),
+                _ => None,
+            },
+        }
+    }
+}
+
 /// One push on a channel. Whoever needs an encoding first makes it for all.
 #[derive(Debug)]
 pub struct Entry {
@@ -175,6 +189,11 @@ pub struct Stream {
     pub epoch: Arc<str>,
     /// The agent that the channel belongs to, where it belongs to one.
     pub owner: Option<AgentId>,
+    /// The channel is that of a command with a terminal, so that a screen can stand for what is skipped.
+    pub terminal: bool,
+    /// For a command's channel: how much it had put out when the channel was made. Who follows its agent since before then
+    /// has nothing of it and needs nothing before this.
+    pub base: u64,
     ring: Mutex<Ring<Arc<Entry>>>,
     /// The last state that was pushed, for subscribers that the ring has lapped.
     latest: Mutex<Option<Arc<ToDashboard>>>,
@@ -187,8 +206,20 @@ impl Stream {
             channel,
             epoch,
             owner,
+            terminal: false,
+            base: 0,
             ring: Mutex::new(Ring::new(bounds)),
             latest: Mutex::default(),
+        }
+    }
+
+    /// The same, for a command; see [`Stream::terminal`] and [`Stream::base`].
+    #[must_use]
+    pub fn of_command(self, terminal: bool, base: u64) -> Self {
+        Self {
+            terminal,
+            base,
+            ..self
         }
     }
 
@@ -236,6 +267,14 @@ impl Stream {
     /// The number of the last push.
     pub fn last_seq(&self) -> u64 {
         self.ring().next() - 1
+    }
+
+    /// Where the output of each command goes on that the pushes from `seq` on are about.
+    pub fn offsets_at(&self, seq: u64) -> HashMap<CommandId, u64> {
+        let ring = self.ring();
+        let later = ring.iter().rev().take_while(|entry| entry.seq >= seq);
+        // From the newest on, so that each command's oldest stays.
+        later.filter_map(|entry| entry.body.starts_at()).collect()
     }
 
     /// The offset of the oldest output that the ring holds, or `end` when it holds none.

@@ -22,7 +22,7 @@ use super::replay::{Found, Replay};
 use crate::log::{Log, LogError};
 
 /// Bytes gathered into one flush, and what one subscription may take of a turn.
-const TURN_BYTES: usize = 64 * 1024;
+const TURN_BYTES: usize = 32 * 1024;
 
 /// Pushes copied out of a ring under one lock.
 const TURN_ENTRIES: usize = 64;
@@ -65,7 +65,7 @@ impl Batch {
         self.frames.push(frame);
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.bytes >= TURN_BYTES
     }
 }
@@ -162,6 +162,9 @@ impl Delivery {
         if let Some(begin) = cursor.begin.take() {
             self.begin(subscription, &mut cursor, begin, batch).await?;
         }
+        if self.cross(&mut cursor, batch).await? {
+            return Ok(true);
+        }
         if cursor.replay.is_some() && self.replay(subscription, &mut cursor, batch).await? {
             return Ok(true);
         }
@@ -182,7 +185,7 @@ impl Delivery {
             Begin::Offset { offset, .. } => offset,
             Begin::Screen { end } => {
                 let front = subscription.stream.first_offset(end);
-                if front > 0 && subscription.terminal && !subscription.no_output {
+                if front > 0 && subscription.stream.terminal && !subscription.no_output {
                     self.snapshot(subscription, command_id, end, batch).await?
                 } else {
                     front
@@ -257,18 +260,13 @@ impl Delivery {
             }
             let until = replay.until(stream);
             let from = replay.offset();
-            match replay.next(stream, until).await? {
-                Some(Found::Piece(piece)) => self.push_piece(batch, &piece),
-                Some(Found::Gone { to, reason }) => {
-                    let command_id = piece_command(stream);
-                    push_gap(batch, &Header::default(), command_id, from, to, reason);
-                }
-                None => {
-                    let offset = replay.offset();
-                    cursor.replay = None;
-                    cursor.seq = seq_after(stream, offset);
-                    cursor.offsets.insert(piece_command(stream), offset);
-                }
+            if let Some(found) = replay.next(stream, until).await? {
+                self.push_found(batch, stream, from, found);
+            } else {
+                let offset = replay.offset();
+                cursor.replay = None;
+                cursor.seq = seq_after(stream, offset);
+                cursor.offsets.insert(piece_command(stream), offset);
             }
         }
         Ok(false)
@@ -302,54 +300,52 @@ impl Delivery {
                 if batch.is_full() {
                     return Ok(true);
                 }
-                self.deliver(subscription, cursor, &entry, batch).await?;
+                if !self.deliver(subscription, cursor, &entry, batch).await? {
+                    return Ok(true);
+                }
                 cursor.seq = entry.seq + 1;
             }
         }
     }
 
+    /// Sends a push; false when there is a hole before it, which is to be crossed first.
     async fn deliver(
         &self,
         subscription: &Subscription,
         cursor: &mut Cursor,
         entry: &Entry,
         batch: &mut Batch,
-    ) -> Result<(), LogError> {
+    ) -> Result<bool, LogError> {
         let stream = &subscription.stream;
         let Body::Output(piece) = &entry.body else {
             if let Body::Message(message) = &entry.body
                 && let ToDashboard::Gap(gap) = &**message
             {
-                // What it names is told with it.
-                let offset = cursor.offsets.entry(gap.command_id).or_default();
-                *offset = gap.to.max(*offset);
+                pass(cursor, gap);
             }
             if let Some(text) = entry.text(stream) {
                 batch.push(Message::Text(text));
             }
-            return Ok(());
+            return Ok(true);
         };
         if subscription.no_output {
-            return Ok(());
+            return Ok(true);
         }
-        let expected = cursor
-            .offsets
-            .get(&piece.command_id)
-            .copied()
-            .unwrap_or(piece.offset);
+        let next = cursor.offsets.entry(piece.command_id);
+        let next = next.or_insert(piece.offset);
+        let expected = *next;
         if expected < piece.offset {
-            self.fill(subscription, piece, expected, batch).await?;
+            self.fill(subscription, cursor, piece, expected, batch)
+                .await?;
+            return Ok(false);
         }
-        let held = expected.saturating_sub(piece.offset);
-        if held == 0 {
+        *next = expected.max(piece.end());
+        if expected == piece.offset {
             self.push_entry(batch, stream, entry);
         } else if expected < piece.end() {
             self.push_part(batch, stream, entry.seq, &piece.from_offset(expected));
         }
-        cursor
-            .offsets
-            .insert(piece.command_id, expected.max(piece.end()));
-        Ok(())
+        Ok(true)
     }
 
     fn push_entry(&self, batch: &mut Batch, stream: &Stream, entry: &Entry) {
@@ -372,8 +368,23 @@ impl Delivery {
         }
     }
 
+    /// What was found where output was looked for from `from` on.
+    pub(super) fn push_found(&self, batch: &mut Batch, stream: &Stream, from: u64, found: Found) {
+        match found {
+            Found::Piece(piece) => self.push_piece(batch, &piece),
+            Found::Gone { to, reason } => push_gap(
+                batch,
+                &Header::default(),
+                piece_command(stream),
+                from,
+                to,
+                reason,
+            ),
+        }
+    }
+
     /// Output that was read back: its offset is its only number.
-    pub(super) fn push_piece(&self, batch: &mut Batch, piece: &Piece) {
+    fn push_piece(&self, batch: &mut Batch, piece: &Piece) {
         if self.binary {
             batch.push(Message::Binary(piece.frame(Via::Direct, 0)));
         } else {
@@ -409,6 +420,15 @@ pub(super) fn push_gap(
             }
             .into(),
         );
+    }
+}
+
+/// Notes that output was announced as missing: what follows it leaves no hole.
+fn pass(cursor: &mut Cursor, gap: &Gap) {
+    let next = cursor.offsets.entry(gap.command_id).or_insert(gap.from);
+    // Before it lies something that is still to be sent, or to be named, with the next piece.
+    if *next >= gap.from {
+        *next = gap.to.max(*next);
     }
 }
 

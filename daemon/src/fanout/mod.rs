@@ -10,7 +10,7 @@
 //! - [`behind`]: what it does for a subscription that the ring has left behind.
 //! - [`replay`]: a command's output read back from the log.
 
-mod behind;
+pub mod behind;
 pub mod channel;
 pub mod delivery;
 pub mod keyframe;
@@ -21,3 +21,6 @@ pub mod replay;
 pub use channel::{Entry, Piece, Stream};
 pub use delivery::Delivery;
 pub use outbox::{Outbox, Subscription};
+
+#[cfg(test)]
+mod tests;

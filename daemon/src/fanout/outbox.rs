@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::{CommandId, Header, Pattern, ToDashboard};
 
+use super::behind::Bridge;
 use super::channel::Stream;
 use super::replay::Replay;
 
@@ -145,6 +146,12 @@ impl Outbox {
         self.gathered.store(0, Ordering::Release);
     }
 
+    /// Whether a subscription has something to deliver.
+    #[cfg(test)]
+    pub(super) fn has_ready(&self) -> bool {
+        !self.waiting().ready.is_empty()
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // A panic elsewhere leaves the queues whole: every change to them is a single call.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -162,8 +169,6 @@ pub struct Subscription {
     pub no_output: bool,
     /// Never skip output: what the ring has lost comes from the log.
     pub lossless: bool,
-    /// The channel's command has a terminal, so that a snapshot can stand for what is skipped.
-    pub terminal: bool,
     /// Whether the outbox knows that there is news.
     ready: AtomicBool,
     /// Whether the dashboard has taken the subscription back.
@@ -185,7 +190,6 @@ impl Subscription {
             stream,
             no_output: options.no_output,
             lossless: options.lossless,
-            terminal: options.terminal,
             ready: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             cursor: tokio::sync::Mutex::new(cursor),
@@ -210,8 +214,6 @@ pub struct Options {
     pub no_output: bool,
     /// See [`Subscription::lossless`].
     pub lossless: bool,
-    /// See [`Subscription::terminal`].
-    pub terminal: bool,
 }
 
 /// Where a delivery stands in a channel.
@@ -225,6 +227,8 @@ pub struct Cursor {
     pub begin: Option<Begin>,
     /// For a command's own channel: output that is being read from the log until the ring is reached.
     pub replay: Option<Box<Replay>>,
+    /// Output that was missed on the way and is being read back before anything else goes on, in order.
+    pub bridges: VecDeque<Bridge>,
 }
 
 /// How the delivery of a command's own channel begins.

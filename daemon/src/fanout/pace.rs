@@ -64,7 +64,7 @@ mod tests {
                 prop_assert!(now - came <= limit);
                 pace.flushed(now);
                 flushes += 1;
-                let allowed = AT_ONCE as f64
+                let allowed = f64::from(AT_ONCE)
                     + (now - start).as_secs_f64() / pace.interval.as_secs_f64().max(1e-9);
                 prop_assert!(f64::from(flushes) <= allowed + 1e-6);
             }

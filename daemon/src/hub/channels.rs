@@ -5,10 +5,9 @@ use std::sync::{Arc, PoisonError};
 use opsctl_protocol::message::{ErrorCode, Event as Published, Publish};
 use opsctl_protocol::{AgentId, Channel, Header, ToDashboard};
 
-use super::command::Command;
 use super::{ConnId, Hub};
 use crate::fanout::channel::Body;
-use crate::fanout::outbox::{Cursor, Options, Outbox, Subscription};
+use crate::fanout::outbox::{Cursor, Outbox, Subscription};
 use crate::fanout::{Piece, Stream};
 use crate::ring::Bounds;
 
@@ -42,13 +41,13 @@ impl Hub {
             Channel::Command(_) => self.command_bounds(),
             _ => CHANNEL_BOUNDS,
         };
-        let stream = Arc::new(Stream::new(
-            channel.clone(),
-            Arc::clone(&self.epoch),
-            owner,
-            bounds,
-        ));
-        self.adopt_channel(channel, stream);
+        let mut stream = Stream::new(channel.clone(), Arc::clone(&self.epoch), owner, bounds);
+        if let Channel::Command(command_id) = channel
+            && let Some(command) = self.commands.get(command_id)
+        {
+            stream = stream.of_command(command.is_terminal(), command.end);
+        }
+        self.adopt_channel(channel, Arc::new(stream));
     }
 
     /// Anybody can name a channel; those that belong to nothing and that nobody watches must not pile up.
@@ -85,7 +84,6 @@ impl Hub {
             let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
             streams.insert(*command_id, Arc::clone(&stream));
         }
-        let terminal = matches!(channel, Channel::Command(id) if self.commands.get(id).is_some_and(Command::is_terminal));
         let mut subscribers = Vec::new();
         for (conn, dashboard) in &mut self.dashboards {
             let Some((pattern, options)) = dashboard
@@ -99,12 +97,8 @@ impl Hub {
                 seq: 1,
                 ..Cursor::default()
             };
-            let options = Options {
-                terminal,
-                ..*options
-            };
             let subscription =
-                Subscription::new(pattern.clone(), Arc::clone(&stream), options, cursor);
+                Subscription::new(pattern.clone(), Arc::clone(&stream), *options, cursor);
             dashboard
                 .subscriptions
                 .insert(channel.clone(), Arc::clone(&subscription));

@@ -115,7 +115,6 @@ impl Hub {
         let options = Options {
             no_output: subscribe.no_output,
             lossless: subscribe.lossless,
-            terminal: false,
         };
         self.remember(conn, &subscribe.channel, options);
         let (mut streams, mut copies, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
@@ -177,7 +176,6 @@ impl Hub {
         let options = Options {
             no_output: subscribe.no_output,
             lossless: subscribe.lossless,
-            terminal: row.summary.pty,
         };
         let cursor = Cursor {
             seq: 1,
@@ -236,7 +234,7 @@ impl Hub {
         conn: ConnId,
         pattern: &Pattern,
         channel: &Channel,
-        mut options: Options,
+        options: Options,
         since: &Since,
     ) -> Option<(SubscribedStream, Arc<Subscription>)> {
         self.unwatch(channel, conn);
@@ -253,7 +251,6 @@ impl Hub {
         let mut recovered = false;
         if let Channel::Command(command_id) = channel {
             let command = self.commands.get(command_id)?;
-            options.terminal = command.is_terminal();
             let begin = begin(since, command.end);
             let from = first_offset(begin, &stream, command.end);
             offset = Some(from);
@@ -271,10 +268,9 @@ impl Hub {
                 cursor.seq = position.seq + 1;
                 recovered = true;
             }
-            if let Channel::Agent(agent_id) = channel
-                && !recovered
-            {
+            if let Channel::Agent(agent_id) = channel {
                 cursor.offsets = self.ends_of(agent_id);
+                cursor.offsets.extend(stream.offsets_at(cursor.seq));
             }
         }
         let answer = SubscribedStream {

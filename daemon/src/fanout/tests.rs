@@ -1,0 +1,285 @@
+//! Deliveries against a simple model: whoever watches gets every byte in its place, or a gap that says which are missing,
+//! however far the rings have moved on meanwhile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tokio_tungstenite::tungstenite::Message;
+
+use opsctl_protocol::message::{CommandStatus, Kind, State};
+use opsctl_protocol::{
+    AgentId, Channel, CommandId, Pattern, Timestamp, ToDashboard, decode, limits,
+};
+
+use super::channel::{Body, Piece, Stream};
+use super::delivery::{Delivery, Gathered, Sources, Streams};
+use super::keyframe::Keyframes;
+use super::outbox::{Begin, Cursor, Options, Outbox, Subscription};
+use super::pace::Pace;
+use crate::log::{Log, LogOptions, Opened, Record};
+use crate::ring::Bounds;
+
+/// Rings so small that a few pieces push each other out.
+const COMMAND_RING: Bounds = Bounds {
+    entries: 8,
+    bytes: 60_000,
+    lines: usize::MAX,
+};
+/// See above; the agent's ring holds less, as in life.
+const AGENT_RING: Bounds = Bounds {
+    entries: 4,
+    bytes: 30_000,
+    lines: usize::MAX,
+};
+
+/// Commands of the one agent: the first has a terminal.
+const COMMANDS: [CommandId; 2] = [CommandId([1; 16]), CommandId([2; 16])];
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A command puts out so many bytes.
+    Output(usize, usize),
+    /// A watcher's socket takes what there is, up to a flush.
+    Turn(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let output = (0..COMMANDS.len(), 1..20_000_usize);
+    let step = prop_oneof![
+        3 => output.prop_map(|(command, bytes)| Step::Output(command, bytes)),
+        2 => (0..WATCHERS).prop_map(Step::Turn),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// The byte at an offset of a command's output.
+fn byte(command: CommandId, offset: u64) -> u8 {
+    b'a' + ((offset / 7 + u64::from(command.0[0])) % 26) as u8
+}
+
+/// Follows the agent, follows each command and may be lapped, follows each command without loss.
+const WATCHERS: usize = 1 + 2 * COMMANDS.len();
+
+struct World {
+    log: Log,
+    agent: Arc<Stream>,
+    commands: Vec<Arc<Stream>>,
+    ends: Vec<u64>,
+    watchers: Vec<Watcher>,
+}
+
+struct Watcher {
+    outbox: Arc<Outbox>,
+    subscription: Arc<Subscription>,
+    delivery: Delivery,
+    seen: Seen,
+}
+
+/// What a watcher has got.
+#[derive(Default)]
+struct Seen {
+    next: HashMap<CommandId, u64>,
+    gaps: usize,
+    ended: usize,
+}
+
+impl World {
+    fn new(log: Log) -> Self {
+        let agent_id: AgentId = "a".parse().unwrap();
+        let stream =
+            |channel, bounds| Stream::new(channel, Arc::from("e"), Some(agent_id.clone()), bounds);
+        let agent = Arc::new(stream(Channel::Agent(agent_id.clone()), AGENT_RING));
+        let commands: Vec<Arc<Stream>> = COMMANDS
+            .into_iter()
+            .enumerate()
+            .map(|(number, id)| {
+                let own = stream(Channel::Command(id), COMMAND_RING);
+                Arc::new(own.of_command(number == 0, 0))
+            })
+            .collect();
+        let streams = COMMANDS.into_iter().zip(commands.iter().cloned());
+        let sources = Sources {
+            log: log.clone(),
+            keyframes: Arc::new(Keyframes::new(log.clone())),
+            streams: Streams::new(std::sync::Mutex::new(streams.collect())),
+        };
+        let mut watchers = vec![Watcher::new(&agent, false, &sources)];
+        for lossless in [false, true] {
+            let of = |stream| Watcher::new(stream, lossless, &sources);
+            watchers.extend(commands.iter().map(of));
+        }
+        Self {
+            log,
+            agent,
+            commands,
+            ends: vec![0; COMMANDS.len()],
+            watchers,
+        }
+    }
+
+    async fn output(&mut self, number: usize, bytes: usize) {
+        let (command_id, offset) = (COMMANDS[number], self.ends[number]);
+        let end = offset + bytes as u64;
+        self.ends[number] = end;
+        let data: Vec<u8> = (offset..end).map(|at| byte(command_id, at)).collect();
+        let piece = Piece {
+            agent_id: "a".parse().unwrap(),
+            command_id,
+            offset,
+            kind: Kind::Output,
+            time: Timestamp(1),
+            size: None,
+            data: Bytes::from(data),
+        };
+        let record = Record {
+            command: command_id,
+            kind: piece.kind,
+            offset,
+            time: piece.time,
+            size: None,
+            data: piece.data.clone(),
+        };
+        self.log.append(record).await.unwrap();
+        self.push(number, &Body::Output(Arc::new(piece)));
+    }
+
+    fn push(&self, number: usize, body: &Body) {
+        for stream in [&self.agent, &self.commands[number]] {
+            stream.push(body.clone(), Timestamp(1));
+            for watcher in &self.watchers {
+                if Arc::ptr_eq(&watcher.subscription.stream, stream) {
+                    watcher.outbox.wake(&watcher.subscription);
+                }
+            }
+        }
+    }
+
+    /// Ends all commands and lets everybody read to the end.
+    async fn finish(&mut self) {
+        for (number, id) in COMMANDS.into_iter().enumerate() {
+            let status = CommandStatus::new(id, State::Exited);
+            self.push(
+                number,
+                &Body::Message(Arc::new(ToDashboard::Status(status))),
+            );
+        }
+        for watcher in &mut self.watchers {
+            while watcher.outbox.has_ready() {
+                watcher.turn().await;
+            }
+        }
+    }
+}
+
+impl Watcher {
+    fn new(stream: &Arc<Stream>, lossless: bool, sources: &Sources) -> Self {
+        let outbox = Arc::new(Outbox::default());
+        let options = Options {
+            lossless,
+            ..Options::default()
+        };
+        let own = matches!(stream.channel, Channel::Command(_));
+        let cursor = Cursor {
+            seq: 1,
+            begin: own.then_some(Begin::Offset { offset: 0, end: 0 }),
+            ..Cursor::default()
+        };
+        let pattern = Pattern::exactly(&stream.channel);
+        let subscription = Subscription::new(pattern, Arc::clone(stream), options, cursor);
+        let pace = Pace::new(Duration::ZERO);
+        let delivery = Delivery::new(Arc::clone(&outbox), false, sources.clone(), pace);
+        Self {
+            outbox,
+            subscription,
+            delivery,
+            seen: Seen::default(),
+        }
+    }
+
+    async fn turn(&mut self) {
+        let Gathered::Frames(frames) = self.delivery.gather().await else {
+            panic!("nothing closes a connection here");
+        };
+        let bytes: usize = frames.iter().map(Message::len).sum();
+        // A flush's worth, one piece more, and a screen: what is missed never gathers in memory.
+        assert!(bytes < 4 * limits::MAX_OUTPUT_PIECE + 64 * 1024, "{bytes}");
+        for frame in frames {
+            let text = frame.into_text().unwrap();
+            self.seen.note(decode(&text).unwrap().message);
+        }
+    }
+}
+
+impl Seen {
+    fn note(&mut self, message: ToDashboard) {
+        match message {
+            ToDashboard::Output(output) => {
+                let next = self.next.entry(output.command_id).or_default();
+                assert_eq!(output.offset, *next, "a silent hole, or something twice");
+                for (at, found) in (output.offset..).zip(output.data.0.iter()) {
+                    assert_eq!(*found, byte(output.command_id, at), "at {at}");
+                }
+                *next += output.data.0.len() as u64;
+            }
+            ToDashboard::Gap(gap) => {
+                let next = self.next.entry(gap.command_id).or_default();
+                assert_eq!(gap.from, *next);
+                *next = gap.to;
+                self.gaps += 1;
+            }
+            ToDashboard::Snapshot(snapshot) => {
+                let next = self.next.entry(snapshot.command_id).or_default();
+                assert_eq!(snapshot.offset, *next, "a screen stands where the gap ends");
+            }
+            ToDashboard::Status(status) if status.state.is_final() => self.ended += 1,
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn nothing_is_missing_without_a_word(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
+            let mut world = World::new(log);
+            for step in steps {
+                match step {
+                    Step::Output(command, bytes) => world.output(command, bytes).await,
+                    Step::Turn(number) => {
+                        let watcher = &mut world.watchers[number];
+                        if watcher.outbox.has_ready() {
+                            watcher.turn().await;
+                        }
+                    }
+                }
+            }
+            world.finish().await;
+            for (number, watcher) in world.watchers.iter().enumerate() {
+                for (command, end) in COMMANDS.into_iter().zip(&world.ends) {
+                    let watches = match &watcher.subscription.stream.channel {
+                        Channel::Command(id) => *id == command,
+                        _ => true,
+                    };
+                    let wanted = if watches { *end } else { 0 };
+                    let got = watcher.seen.next.get(&command).copied().unwrap_or_default();
+                    assert_eq!(got, wanted, "watcher {number} of {command}");
+                }
+                assert!(watcher.seen.ended > 0, "watcher {number} was told an end");
+                if watcher.subscription.lossless {
+                    assert_eq!(watcher.seen.gaps, 0, "watcher {number} skips nothing");
+                }
+            }
+        });
+    }
+}
