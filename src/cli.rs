@@ -161,6 +161,10 @@ fn execute(cli: Cli) -> Result<u8> {
     })
 }
 
+/// Threads of the daemon that wait for files at the same time. Few: each has a stack, and an arena of the allocator's that
+/// keeps what it once had.
+const READERS: usize = 8;
+
 impl Command {
     /// The daemon serves many at once; everything else waits for one thing at a time. Half the cores are left to the
     /// programs, agents and clients beside it: on two cores a second worker made 100 MB through `send` slower and the
@@ -170,6 +174,7 @@ impl Command {
         match self {
             Self::Daemon(_) => Builder::new_multi_thread()
                 .worker_threads((cores / 2).max(1))
+                .max_blocking_threads(READERS)
                 .enable_all()
                 .build(),
             _ => Builder::new_current_thread().enable_all().build(),

@@ -23,7 +23,7 @@ struct Cursor {
     walk: Walk,
 }
 
-/// Reads a command's output in order. Holds at most one chunk (half a megabyte) in memory.
+/// Reads a command's output in order. Holds at most one chunk (64 KiB) in memory.
 #[derive(Debug)]
 pub struct LogReader {
     /// What the writer tells.

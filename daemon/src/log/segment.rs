@@ -16,8 +16,9 @@ pub(super) const MAGIC: [u8; 8] = *b"opslog\0\x01";
 /// Where the first record stands.
 pub(super) const FIRST_RECORD: u64 = MAGIC.len() as u64;
 
-/// How much is read at once: large enough that the call's cost disappears, small enough for many readers at a time.
-const CHUNK_BYTES: usize = 512 * 1024;
+/// How much is read at once: large enough that the call's cost disappears, small enough for fifty readers at a time, each of
+/// which holds one.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Places behind damage that are tried for the next record: enough to find it in any real output, few enough that no
 /// content makes a walk endless.
