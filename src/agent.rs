@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use opsctl_agent::{AgentError, AgentOptions, Ended};
+use opsctl_agent::{ALONE, AgentError, AgentOptions, Ended};
 use opsctl_protocol::AgentId;
 use opsctl_protocol::message::{CommandSpec, Program};
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,9 @@ pub async fn run(args: AgentArgs, context: &Context) -> Result<u8> {
         .collect();
     options.max_commands = args.max_commands.unwrap_or(settings.agent.max_commands);
     options.kill_grace = settings.agent.kill_grace.0;
+    options.spool_bytes = settings.agent.spool_bytes.0;
+    options.when_full = settings.agent.spool;
+    options.alone = (!settings.agent.live_restore).then_some(ALONE);
     if !args.program.is_empty() {
         options.main = Some(CommandSpec {
             pty: true,

@@ -1,8 +1,7 @@
 //! The agent's end of the connection to one holder. Two tasks: one passes on what the agent says, the other reads, and
 //! puts output straight into the link's bulk lane.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes, BytesMut};
 use opsctl_link::{SendError, Sender};
@@ -43,9 +42,17 @@ pub(crate) struct Attachment {
     queue: mpsc::Sender<(Bytes, Bytes)>,
     /// Where output goes now.
     route: watch::Sender<Option<Route>>,
-    /// The offset after the newest output byte that came.
-    to: Arc<AtomicU64>,
+    passed: Arc<Mutex<Passed>>,
     reading: JoinHandle<()>,
+}
+
+/// How much output was passed on to the daemon.
+#[derive(Debug, Clone, Copy, Default)]
+struct Passed {
+    /// In which run of the stream.
+    generation: u64,
+    /// The offset after the newest byte.
+    to: u64,
 }
 
 /// One run of a command's output stream.
@@ -68,12 +75,12 @@ impl Attachment {
         let (reader, writer) = socket.into_split();
         let (queue, messages) = mpsc::channel(QUEUE);
         let (route, routes) = watch::channel(None);
-        let to = Arc::new(AtomicU64::new(0));
+        let passed = Arc::default();
         let reading = Reading {
             key,
             socket: reader,
             routes,
-            to: to.clone(),
+            passed: Arc::clone(&passed),
             news,
             stream: None,
         };
@@ -82,7 +89,7 @@ impl Attachment {
         Self {
             queue,
             route,
-            to,
+            passed,
             reading,
         }
     }
@@ -122,9 +129,17 @@ impl Attachment {
         self.tell(&ToHolder::Pause)
     }
 
-    /// The offset after the newest output byte that came through here.
+    /// The offset after the newest output byte that was passed on in the present run of the stream; 0 without one.
     pub(crate) fn to(&self) -> u64 {
-        self.to.load(Ordering::Relaxed)
+        let route = self.route.borrow();
+        let passed = *self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        route.as_ref().map_or(0, |route| {
+            if passed.generation == route.generation {
+                passed.to
+            } else {
+                route.from
+            }
+        })
     }
 }
 
@@ -150,8 +165,8 @@ struct Reading {
     socket: OwnedReadHalf,
     /// Where output is to go.
     routes: watch::Receiver<Option<Route>>,
-    /// See [`Attachment::to`].
-    to: Arc<AtomicU64>,
+    /// Shared with the attachment.
+    passed: Arc<Mutex<Passed>>,
     news: mpsc::Sender<(HolderKey, News)>,
     /// Where output goes, once the holder has confirmed that what comes belongs there.
     stream: Option<Route>,
@@ -189,7 +204,6 @@ impl Reading {
             return;
         };
         let end = u64::from_be_bytes(*offset) + frame.len().saturating_sub(HEADER_BYTES) as u64;
-        self.to.store(end, Ordering::Relaxed);
         let Some(Route {
             link, generation, ..
         }) = &self.stream
@@ -203,7 +217,9 @@ impl Reading {
             // The lane of a half-open connection may stay full for minutes after the connection was given up.
             _ = self.routes.wait_for(|route| route.as_ref().is_none_or(|route| route.generation != generation)) => false,
         };
-        if !sent {
+        if sent {
+            self.note(generation, end);
+        } else {
             // What follows is void; it will be asked for again.
             self.stream = None;
         }
@@ -212,6 +228,7 @@ impl Reading {
     async fn said(&mut self, message: FromHolder) {
         let passed = match &message {
             FromHolder::Resumed { generation, from } => self.resumed(*generation, *from).await,
+            FromHolder::Gap { from, to, reason } => self.gap(*from, *to, reason.clone()).await,
             FromHolder::Progress(progress) if progress.end.is_some() => match &self.stream {
                 Some(route) => send_last(&route.link, status_of(route.command_id, progress)).await,
                 None => Ok(()),
@@ -233,19 +250,35 @@ impl Reading {
 
     async fn resumed(&mut self, generation: u64, from: u64) -> Result<(), SendError> {
         self.stream = self.route().filter(|route| route.generation == generation);
-        match &self.stream {
-            Some(route) if from > route.from => {
-                let reason = "the agent no longer holds this output".to_owned();
-                let gap = Gap {
-                    command_id: route.command_id,
-                    from: route.from,
-                    to: from,
-                    reason,
-                };
-                send_last(&route.link, gap).await
-            }
-            _ => Ok(()),
+        let wanted = self.stream.as_ref().map_or(from, |route| route.from);
+        if from <= wanted {
+            return Ok(());
         }
+        let reason = "the agent no longer holds this output".to_owned();
+        self.gap(wanted, from, reason).await
+    }
+
+    /// Passes on that output is gone, in its place.
+    async fn gap(&mut self, from: u64, to: u64, reason: String) -> Result<(), SendError> {
+        let Some(route) = &self.stream else {
+            return Ok(());
+        };
+        let generation = route.generation;
+        let gap = Gap {
+            command_id: route.command_id,
+            from,
+            to,
+            reason,
+        };
+        send_last(&route.link, gap).await?;
+        self.note(generation, to);
+        Ok(())
+    }
+
+    /// Notes how much was passed on.
+    fn note(&self, generation: u64, to: u64) {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        *passed = Passed { generation, to };
     }
 
     fn route(&self) -> Option<Route> {

@@ -1,9 +1,12 @@
 //! A command as the agent knows it: where it is in its life, and how that is told to the daemon.
 
+use std::path::PathBuf;
+
 use opsctl_protocol::CommandId;
 use opsctl_protocol::message::{CommandReport, CommandSpec, CommandStatus, State};
 
 use crate::attach::Attachment;
+use crate::pool::Fresh;
 use crate::wire::Progress;
 
 /// A command that isn't settled.
@@ -16,20 +19,27 @@ pub(crate) struct Command {
     pub(crate) phase: Phase,
     /// Output before this is durable at the daemon.
     pub(crate) acked: u64,
+    /// Holders that got it and died before they started anything.
+    pub(crate) attempts: u32,
+    /// Output before this was given to the present connection by a holder that is gone.
+    pub(crate) streamed: u64,
 }
 
 /// Where a command is in its life.
 pub(crate) enum Phase {
     /// It waits for a free place.
     Queued,
-    /// Its start is being written to the journal.
-    Journaling,
     /// It waits for a holder.
     Starting,
+    /// Its start is being written to the journal; then this holder gets it.
+    Journaling(Fresh),
     /// A holder has it.
     Held(Held),
-    /// It was started by an earlier agent, and its holder has not answered yet.
-    Sought,
+    /// It was started, perhaps by an earlier agent, and what became of it is being found out.
+    Sought {
+        /// The directory of the holder that was to get the job, where that is known.
+        holder: Option<String>,
+    },
     /// It has ended, and no holder remembers it.
     Ended(Box<CommandStatus>),
 }
@@ -38,20 +48,31 @@ pub(crate) enum Phase {
 pub(crate) struct Held {
     /// The way to the holder.
     pub(crate) holder: Attachment,
-    /// It has said something; before, it cannot have started anything.
-    pub(crate) ready: bool,
+    /// Its directory.
+    pub(crate) dir: PathBuf,
+    /// It has said something of its program.
+    pub(crate) begun: bool,
     /// What the holder said last.
     pub(crate) progress: Progress,
 }
 
 impl Command {
+    /// Whether its program has ended, or was never started.
+    pub(crate) fn has_ended(&self) -> bool {
+        match &self.phase {
+            Phase::Held(held) => held.progress.end.is_some(),
+            Phase::Ended(_) => true,
+            _ => false,
+        }
+    }
+
     /// Where it is, for the daemon.
     pub(crate) fn status(&self, id: CommandId) -> CommandStatus {
         match &self.phase {
-            Phase::Queued | Phase::Journaling | Phase::Starting => {
+            Phase::Queued | Phase::Starting | Phase::Journaling(_) => {
                 CommandStatus::new(id, State::Delivered)
             }
-            Phase::Sought => CommandStatus::new(id, State::Running),
+            Phase::Sought { .. } => CommandStatus::new(id, State::Running),
             Phase::Held(held) => status_of(id, &held.progress),
             Phase::Ended(status) => CommandStatus::clone(status),
         }
@@ -74,13 +95,16 @@ impl Command {
 
     /// What `agent:connect` says of it.
     pub(crate) fn report(&self, id: CommandId) -> CommandReport {
-        let to = match &self.phase {
-            Phase::Held(held) => held.holder.to().max(held.progress.to),
-            _ => self.acked,
+        let (from, to) = match &self.phase {
+            Phase::Held(held) => (
+                held.progress.from.max(self.acked),
+                held.holder.to().max(held.progress.to),
+            ),
+            _ => (self.acked, self.acked),
         };
         CommandReport {
             status: self.status_before_output(id),
-            from: self.acked,
+            from,
             to,
             spec: self.spec.clone(),
             main: self.main,
@@ -91,6 +115,7 @@ impl Command {
 /// What a holder's words mean to the daemon.
 pub(crate) fn status_of(id: CommandId, progress: &Progress) -> CommandStatus {
     let state = match (&progress.end, progress.started_at) {
+        (Some(end), _) if end.lost.is_some() => State::Lost,
         (Some(end), _) if end.failure.is_some() => State::Failed,
         (Some(_), _) => State::Exited,
         (None, Some(_)) => State::Running,
@@ -104,7 +129,7 @@ pub(crate) fn status_of(id: CommandId, progress: &Progress) -> CommandStatus {
         status.exit_code = end.exit_code;
         status.signal = end.signal;
         status.timed_out = end.timed_out;
-        status.reason.clone_from(&end.failure);
+        status.reason = end.lost.clone().or_else(|| end.failure.clone());
         status.finished_at = Some(end.at);
         status.offset = Some(progress.to);
         status.input_offset = Some(progress.input);
@@ -141,5 +166,14 @@ mod tests {
             ..End::default()
         });
         assert_eq!(status_of(id, &progress).state, State::Failed);
+        progress.end = Some(End {
+            lost: Some("gone".into()),
+            ..End::default()
+        });
+        let status = status_of(id, &progress);
+        assert_eq!(
+            (status.state, status.reason.as_deref()),
+            (State::Lost, Some("gone"))
+        );
     }
 }

@@ -1,23 +1,34 @@
 //! Which commands this agent has started: on disk before they are, so that no later agent starts one again.
 //!
-//! A file of JSON lines. A thread of its own writes, since a disk may take its time, and several starts share one sync.
-//! What a crash cut off at the end is ignored: its start was not confirmed.
+//! A file of [`lines`]. A thread of its own writes, since a disk may take its time, and several starts share one sync.
+//! Starts are synced: not even a power cut makes a command start twice. Ends and settlements are not: a power cut may
+//! bring back commands that were settled, and the daemon then says so once more.
+//!
+//! What a crash cut off at the end is left out: its start was not confirmed. The file holds what isn't settled, and is
+//! rewritten when it has grown to several times that.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use opsctl_protocol::CommandId;
 use opsctl_protocol::message::{CommandSpec, CommandStatus};
 use serde::{Deserialize, Serialize};
+
+use crate::lines::{self, line};
 
 /// Records that may wait for the disk; a sender waits when there are more.
 const QUEUE: usize = 1024;
 
 /// The file is rewritten when it is larger than this, in bytes, and consists mostly of settled commands.
 const REWRITE_ABOVE: u64 = 1024 * 1024;
+
+/// How long until what the disk didn't take is tried again.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
 /// A line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +42,9 @@ pub(crate) enum Record {
     Start {
         /// Which.
         command_id: CommandId,
-        /// What it runs.
-        spec: CommandSpec,
-        /// The agent's main terminal.
-        #[serde(default)]
-        main: bool,
+        /// How.
+        #[serde(flatten)]
+        start: Start,
     },
     /// A command has ended without a holder that would remember it.
     Ended {
@@ -49,11 +58,25 @@ pub(crate) enum Record {
     },
 }
 
+/// How a command is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// What it runs.
+    pub(crate) spec: CommandSpec,
+    /// The agent's main terminal.
+    #[serde(default)]
+    pub(crate) main: bool,
+    /// The directory of the holder that gets the job, within that of all holders. That nothing is written down there
+    /// shows that the command was not started after all. Older agents didn't say.
+    #[serde(default)]
+    pub(crate) holder: Option<String>,
+}
+
 /// What the journal knows of a command that isn't settled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// What it runs, and whether it is the main terminal; absent for one that was never about to start.
-    pub(crate) start: Option<(CommandSpec, bool)>,
+    /// How it was started; absent for one that was never about to be.
+    pub(crate) start: Option<Start>,
     /// How it ended, where no holder remembers it.
     pub(crate) ended: Option<CommandStatus>,
 }
@@ -73,8 +96,8 @@ impl Journal {
     /// Opens the journal in `dir`, and tells what it knows.
     pub(crate) fn open(dir: &Path) -> io::Result<(Self, Commands)> {
         let path = dir.join("journal");
-        let commands = match std::fs::read_to_string(&path) {
-            Ok(text) => replay(&text),
+        let commands = match std::fs::read(&path) {
+            Ok(bytes) => replay(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Commands::new(),
             Err(error) => return Err(error),
         };
@@ -105,28 +128,32 @@ impl Journal {
     }
 }
 
-/// Applies the journal's lines in order. Lines that can't be read are a crash's remains, or a newer version's.
-pub(crate) fn replay(text: &str) -> Commands {
+/// Applies the journal's lines in order, and says what cannot be read.
+pub(crate) fn replay(bytes: &[u8]) -> Commands {
+    let lines = lines::read(bytes);
+    if lines.damaged > 0 {
+        tracing::error!(
+            lines = lines.damaged,
+            "the journal is damaged; some of its lines are left out"
+        );
+    }
+    if lines.torn > 0 {
+        tracing::warn!(
+            bytes = lines.torn,
+            "the journal's end was cut short; going on with its last good line"
+        );
+    }
     let mut commands = Commands::new();
-    for line in text.lines() {
-        match serde_json::from_str(line) {
-            Ok(record) => apply(&mut commands, record),
-            Err(error) => {
-                tracing::warn!(%error, "a line of the journal cannot be read and is left out");
-            }
-        }
+    for record in lines.values {
+        apply(&mut commands, record);
     }
     commands
 }
 
 fn apply(commands: &mut Commands, record: Record) {
     match record {
-        Record::Start {
-            command_id,
-            spec,
-            main,
-        } => {
-            commands.entry(command_id).or_default().start = Some((spec, main));
+        Record::Start { command_id, start } => {
+            commands.entry(command_id).or_default().start = Some(start);
         }
         Record::Ended { status } => {
             let command = commands.entry(status.command_id).or_default();
@@ -148,6 +175,8 @@ struct Writer {
     base: u64,
     /// What a rewrite writes.
     commands: Commands,
+    /// The file lacks something that `commands` has.
+    behind: bool,
 }
 
 impl Writer {
@@ -159,16 +188,17 @@ impl Writer {
             size,
             base: size,
             commands,
+            behind: false,
         })
     }
 
     fn run(&mut self, records: &Receiver<(Record, Option<Done>)>) {
-        while let Ok((record, done)) = records.recv() {
+        while let Some((record, done)) = self.next(records) {
             let mut written = self.write(record);
             let mut waiting: Vec<Done> = done.into_iter().collect();
             // Whoever came meanwhile shares the sync.
             while let Ok((record, done)) = records.try_recv() {
-                written = written.and_then(|()| self.write(record));
+                written = written.and(self.write(record));
                 waiting.extend(done);
             }
             if !waiting.is_empty() {
@@ -189,22 +219,49 @@ impl Writer {
         }
     }
 
+    /// The next record; `None` once there will be none. What the disk didn't take is tried again meanwhile.
+    fn next(
+        &mut self,
+        records: &Receiver<(Record, Option<Done>)>,
+    ) -> Option<(Record, Option<Done>)> {
+        loop {
+            if !self.behind {
+                return records.recv().ok();
+            }
+            match records.recv_timeout(WRITE_AGAIN) {
+                Ok(record) => return Some(record),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.rewrite(),
+            }
+        }
+    }
+
     fn write(&mut self, record: Record) -> io::Result<()> {
         let line = line(&record)?;
         apply(&mut self.commands, record);
-        self.file.write_all(&line)?;
-        self.size += line.len() as u64;
-        Ok(())
+        // What an earlier attempt left of its line is overwritten.
+        let written = self.file.write_all_at(&line, self.size);
+        if written.is_ok() {
+            self.size += line.len() as u64;
+        } else {
+            self.behind = true;
+            // What stands there would be read as a line cut short otherwise, and be said.
+            let _ = self.file.set_len(self.size);
+        }
+        written
     }
 
     fn rewrite_when_due(&mut self) {
-        if self.size < REWRITE_ABOVE || self.size < 4 * self.base {
-            return;
+        if self.size >= REWRITE_ABOVE && self.size >= 4 * self.base {
+            self.rewrite();
         }
+    }
+
+    fn rewrite(&mut self) {
         match rewrite(&self.path, &self.commands) {
             Ok((file, size)) => {
                 self.file = file;
-                (self.size, self.base) = (size, size);
+                (self.size, self.base, self.behind) = (size, size, false);
             }
             // The old file goes on being good; try again when it has grown as much again.
             Err(error) => {
@@ -215,28 +272,22 @@ impl Writer {
     }
 }
 
-fn line(record: &Record) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(record)?;
-    line.push(b'\n');
-    Ok(line)
-}
-
 /// Writes all that is known into a new file and puts it in the place of the old one.
 fn rewrite(path: &Path, commands: &Commands) -> io::Result<(File, u64)> {
     let new = path.with_extension("new");
-    let mut file = BufWriter::new(
-        OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .open(&new)?,
-    );
+    let opened = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        // Commands may hold secrets in their arguments.
+        .mode(0o600)
+        .open(&new)?;
+    let mut file = BufWriter::new(opened);
     let mut size = 0;
     for (command_id, known) in commands {
-        let start = known.start.clone().map(|(spec, main)| Record::Start {
+        let start = known.start.clone().map(|start| Record::Start {
             command_id: *command_id,
-            spec,
-            main,
+            start,
         });
         let ended = known.ended.clone().map(|status| Record::Ended {
             status: Box::new(status),
@@ -267,8 +318,11 @@ mod tests {
         let spec = CommandSpec::new(Program::Shell(format!("echo {n}")));
         Record::Start {
             command_id: CommandId([n; 16]),
-            spec,
-            main: false,
+            start: Start {
+                spec,
+                main: false,
+                holder: Some("h".to_owned()),
+            },
         }
     }
 
@@ -302,9 +356,28 @@ mod tests {
 
     #[test]
     fn a_line_cut_short_is_left_out() {
-        let whole = String::from_utf8(line(&start(1)).unwrap()).unwrap();
-        let commands = replay(&format!("{whole}{}", &whole[..20]));
+        let whole = line(&start(1)).unwrap();
+        let commands = replay(&[&whole[..], &whole[..20]].concat());
         assert_eq!(commands.len(), 1);
+    }
+
+    #[test]
+    fn what_older_agents_wrote_is_understood() {
+        let old = r#"{"record":"start","commandId":"01010101010101010101010101010101","spec":{"shell":"x"},"main":true}
+"#;
+        let commands = replay(old.as_bytes());
+        let start = commands[&CommandId([1; 16])].start.clone().unwrap();
+        assert_eq!((start.main, start.holder), (true, None));
+    }
+
+    #[test]
+    fn nobody_else_may_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(dir.path()).unwrap();
+        synced(&journal, start(1));
+        let file = std::fs::metadata(dir.path().join("journal")).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -317,8 +390,11 @@ mod tests {
             let command_id = CommandId([n; 16]);
             journal.note(Record::Start {
                 command_id,
-                spec: spec.clone(),
-                main: false,
+                start: Start {
+                    spec: spec.clone(),
+                    main: false,
+                    holder: None,
+                },
             });
             journal.note(Record::Settled { command_id });
         }

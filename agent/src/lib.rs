@@ -3,7 +3,9 @@
 //! [`run`] is an agent's life; [`holder_main`] is the small process that each program runs under, and that outlives the
 //! agent. In the order in which data flows, from a program to the daemon:
 //!
-//! - [`holder`]: owns one program, its terminal or pipes, and its unacknowledged output.
+//! - [`holder`]: owns one program, and its terminal or pipes.
+//! - [`spool`]: output that the daemon hasn't acknowledged, on disk.
+//! - [`lines`]: the form of what is written down of commands.
 //! - [`wire`], [`socket`]: how agent and holder talk.
 //! - [`attach`]: the agent's end of that connection; puts output into the link's bulk lane.
 //! - [`command`], [`queue`], [`journal`], [`pool`]: which commands there are, which may run, which were started, and
@@ -13,7 +15,9 @@
 //! - [`facts`], [`state_dir`]: what is told of the host, and where things lie on it.
 
 mod holder;
+mod lines;
 mod socket;
+mod spool;
 mod wire;
 
 mod attach;
@@ -28,7 +32,7 @@ mod uplink;
 mod facts;
 mod state_dir;
 
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzz;
 
 use std::collections::BTreeMap;
@@ -42,9 +46,16 @@ use opsctl_protocol::message::command::DEFAULT_KILL_GRACE_MS;
 use tokio_util::sync::CancellationToken;
 
 pub use holder::holder_main;
+pub use spool::WhenFull;
 
 /// How many commands run at once when nothing else is said.
 pub const DEFAULT_MAX_COMMANDS: u32 = 8;
+
+/// How much output may wait for the daemon when nothing else is said: all commands of an agent together, on disk.
+pub const DEFAULT_SPOOL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long programs that don't outlive their agent go on without one: it may just be restarting.
+pub const ALONE: Duration = Duration::from_secs(10);
 
 /// What an agent is to be.
 #[derive(Debug, Clone)]
@@ -65,6 +76,14 @@ pub struct AgentOptions {
     pub main: Option<CommandSpec>,
     /// How long each step of an escalation waits when a request doesn't say.
     pub kill_grace: Duration,
+    /// How many bytes of output may wait for the daemon, of all commands together; whole chunks of 256 KiB count. For
+    /// commands that start from now on.
+    pub spool_bytes: u64,
+    /// What happens to commands whose output finds no room there.
+    pub when_full: WhenFull,
+    /// How long programs go on while there is no agent, because it has stopped, crashed, or was killed; then they are
+    /// ended, and their commands are lost. `None`: for ever. For commands that start from now on.
+    pub alone: Option<Duration>,
 }
 
 impl AgentOptions {
@@ -80,6 +99,9 @@ impl AgentOptions {
             holder_program: PathBuf::from("/proc/self/exe"),
             main: None,
             kill_grace: Duration::from_millis(DEFAULT_KILL_GRACE_MS),
+            spool_bytes: DEFAULT_SPOOL_BYTES,
+            when_full: WhenFull::default(),
+            alone: None,
         }
     }
 }

@@ -16,10 +16,12 @@ use tokio::process::{Child, Command};
 /// Holders that wait for a job, once nothing else is to be done.
 const WARM: usize = 1;
 
-/// A started holder without a job. It ends when this is dropped.
+/// A holder that was just started. One without a job ends when this is dropped.
 pub(crate) struct Fresh {
+    /// Its directory.
+    pub(crate) dir: PathBuf,
     /// The way to it.
-    pub(crate) socket: UnixStream,
+    socket: UnixStream,
     /// The process, to be reaped.
     child: Child,
 }
@@ -41,7 +43,7 @@ impl Launcher {
         let name = CommandId::random().to_string();
         let dir = self.holders.join(name);
         DirBuilder::new().mode(0o700).create(&dir)?;
-        let started = self.spawn(&dir);
+        let started = self.start_in(&dir);
         if started.is_err() {
             // Nothing lives in it.
             let _ = std::fs::remove_dir_all(&dir);
@@ -49,7 +51,8 @@ impl Launcher {
         started
     }
 
-    fn spawn(&self, dir: &Path) -> io::Result<Fresh> {
+    /// Starts a holder in a directory that there is, as the heir of one that has died there; blocks as [`Self::start`].
+    pub(crate) fn start_in(&self, dir: &Path) -> io::Result<Fresh> {
         let (socket, theirs) = UnixStream::pair()?;
         socket.set_nonblocking(true)?;
         let log = OpenOptions::new()
@@ -71,7 +74,11 @@ impl Launcher {
             command.env_remove(name);
         }
         let child = Command::from(command).spawn()?;
-        Ok(Fresh { socket, child })
+        Ok(Fresh {
+            dir: dir.to_owned(),
+            socket,
+            child,
+        })
     }
 }
 
@@ -86,6 +93,11 @@ impl Fresh {
     /// Whether the process still lives.
     pub(crate) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The name of its directory among those of all holders.
+    pub(crate) fn name(&self) -> Option<String> {
+        self.dir.file_name()?.to_str().map(str::to_owned)
     }
 
     /// The connection; the process is reaped by a task of its own.
@@ -142,6 +154,16 @@ impl<H> Pool<H> {
     /// A holder was started: it goes to the command that waits longest.
     pub(crate) fn started(&mut self, holder: H) -> Option<(CommandId, H)> {
         self.starting = self.starting.saturating_sub(1);
+        self.give(holder)
+    }
+
+    /// Takes the holders that wait for a job out.
+    pub(crate) fn drain(&mut self) -> Vec<H> {
+        std::mem::take(&mut self.warm)
+    }
+
+    /// A holder is free: it goes to the command that waits longest.
+    pub(crate) fn give(&mut self, holder: H) -> Option<(CommandId, H)> {
         if let Some(id) = self.waiting.pop_front() {
             return Some((id, holder));
         }

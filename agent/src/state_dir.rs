@@ -3,18 +3,37 @@
 //! ```text
 //! lock       held while an agent lives; says its process id
 //! journal    which commands were started
-//! holders/   a directory for each holder, with its socket
+//! holders/   a directory for each holder, with its socket and what it writes down
+//! spool/     output that the daemon hasn't acknowledged, of all commands
 //! holder.log what holders had to complain about
 //! ```
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::Pid;
 
 use crate::AgentError;
+use crate::holder::processes;
+
+/// Where the spool lies, for a holder with this directory.
+pub(crate) fn spool_of(holder: &Path) -> PathBuf {
+    let agent = holder.parent().and_then(Path::parent);
+    agent.unwrap_or(holder).join(SPOOL)
+}
+
+/// How long a dead agent's lock may be held by what it was just starting.
+const LAST_COPY: Duration = Duration::from_secs(2);
+
+/// How often the lock is tried meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The spool's directory within the agent's.
+const SPOOL: &str = "spool";
 
 /// A locked directory; unlocked when dropped or when the process ends, however it ends.
 pub(crate) struct StateDir {
@@ -29,13 +48,14 @@ impl StateDir {
             path: path.to_owned(),
             source,
         };
-        let holders = path.join("holders");
         // Terminals' sockets lie here: nobody else has any business in it.
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&holders)
-            .map_err(state)?;
+        for dir in ["holders", SPOOL] {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path.join(dir))
+                .map_err(state)?;
+        }
         let lock = path.join("lock");
         let mut lock = OpenOptions::new()
             .create(true)
@@ -45,15 +65,12 @@ impl StateDir {
             .mode(0o600)
             .open(lock)
             .map_err(state)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match take(&lock) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let pid = io::read_to_string(&lock)
-                    .ok()
-                    .and_then(|text| text.trim().parse().ok());
                 return Err(AgentError::AlreadyRunning {
                     name: name.to_owned(),
-                    pid,
+                    pid: written_pid(&lock),
                 });
             }
             Err(error) => return Err(state(error.into())),
@@ -72,10 +89,43 @@ impl StateDir {
         &self.path
     }
 
+    /// Where the spool lies.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.path.join(SPOOL)
+    }
+
     /// Where holders' directories lie.
     pub(crate) fn holders(&self) -> PathBuf {
         self.path.join("holders")
     }
+}
+
+/// Takes the lock. One that is held though the process that took it is dead is waited for: a process that it was just
+/// starting has a copy, for a moment.
+fn take(lock: &File) -> rustix::io::Result<()> {
+    let deadline = Instant::now() + LAST_COPY;
+    loop {
+        let taken = flock(lock, FlockOperation::NonBlockingLockExclusive);
+        let dead = || {
+            let pid = written_pid(lock).and_then(|pid| Pid::from_raw(pid.cast_signed()));
+            pid.is_some_and(|pid| !processes::is_alive(pid))
+        };
+        if taken != Err(rustix::io::Errno::WOULDBLOCK) || Instant::now() >= deadline || !dead() {
+            return taken;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// The process that took the lock last.
+fn written_pid(lock: &File) -> Option<u32> {
+    let mut text = [0; 16];
+    let length = lock.read_at(&mut text, 0).ok()?;
+    std::str::from_utf8(&text[..length])
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 impl Drop for StateDir {

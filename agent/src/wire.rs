@@ -11,6 +11,8 @@ use opsctl_protocol::{CommandId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::spool::SpoolLimits;
+
 /// Bytes of the length before each message.
 pub(crate) const PREFIX: usize = 4;
 
@@ -39,6 +41,12 @@ pub(crate) struct Job {
     /// The agent's main terminal.
     #[serde(default)]
     pub(crate) main: bool,
+    /// How much unacknowledged output there may be.
+    #[serde(default)]
+    pub(crate) spool: SpoolLimits,
+    /// How long the program goes on without an agent, in milliseconds; for ever, when absent.
+    #[serde(default)]
+    pub(crate) alone_ms: Option<u64>,
 }
 
 /// What the agent tells a holder.
@@ -98,8 +106,17 @@ pub(crate) enum FromHolder {
     Resumed {
         /// The stream's name.
         generation: u64,
-        /// The first byte that follows; later than asked for where older ones are gone.
+        /// The first byte that follows, or is told to be gone; later than asked for only from holders of older agents.
         from: u64,
+    },
+    /// Stands in the output stream for output that is gone.
+    Gap {
+        /// The first missing byte.
+        from: u64,
+        /// The offset after the last missing byte.
+        to: u64,
+        /// Why, for people.
+        reason: String,
     },
     /// The program has been given input up to here.
     Consumed {
@@ -141,6 +158,8 @@ pub(crate) struct End {
     pub(crate) timed_out: bool,
     /// Why it could not be started; then neither code nor signal stand.
     pub(crate) failure: Option<String>,
+    /// Why nobody can say how it ended, only that it isn't running any more; then neither code nor signal stand.
+    pub(crate) lost: Option<String>,
     /// When.
     pub(crate) at: Timestamp,
 }

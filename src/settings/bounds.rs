@@ -16,6 +16,9 @@ const MIN_LOG: Size = Size(1024 * 1024);
 /// The longest that output may be held back: people watch it.
 const LONGEST_BATCH: Duration = Duration::from_secs(1);
 
+/// The least spool: four chunks, so that a flood and a quiet command have room.
+const MIN_SPOOL: Size = Size(1024 * 1024);
+
 /// A setting out of its bounds.
 pub(super) struct OutOfBounds {
     pub(super) section: &'static str,
@@ -68,6 +71,12 @@ pub(super) fn first_out_of_bounds(settings: &Settings) -> Option<OutOfBounds> {
             least(MIN_LOG),
         ),
         ("agent", "max_commands", agent.max_commands > 0, number),
+        (
+            "agent",
+            "spool_bytes",
+            agent.spool_bytes.0 >= MIN_SPOOL.0,
+            least(MIN_SPOOL),
+        ),
         (
             "client",
             "connect_timeout",

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use opsctl_agent::WhenFull;
 use opsctl_link::Endpoint;
 use opsctl_protocol::AgentId;
 use opsctl_protocol::message::command::DEFAULT_KILL_GRACE_MS;
@@ -108,6 +109,12 @@ pub struct Agent {
     pub max_commands: u32,
     /// How long each step of an escalation (interrupt, terminate, kill) waits when the request doesn't say.
     pub kill_grace: Time,
+    /// How much output may wait for the daemon, of all commands together.
+    pub spool_bytes: Size,
+    /// What happens to programs whose output finds no room there.
+    pub spool: WhenFull,
+    /// Whether programs outlive the agent.
+    pub live_restore: bool,
 }
 
 impl Default for Agent {
@@ -117,6 +124,9 @@ impl Default for Agent {
             labels: BTreeMap::new(),
             max_commands: opsctl_agent::DEFAULT_MAX_COMMANDS,
             kill_grace: Time(Duration::from_millis(DEFAULT_KILL_GRACE_MS)),
+            spool_bytes: Size(opsctl_agent::DEFAULT_SPOOL_BYTES),
+            spool: WhenFull::default(),
+            live_restore: true,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From `command:execute` to a holder with its job, and what holders say.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use opsctl_protocol::message::{
@@ -9,20 +10,29 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{CommandId, Timestamp};
 use tokio::time::Instant;
 
-use super::{Agent, Event};
+use super::{Agent, Event, Silent};
 use crate::attach::{Attachment, HolderKey, News, send_last};
 use crate::command::{Command, Held, Phase};
-use crate::journal::Record;
+use crate::holder::record;
+use crate::journal::{Record, Start};
 use crate::pool::Fresh;
+use crate::spool::SpoolLimits;
 use crate::wire::{FromHolder, Job, Progress, ToHolder};
 
 /// How long after a start another holder is started, when the command hasn't ended before: starting one takes time on
 /// a processor that the command itself, or its end on its way to whoever waits for it, can use.
 const REFILL_AFTER: Duration = Duration::from_millis(20);
 
+/// How many holders are tried that die before they start anything.
+const ATTEMPTS: u32 = 3;
+
 impl Agent {
     /// Takes a command up, unless it is known.
     pub(super) fn execute(&mut self, id: CommandId, spec: CommandSpec) {
+        if self.stopping {
+            // The next agent of this name doesn't know it, and the daemon sends it again.
+            return;
+        }
         if let Some(command) = self.commands.get(&id) {
             let status = command.status_before_output(id);
             self.send(status);
@@ -34,6 +44,8 @@ impl Agent {
             main: false,
             phase: Phase::Queued,
             acked: 0,
+            streamed: 0,
+            attempts: 0,
         };
         self.commands.insert(id, command);
         if let Err(reason) = checked {
@@ -43,20 +55,38 @@ impl Agent {
         }
     }
 
-    /// Writes the start to the journal; [`Self::journaled`] goes on.
+    /// Gets a holder for the command; [`Self::journal_start`] goes on.
     pub(super) fn begin(&mut self, id: CommandId) {
+        let Some(command) = self.commands.get_mut(&id) else {
+            return;
+        };
+        command.phase = Phase::Starting;
+        if let Some(fresh) = self.pool.take(id, Fresh::is_alive) {
+            self.refill = Some(Instant::now() + REFILL_AFTER);
+            self.journal_start(id, fresh);
+        } else {
+            self.start_holders();
+        }
+    }
+
+    /// Writes the start to the journal, with the holder that will get the job; [`Self::journaled`] goes on.
+    fn journal_start(&mut self, id: CommandId, fresh: Fresh) {
         let Some(command) = self.commands.get_mut(&id) else {
             return;
         };
         let Some(spec) = command.spec.clone() else {
             return;
         };
-        command.phase = Phase::Journaling;
+        let start = Start {
+            spec,
+            main: command.main,
+            holder: fresh.name(),
+        };
+        command.phase = Phase::Journaling(fresh);
         let events = self.events.clone();
         let record = Record::Start {
             command_id: id,
-            spec,
-            main: command.main,
+            start,
         };
         self.journal.sync(record, move |written| {
             // The agent has ended when nobody listens.
@@ -69,21 +99,17 @@ impl Agent {
         let Some(command) = self
             .commands
             .get_mut(&id)
-            .filter(|command| matches!(command.phase, Phase::Journaling))
+            .filter(|command| matches!(command.phase, Phase::Journaling(_)))
         else {
             return;
         };
         if let Err(error) = written {
             let reason = format!("the agent cannot write its journal: {error}");
             self.end_without_holder(id, State::Failed, Some(reason));
-            return;
-        }
-        command.phase = Phase::Starting;
-        if let Some(fresh) = self.pool.take(id, Fresh::is_alive) {
+        } else if let Phase::Journaling(fresh) =
+            std::mem::replace(&mut command.phase, Phase::Starting)
+        {
             self.hand_over(id, fresh);
-            self.refill = Some(Instant::now() + REFILL_AFTER);
-        } else {
-            self.start_holders();
         }
     }
 
@@ -103,7 +129,7 @@ impl Agent {
         match started {
             Ok(fresh) => {
                 if let Some((id, fresh)) = self.pool.started(fresh) {
-                    self.hand_over(id, fresh);
+                    self.journal_start(id, fresh);
                 }
             }
             Err(error) => {
@@ -118,6 +144,10 @@ impl Agent {
 
     /// Gives a holder its job.
     fn hand_over(&mut self, id: CommandId, fresh: Fresh) {
+        let dir = fresh.dir.clone();
+        let Some((job, acked)) = self.job(id) else {
+            return;
+        };
         let socket = match fresh.into_socket() {
             Ok(socket) => socket,
             Err(error) => {
@@ -127,29 +157,42 @@ impl Agent {
             }
         };
         let (key, holder) = self.attach(socket);
+        holder.tell(&ToHolder::Job(Box::new(job)));
+        if let Some(link) = &self.link {
+            self.generation += 1;
+            holder.stream(id, self.generation, acked, link.clone());
+        }
         let Some(command) = self.commands.get_mut(&id) else {
             return;
         };
-        let Some(spec) = command.spec.clone() else {
-            return;
-        };
-        holder.tell(&ToHolder::Job(Box::new(Job {
-            command_id: id,
-            agent: self.options.name.to_string(),
-            spec,
-            kill_grace_ms: self.options.kill_grace.as_millis() as u64,
-            main: command.main,
-        })));
-        if let Some(link) = &self.link {
-            self.generation += 1;
-            holder.stream(id, self.generation, command.acked, link.clone());
-        }
         command.phase = Phase::Held(Held {
             holder,
-            ready: false,
+            dir,
+            begun: false,
             progress: Progress::default(),
         });
         self.holders.insert(key, id);
+    }
+
+    /// What a holder is told to run, and the output of it that nobody needs any more.
+    pub(super) fn job(&self, id: CommandId) -> Option<(Job, u64)> {
+        let options = &self.options;
+        let command = self.commands.get(&id)?;
+        let job = Job {
+            command_id: id,
+            agent: options.name.to_string(),
+            spec: command.spec.clone()?,
+            kill_grace_ms: options.kill_grace.as_millis() as u64,
+            main: command.main,
+            // One for each command that may run, and for the main program.
+            spool: SpoolLimits::new(
+                options.spool_bytes,
+                options.max_commands.saturating_add(1),
+                options.when_full,
+            ),
+            alone_ms: options.alone.map(|alone| alone.as_millis() as u64),
+        };
+        Some((job, command.acked))
     }
 
     /// Ends a command that no holder has.
@@ -173,11 +216,21 @@ impl Agent {
             tokio::spawn(async move { send_last(&link, status).await });
         }
         self.main.failed(id, &status);
-        if let Some(command) = self.commands.get_mut(&id) {
-            command.phase = Phase::Ended(Box::new(status));
-        }
+        self.put_back(id, Phase::Ended(Box::new(status)));
         self.pool.forget(id);
         self.release(id);
+    }
+
+    /// Takes a command to another phase; a holder that was meant for it is free for others.
+    pub(super) fn put_back(&mut self, id: CommandId, phase: Phase) {
+        let Some(command) = self.commands.get_mut(&id) else {
+            return;
+        };
+        if let Phase::Journaling(fresh) = std::mem::replace(&mut command.phase, phase)
+            && let Some((next, fresh)) = self.pool.give(fresh)
+        {
+            self.journal_start(next, fresh);
+        }
     }
 
     /// Gives the command's place to the next.
@@ -192,7 +245,7 @@ impl Agent {
             return;
         };
         match self.commands.get(&id).map(|command| &command.phase) {
-            Some(Phase::Queued | Phase::Journaling | Phase::Starting) => {
+            Some(Phase::Queued | Phase::Starting | Phase::Journaling(_)) => {
                 self.end_without_holder(id, State::Cancelled, None);
             }
             Some(Phase::Held(held)) => {
@@ -202,7 +255,8 @@ impl Agent {
                 };
                 held.holder.tell(&signal);
             }
-            Some(Phase::Sought) => self.refuse(
+            // What is left of it, if anything, is being ended.
+            Some(Phase::Sought { .. }) => self.refuse(
                 ErrorCode::Internal,
                 format!("the holder of {id} does not answer"),
             ),
@@ -230,30 +284,34 @@ impl Agent {
         };
         match &command.phase {
             Phase::Held(held) if held.progress.end.is_some() => {
+                self.journal.note(Record::Settled { command_id: id });
                 held.holder.tell(&ToHolder::Settle);
             }
-            Phase::Held(_) | Phase::Sought => {
+            Phase::Held(_) | Phase::Sought { .. } => {
                 tracing::warn!(command = %id, "the daemon has settled a command whose program still runs; keeping it");
                 return;
             }
             // One that waits was taken back while the daemon was away.
-            Phase::Queued | Phase::Journaling | Phase::Starting | Phase::Ended(_) => {}
+            Phase::Queued | Phase::Starting | Phase::Journaling(_) | Phase::Ended(_) => {
+                self.journal.note(Record::Settled { command_id: id });
+            }
         }
+        self.put_back(id, Phase::Queued);
         self.commands.remove(&id);
         self.holders.retain(|_, other| *other != id);
         self.pool.forget(id);
         self.release(id);
-        self.journal.note(Record::Settled { command_id: id });
         self.main.settled(id);
     }
 
     pub(super) fn holder_news(&mut self, key: HolderKey, news: News) {
         match news {
             News::Said(FromHolder::Hello { job, progress }) => {
-                if let Some(holder) = self.silent.remove(&key) {
-                    self.found(key, holder, *job, progress);
+                if let Some(Silent { holder, dir }) = self.silent.remove(&key) {
+                    self.sought.remove(&dir);
+                    self.found(key, holder, dir, *job, &progress);
+                    self.nobody_left_to_seek();
                 }
-                self.nobody_left_to_seek();
             }
             News::Said(message) => {
                 if let Some(id) = self.holders.get(&key).copied() {
@@ -275,21 +333,12 @@ impl Agent {
                     return;
                 };
                 held.progress = progress;
-                held.ready = true;
+                held.begun = true;
                 if held.progress.end.is_some() {
                     let progress = held.progress.clone();
                     self.main.ended_with(id, &progress);
                     self.release(id);
                     self.start_holders();
-                }
-            }
-            FromHolder::Ready => {
-                if let Some(Command {
-                    phase: Phase::Held(held),
-                    ..
-                }) = self.commands.get_mut(&id)
-                {
-                    held.ready = true;
                 }
             }
             FromHolder::InputRefused { reason } => {
@@ -298,34 +347,67 @@ impl Agent {
                     format!("input for {id}: {reason}"),
                 );
             }
-            FromHolder::Hello { .. } | FromHolder::Resumed { .. } | FromHolder::Consumed { .. } => {
+            FromHolder::Gap { from, to, reason } => {
+                tracing::warn!(command = %id, from, to, reason, "output is gone");
             }
+            FromHolder::Ready
+            | FromHolder::Hello { .. }
+            | FromHolder::Resumed { .. }
+            | FromHolder::Consumed { .. } => {}
         }
     }
 
     /// A holder is gone that wasn't told to go.
     fn holder_gone(&mut self, key: HolderKey) {
-        self.silent.remove(&key);
-        if let Some(id) = self.holders.remove(&key) {
-            tracing::error!(command = %id, log = %self.launcher.log.display(), "the holder of a command is gone");
-            if self.held(id).is_some_and(|held| held.ready) {
-                let reason = "the process that held the program is gone".to_owned();
-                self.end_without_holder(id, State::Lost, Some(reason));
-            } else {
-                let reason = "the process that was to hold the program ended at once".to_owned();
-                self.end_without_holder(id, State::Failed, Some(reason));
+        if let Some(Silent { dir, .. }) = self.silent.remove(&key) {
+            self.seek_later(dir);
+        }
+        let Some(id) = self.holders.remove(&key) else {
+            return;
+        };
+        let Some(held) = self.held(id) else {
+            return;
+        };
+        let (dir, begun, streamed) = (held.dir.clone(), held.begun, held.holder.to());
+        if let Some(command) = self.commands.get_mut(&id) {
+            command.streamed = streamed;
+        }
+        tracing::error!(command = %id, log = %self.launcher.log.display(), "the holder of a command is gone");
+        match record::read(&dir) {
+            Ok(None) if !begun => self.begin_again(id),
+            // It was an older version's, which wrote nothing down, or somebody else has removed what it wrote.
+            Ok(None) => {
+                self.sought_without_trace(id);
+            }
+            Ok(Some(_)) | Err(_) => {
+                self.put_back(id, Phase::Sought { holder: None });
+                self.seek(dir);
             }
         }
-        self.nobody_left_to_seek();
     }
 
-    /// A holder of an earlier agent has said what it has.
+    /// Tries another holder: the first one died before it had written its job down, and so before it started anything.
+    fn begin_again(&mut self, id: CommandId) {
+        let Some(command) = self.commands.get_mut(&id) else {
+            return;
+        };
+        command.attempts += 1;
+        if command.attempts < ATTEMPTS {
+            self.begin(id);
+        } else {
+            let reason = "the process that was to hold the program ended at once".to_owned();
+            self.end_without_holder(id, State::Failed, Some(reason));
+        }
+    }
+
+    /// A holder that this agent didn't give its job to has said what it has.
     pub(super) fn found(
         &mut self,
         key: HolderKey,
         holder: Attachment,
+        dir: PathBuf,
         job: Job,
-        progress: Progress,
+        progress: &Progress,
     ) {
         let id = job.command_id;
         let ended = progress.end.is_some();
@@ -334,7 +416,7 @@ impl Agent {
         }
         let known = self.commands.get(&id);
         // A holder whose command is settled missed the word for it; one whose command ended otherwise is a stray.
-        let wanted = known.is_some_and(|command| matches!(command.phase, Phase::Sought));
+        let wanted = known.is_some_and(|command| matches!(command.phase, Phase::Sought { .. }));
         if !wanted {
             if ended {
                 holder.tell(&ToHolder::Settle);
@@ -342,13 +424,15 @@ impl Agent {
             }
             tracing::warn!(command = %id, "a program runs that the journal doesn't know; taking it up");
         }
-        let acked = progress.from;
+        let acked = known.map_or(0, |command| command.acked);
+        let from = known.map_or(0, |command| command.streamed).max(acked);
         let main = job.main;
         self.holders.insert(key, id);
         let held = Held {
             holder,
-            ready: true,
-            progress,
+            dir,
+            begun: true,
+            progress: progress.clone(),
         };
         self.commands.insert(
             id,
@@ -357,8 +441,14 @@ impl Agent {
                 main,
                 phase: Phase::Held(held),
                 acked,
+                streamed: 0,
+                attempts: 0,
             },
         );
-        self.resume(id, acked);
+        if ended {
+            self.main.ended_with(id, progress);
+            self.release(id);
+        }
+        self.resume(id, from);
     }
 }

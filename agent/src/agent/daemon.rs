@@ -103,10 +103,18 @@ impl Agent {
             "the daemon knows this agent"
         );
         self.link = Some(sender);
+        for command in self.commands.values_mut() {
+            command.streamed = 0;
+        }
         let reported = std::mem::take(&mut self.reported);
         for id in &reported {
             match connected.commands.get(id) {
-                Some(from) => self.resume(*id, *from),
+                Some(from) => {
+                    if let Some(command) = self.commands.get_mut(id) {
+                        command.acked = command.acked.max(*from);
+                    }
+                    self.resume(*id, *from);
+                }
                 None => self.settle(*id),
             }
         }
@@ -127,7 +135,6 @@ impl Agent {
         let (Some(link), Some(command)) = (self.link.clone(), self.commands.get_mut(&id)) else {
             return;
         };
-        command.acked = command.acked.max(from);
         let status = command.status_before_output(id);
         self.send(status);
         self.generation += 1;
@@ -163,7 +170,7 @@ impl Agent {
             Phase::Held(held) if held.progress.end.is_some() => true,
             Phase::Held(held) => held.holder.input(frame),
             Phase::Ended(_) => true,
-            Phase::Queued | Phase::Journaling | Phase::Starting | Phase::Sought => false,
+            Phase::Queued | Phase::Starting | Phase::Journaling(_) | Phase::Sought { .. } => false,
         };
         if !taken {
             self.refuse(

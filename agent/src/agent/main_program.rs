@@ -116,6 +116,8 @@ impl Agent {
             main: true,
             phase: Phase::Queued,
             acked: 0,
+            streamed: 0,
+            attempts: 0,
         };
         self.commands.insert(id, command);
         match checked {
@@ -128,7 +130,7 @@ impl Agent {
         let same = |command: &Command| {
             let runs = match &command.phase {
                 Phase::Held(held) => held.progress.end.is_none(),
-                Phase::Sought => true,
+                Phase::Sought { .. } => true,
                 _ => false,
             };
             runs && command.main

@@ -11,8 +11,10 @@ mod daemon;
 mod main_program;
 mod recover;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use opsctl_link::{Frame, Sender};
 use opsctl_protocol::CommandId;
@@ -31,6 +33,10 @@ use crate::uplink::{Happened, Uplink};
 use crate::{AgentError, AgentOptions, Ended};
 use main_program::Main;
 
+/// How long an agent that stops waits for the daemon to take the ends that it was told, so that the next agent need not
+/// tell them again.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Events that may wait; their senders wait when there are more.
 const EVENTS: usize = 1024;
 
@@ -40,6 +46,17 @@ enum Event {
     Journaled(CommandId, io::Result<()>),
     /// A holder was started, or couldn't be.
     Started(io::Result<Fresh>),
+    /// An heir was started in this directory, or couldn't be.
+    Heir(PathBuf, io::Result<Fresh>),
+    /// The holder in this directory is to be looked for again.
+    Seek(PathBuf),
+}
+
+/// A connected holder that hasn't said yet what it has.
+struct Silent {
+    holder: Attachment,
+    /// Its directory.
+    dir: PathBuf,
 }
 
 /// A running agent.
@@ -47,6 +64,8 @@ pub(crate) struct Agent {
     options: AgentOptions,
     /// Keeps other agents of this name out.
     _state_dir: StateDir,
+    /// Where output waits for the daemon.
+    spool: PathBuf,
     journal: Journal,
     launcher: Launcher,
     pool: Pool<Fresh>,
@@ -55,8 +74,10 @@ pub(crate) struct Agent {
     commands: BTreeMap<CommandId, Command>,
     /// Which command each connected holder has.
     holders: BTreeMap<HolderKey, CommandId>,
-    /// Holders of an earlier agent that haven't said yet what they have.
-    silent: BTreeMap<HolderKey, Attachment>,
+    /// Holders that this agent gave no job to, and that haven't said yet what they have.
+    silent: BTreeMap<HolderKey, Silent>,
+    /// Holders' directories of which it isn't known yet what is in them.
+    sought: BTreeSet<PathBuf>,
     /// When a holder is started in the place of one that was taken.
     refill: Option<Instant>,
     /// The next holder's key.
@@ -69,6 +90,8 @@ pub(crate) struct Agent {
     greeting: Option<Sender>,
     /// Commands that were reported over this connection.
     reported: Vec<CommandId>,
+    /// Nothing is started any more.
+    stopping: bool,
     /// The main program.
     main: Main,
     events: mpsc::Sender<Event>,
@@ -94,6 +117,7 @@ impl Agent {
             log: state_dir.path().join("holder.log"),
         };
         let mut agent = Self {
+            spool: state_dir.spool(),
             queue: Queue::new(options.max_commands),
             options,
             _state_dir: state_dir,
@@ -103,12 +127,14 @@ impl Agent {
             commands: BTreeMap::new(),
             holders: BTreeMap::new(),
             silent: BTreeMap::new(),
+            sought: BTreeSet::new(),
             refill: None,
             next_key: 0,
             generation: 0,
             link: None,
             greeting: None,
             reported: Vec::new(),
+            stopping: false,
             main: Main::default(),
             events,
             inbox,
@@ -143,15 +169,43 @@ impl Agent {
                 () = until(self.refill) => self.start_holders(),
             }
         };
+        if matches!(ended, Ok(Ended::Shutdown)) {
+            self.last_words(&mut uplink).await;
+        }
         self.say_what_goes_on();
+        for fresh in self.pool.drain() {
+            // It has no job and ends with its connection.
+            let _ = std::fs::remove_dir_all(&fresh.dir);
+        }
         uplink.close("the agent stops").await;
         ended
+    }
+
+    /// Waits, for a while, until the daemon has all of the commands that have ended.
+    async fn last_words(&mut self, uplink: &mut Uplink) {
+        self.stopping = true;
+        let deadline = Instant::now() + LAST_WORDS;
+        while self.link.is_some() && self.commands.values().any(Command::has_ended) {
+            tokio::select! {
+                biased;
+                Some((key, news)) = self.holder_inbox.recv() => self.holder_news(key, news),
+                Some(event) = self.inbox.recv() => self.event(event),
+                happened = uplink.next() => {
+                    if self.uplink_news(happened, uplink).is_err() {
+                        return;
+                    }
+                }
+                () = sleep_until(deadline) => return,
+            }
+        }
     }
 
     fn event(&mut self, event: Event) {
         match event {
             Event::Journaled(id, written) => self.journaled(id, written),
             Event::Started(started) => self.holder_started(started),
+            Event::Heir(dir, started) => self.heir_started(dir, started),
+            Event::Seek(dir) => self.seek(dir),
         }
     }
 

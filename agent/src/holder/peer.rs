@@ -7,8 +7,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::time::Instant;
 
-use super::spool::{Cursor, Spool};
+use crate::spool::{Item, Spool};
 use crate::wire::{self, FromHolder, Incoming, ToHolder};
 
 /// Bytes that are read from the agent at once.
@@ -30,10 +31,10 @@ pub(super) struct Peer {
     outbox: VecDeque<Bytes>,
     /// Bytes in it.
     waiting: usize,
-    /// Where the output stream stands, while there is one.
-    cursor: Option<Cursor>,
     /// What is to be said once all output was sent.
     last: Option<Bytes>,
+    /// When the socket last took output, or there was none for it.
+    moved: Instant,
 }
 
 /// What came from the agent.
@@ -51,8 +52,8 @@ impl Peer {
             unread: BytesMut::new(),
             outbox: VecDeque::new(),
             waiting: 0,
-            cursor: None,
             last: None,
+            moved: Instant::now(),
         }
     }
 
@@ -91,9 +92,9 @@ impl Peer {
     }
 
     /// Says something after all output, or now when output isn't streamed.
-    pub(super) fn say_last(&mut self, message: &FromHolder) {
+    pub(super) fn say_last(&mut self, message: &FromHolder, spool: &Spool) {
         let message = wire::control(message);
-        if self.cursor.is_some() {
+        if spool.behind().is_some() {
             self.last = Some(message);
         } else {
             self.push(message);
@@ -101,22 +102,16 @@ impl Peer {
     }
 
     /// Starts the output stream anew.
-    pub(super) fn stream(&mut self, generation: u64, from: u64, spool: &Spool) {
-        let seek = spool.seek(from);
+    pub(super) fn stream(&mut self, generation: u64, from: u64, spool: &mut Spool) {
+        let from = spool.seek(from);
         self.last = None;
-        self.say(&FromHolder::Resumed {
-            generation,
-            from: seek.from,
-        });
-        if let Some(rest) = seek.rest {
-            self.push(rest);
-        }
-        self.cursor = Some(seek.cursor);
+        self.moved = Instant::now();
+        self.say(&FromHolder::Resumed { generation, from });
     }
 
     /// Stops the output stream.
-    pub(super) fn pause(&mut self) {
-        self.cursor = None;
+    pub(super) fn pause(&mut self, spool: &mut Spool) {
+        spool.pause();
         if let Some(last) = self.last.take() {
             self.push(last);
         }
@@ -124,17 +119,26 @@ impl Peer {
 
     /// Output that was read from the program and not yet put into the socket; `None` when output isn't streamed.
     pub(super) fn backlog(&self, spool: &Spool) -> Option<u64> {
-        self.cursor
-            .map(|cursor| spool.behind(cursor) + self.waiting as u64)
+        spool.behind().map(|behind| behind + self.waiting as u64)
+    }
+
+    /// When the socket last took output, or there was none for it.
+    pub(super) fn moved(&self) -> Instant {
+        self.moved
     }
 
     /// Sends what the socket takes.
-    pub(super) fn flush(&mut self, spool: &Spool) -> io::Result<()> {
+    pub(super) fn flush(&mut self, spool: &mut Spool) -> io::Result<()> {
         loop {
             self.fill(spool);
-            if self.outbox.is_empty() || !self.write()? {
+            if self.outbox.is_empty() {
+                self.moved = Instant::now();
                 return Ok(());
             }
+            if !self.write()? {
+                return Ok(());
+            }
+            self.moved = Instant::now();
         }
     }
 
@@ -162,19 +166,22 @@ impl Peer {
         }
     }
 
-    fn fill(&mut self, spool: &Spool) {
-        let Some(cursor) = &mut self.cursor else {
-            return;
-        };
-        while self.waiting < OUTBOX {
-            let Some(message) = spool.next(cursor) else {
-                if let Some(last) = self.last.take() {
-                    self.push(last);
+    fn fill(&mut self, spool: &mut Spool) {
+        while spool.behind().is_some() && self.waiting < OUTBOX {
+            match spool.next() {
+                Some(Item::Piece(message)) => self.push(message),
+                Some(Item::Gap { from, to }) => self.say(&FromHolder::Gap {
+                    from,
+                    to,
+                    reason: spool.gap_reason().to_owned(),
+                }),
+                None => {
+                    if let Some(last) = self.last.take() {
+                        self.push(last);
+                    }
+                    return;
                 }
-                return;
-            };
-            self.waiting += message.len();
-            self.outbox.push_back(message);
+            }
         }
     }
 

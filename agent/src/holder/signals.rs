@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use opsctl_protocol::message::Signal;
 use rustix::process::{
-    Pid, PidfdFlags, Signal as Number, getpid, kill_process_group, pidfd_open, pidfd_send_signal,
+    PidfdFlags, Signal as Number, getpid, kill_process_group, pidfd_open, pidfd_send_signal,
 };
 use rustix::termios::tcgetpgrp;
 use tokio::time::Instant;
 
+use super::processes::{self, Process};
 use super::program::Running;
 
 /// How often the session is walked for KILL: a process may fork while it is walked.
@@ -32,7 +33,7 @@ pub(super) fn send(running: &Running, signal: Signal) {
     }
 }
 
-fn number(signal: Signal) -> Number {
+pub(super) fn number(signal: Signal) -> Number {
     match signal {
         Signal::Int => Number::INT,
         Signal::Term => Number::TERM,
@@ -68,41 +69,21 @@ fn to_session(running: &Running, signal: Number) {
     } else {
         holder
     };
-    for pid in processes().filter(|pid| *pid != holder) {
-        // The file descriptor is opened first: the number could come to mean another process in between.
-        if let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
-            && session_of(pid) == Some(session)
-        {
-            let _ = pidfd_send_signal(&process, signal);
-        }
+    let members = processes::all()
+        .filter(|process| process.pid != holder && process.session == session.as_raw_pid());
+    for member in members {
+        to_process(&member, signal);
     }
 }
 
-fn processes() -> impl Iterator<Item = Pid> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        entry
-            .file_name()
-            .to_str()?
-            .parse()
-            .ok()
-            .and_then(Pid::from_raw)
-    })
-}
-
-/// A process's session. From `/proc` rather than by getsid(2): kernel threads and processes outside of this container
-/// have the session 0, which [`Pid`] cannot hold.
-fn session_of(pid: Pid) -> Option<Pid> {
-    let stat = std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
-    parse_session(&stat)
-}
-
-/// The fourth word behind the name (proc(5)); the name may hold any bytes, parentheses too.
-fn parse_session(stat: &[u8]) -> Option<Pid> {
-    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
-    let words = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
-    let session = words.split_ascii_whitespace().nth(3)?.parse().ok()?;
-    Pid::from_raw(session)
+/// Sends a signal to this very process.
+pub(super) fn to_process(process: &Process, signal: Number) {
+    // The file descriptor is opened first: the number could come to mean another process in between.
+    if let Ok(open) = pidfd_open(process.pid, PidfdFlags::empty())
+        && processes::of(process.pid).is_some_and(|now| now.name() == process.name())
+    {
+        let _ = pidfd_send_signal(&open, signal);
+    }
 }
 
 /// What follows when a program stays: TERM, and then KILL.
@@ -140,14 +121,6 @@ impl Escalation {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sessions_are_read_behind_any_name() {
-        let session = |stat: &[u8]| parse_session(stat).map(Pid::as_raw_pid);
-        assert_eq!(session(b"71 (a) b\xff) c) S 1 2 42 5 6"), Some(42));
-        assert_eq!(session(b"2 (kthreadd) S 0 0 0 0 -1"), None);
-        assert_eq!(session(b"gone"), None);
-    }
 
     #[test]
     fn escalation_ends_with_kill() {

@@ -1,7 +1,7 @@
 //! A daemon's end of the contract, and an agent that talks to it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opsctl_agent::{AgentError, AgentOptions, Ended};
@@ -9,7 +9,7 @@ use opsctl_link::{Endpoint, Frame, Reader, Sender, Target, split, websocket_conf
 use opsctl_protocol::frame::encode_input;
 use opsctl_protocol::message::{
     AgentConnect, CommandExecute, CommandInput, CommandInterrupt, CommandSpec, CommandStatus,
-    Connected, Kind, LimitsInfo, Payload, Program, Rights, Role, Signal, State, TerminalAck,
+    Connected, Gap, Kind, LimitsInfo, Payload, Program, Rights, Role, Signal, State, TerminalAck,
     ToAgent,
 };
 use opsctl_protocol::{
@@ -48,6 +48,8 @@ pub(crate) struct Conn {
     pub(crate) pieces: Vec<Piece>,
     /// Statuses so far.
     pub(crate) statuses: Vec<CommandStatus>,
+    /// Output that was told to be gone; it reads as zeroes in `output`.
+    pub(crate) gaps: Vec<Gap>,
     /// Errors so far.
     pub(crate) errors: Vec<String>,
     /// Keep bytes; a flood is only counted.
@@ -92,6 +94,17 @@ impl World {
         })
         .await;
     }
+
+    /// Waits until there are no holders.
+    pub(crate) async fn until_no_holders(&self) {
+        let ours = self.dir.path().as_os_str().as_encoded_bytes();
+        within("the holders' end", async {
+            while processes().any(|process| process.is_holder_in(ours)) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
 }
 
 /// It may have ended by now.
@@ -121,6 +134,13 @@ impl Drop for World {
             kill(process.pid);
         }
     }
+}
+
+/// Whether a process has ended; nobody may have reaped it yet.
+pub(crate) fn has_ended(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_none_or(|(_, words)| words.trim_start().starts_with(['Z', 'X']))
 }
 
 /// A process as `/proc` shows it.
@@ -173,6 +193,11 @@ impl World {
         Self { dir, listener }
     }
 
+    /// The agent's directory.
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.options().state_dir
+    }
+
     pub(crate) fn options(&self) -> AgentOptions {
         options_in(self.dir.path())
     }
@@ -180,13 +205,19 @@ impl World {
     /// The next agent that connects, before it is answered.
     pub(crate) async fn accept(&self) -> Conn {
         within("an agent's connection", async {
-            let (stream, _) = self.listener.accept().await.unwrap();
-            let socket = tokio_tungstenite::accept_hdr_async_with_config(
-                stream,
-                subprotocol,
-                Some(websocket_config()),
-            );
-            let (mut reader, sender) = split(socket.await.unwrap());
+            // An agent that was stopped meanwhile may have dialed before.
+            let socket = loop {
+                let (stream, _) = self.listener.accept().await.unwrap();
+                let socket = tokio_tungstenite::accept_hdr_async_with_config(
+                    stream,
+                    subprotocol,
+                    Some(websocket_config()),
+                );
+                if let Ok(socket) = socket.await {
+                    break socket;
+                }
+            };
+            let (mut reader, sender) = split(socket);
             let Frame::Text(text) = reader.next().await.unwrap() else {
                 panic!("no text first")
             };
@@ -200,6 +231,7 @@ impl World {
                 output: BTreeMap::new(),
                 pieces: Vec::new(),
                 statuses: Vec::new(),
+                gaps: Vec::new(),
                 errors: Vec::new(),
                 keep: true,
                 received: 0,
@@ -332,6 +364,7 @@ impl Conn {
             Frame::Text(text) => match decode(&text).unwrap().message {
                 AgentMessage::Status(status) => self.statuses.push(status),
                 AgentMessage::Error(error) => self.errors.push(error.message),
+                AgentMessage::Gap(gap) => self.gap(gap),
                 other => panic!("{other:?}"),
             },
             Frame::Binary(frame) => match BinaryFrame::decode(&frame).unwrap() {
@@ -340,6 +373,14 @@ impl Conn {
             },
             Frame::Pong(_) => {}
         }
+    }
+
+    fn gap(&mut self, gap: Gap) {
+        let output = self.output.entry(gap.command_id).or_default();
+        assert_eq!(gap.from, output.len() as u64, "a gap in the wrong place");
+        assert!(gap.to > gap.from && !gap.reason.is_empty());
+        output.resize(gap.to as usize, 0);
+        self.gaps.push(gap);
     }
 
     fn piece(&mut self, frame: &OutputFrame) {
@@ -399,7 +440,7 @@ impl Conn {
         status
     }
 
-    fn final_status(&self, id: CommandId) -> Option<CommandStatus> {
+    pub(crate) fn final_status(&self, id: CommandId) -> Option<CommandStatus> {
         self.statuses
             .iter()
             .find(|status| status.command_id == id && status.state.is_final())

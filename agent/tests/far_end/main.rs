@@ -10,6 +10,7 @@ mod commands;
 mod daemon;
 mod figures;
 mod recovery;
+mod spool;
 mod streams;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,12 +59,27 @@ const TESTS: &[Test] = tests![
     recovery::a_lost_link_resumes_where_the_daemon_stands,
     recovery::a_killed_agents_programs_go_on,
     recovery::a_killed_holder_is_a_lost_command,
+    recovery::an_end_outlives_its_holder,
+    recovery::a_command_starts_once_however_often_its_agent_dies,
+    recovery::a_journal_that_was_cut_short_is_good_up_to_there,
+    recovery::programs_may_be_bound_to_their_agent,
+    recovery::a_forgotten_holder_ends,
+    recovery::an_agent_that_stops_waits_for_last_acks,
     recovery::a_warm_holder_that_died_costs_nothing,
     recovery::what_was_taken_back_meanwhile_does_not_start,
     recovery::a_second_agent_is_refused,
     recovery::close_codes_are_obeyed,
     recovery::the_main_program_lives_and_ends_with_the_agent,
     recovery::a_shutdown_leaves_programs_running,
+    spool::output_outlives_agent,
+    spool::output_outlives_holder,
+    spool::output_outlives_agent_and_holder,
+    spool::a_flood_is_cut_where_its_holder_was_killed,
+    spool::a_full_spool_makes_the_program_wait,
+    spool::a_full_spool_may_drop_the_oldest,
+    spool::a_terminals_size_survives_a_gap,
+    spool::a_full_disk_makes_the_program_wait,
+    spool::a_full_disk_may_drop_the_oldest,
 ];
 
 fn main() -> ExitCode {

@@ -5,13 +5,13 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use opsctl_agent::{AgentError, Ended};
 use opsctl_protocol::message::{CommandExecute, Signal, State, Stdin};
 
-use crate::daemon::{TestAgent, World, argv, sh, within};
+use crate::daemon::{TestAgent, World, argv, has_ended, sh, within};
 
 /// An agent in a process of its own, which can be killed.
-struct AgentProcess(Child);
+pub(crate) struct AgentProcess(Child);
 
 impl AgentProcess {
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         let child = command
             .arg("agent")
@@ -22,7 +22,7 @@ impl AgentProcess {
         Self(child)
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -147,17 +147,160 @@ pub(crate) async fn a_killed_agents_programs_go_on() {
     assert_eq!(conn.end(shell).await.exit_code, Some(6));
 }
 
+/// A process id that a program has written.
+pub(crate) fn number_in(text: &str) -> i32 {
+    text.lines().next().unwrap().trim().parse().unwrap()
+}
+
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
 pub(crate) async fn a_killed_holder_is_a_lost_command() {
+    for pty in [false, true] {
+        let world = World::new();
+        let (_agent, mut conn) = world.agent().await;
+        // It doesn't mind TERM, and has a child in the background that nothing of it remembers.
+        let mut spec = sh(
+            "echo $PPID $$; trap '' TERM HUP; sleep 1000 & echo $!; while true; do sleep 1000; done",
+        );
+        spec.pty = pty;
+        spec.kill_grace_ms = Some(100);
+        let id = conn.execute(spec);
+        let lines = |conn: &crate::daemon::Conn| conn.text(id).matches('\n').count() == 2;
+        conn.until("two lines", lines).await;
+        let numbers: Vec<i32> = conn
+            .text(id)
+            .split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect();
+        kill(numbers[0]);
+        let status = conn.end(id).await;
+        assert_eq!(status.state, State::Lost);
+        assert!(status.reason.unwrap().contains("still ran and was ended"));
+        assert!(has_ended(numbers[1]) && has_ended(numbers[2]), "pty {pty}");
+    }
+}
+
+pub(crate) async fn an_end_outlives_its_holder() {
     let world = World::new();
-    let (_agent, mut conn) = world.agent().await;
-    let id = conn.execute(sh("echo $PPID; exec sleep 1000"));
+    let (agent, mut conn) = world.agent().await;
+    let id = conn.execute(sh("echo here; exit 7"));
+    assert_eq!(conn.end(id).await.exit_code, Some(7));
+    agent.stop().await.unwrap();
+    world.kill_holders().await;
+    let _agent = TestAgent::start(world.options());
+    let mut conn = world.accept().await;
+    conn.resume_at(id, 0);
+    let status = conn.end(id).await;
+    assert_eq!((status.state, status.exit_code), (State::Exited, Some(7)));
+    assert_eq!(conn.text(id), "here\n");
+}
+
+/// The agent is killed as soon as it was told to start something, each time a little later.
+pub(crate) async fn a_command_starts_once_however_often_its_agent_dies() {
+    let world = World::new();
+    let marks = world.dir.path().join("marks");
+    for round in 0..12 {
+        let process = AgentProcess::start(&world);
+        let mut conn = world.accept().await;
+        conn.welcome([]);
+        let line = format!("echo {round} >> {}", marks.display());
+        let id = conn.execute(sh(&line));
+        // When it dies is the fault, not what is waited for.
+        tokio::time::sleep(std::time::Duration::from_micros(round * round * 150)).await;
+        process.kill();
+        drop(conn);
+        let process = AgentProcess::start(&world);
+        let mut conn = world.accept().await;
+        conn.resume_at(id, 0);
+        // The daemon can't know whether it had arrived.
+        conn.send(CommandExecute {
+            command_id: id,
+            spec: sh(&line),
+        });
+        let status = conn.end(id).await;
+        assert_eq!(
+            (status.state, status.exit_code),
+            (State::Exited, Some(0)),
+            "{:?}",
+            status.reason
+        );
+        let written = std::fs::read_to_string(&marks).unwrap();
+        let marks: Vec<u64> = written.lines().map(|mark| mark.parse().unwrap()).collect();
+        assert_eq!(marks, (0..=round).collect::<Vec<_>>());
+        conn.ack(id, 0, true);
+        process.kill();
+    }
+}
+
+pub(crate) async fn a_journal_that_was_cut_short_is_good_up_to_there() {
+    let world = World::new();
+    let (agent, mut conn) = world.agent().await;
+    let mut spec = sh("cat");
+    spec.stdin = Stdin::Stream;
+    let id = conn.execute(spec);
+    conn.until_running(id).await;
+    agent.stop().await.unwrap();
+    let path = world.state_dir().join("journal");
+    let mut journal = std::fs::read(&path).unwrap();
+    journal.extend_from_slice(b"0badc0de {\"record\":\"sett");
+    std::fs::write(&path, journal).unwrap();
+    let _agent = TestAgent::start(world.options());
+    let mut conn = world.accept().await;
+    assert_eq!(conn.hello.commands.len(), 1);
+    conn.resume_at(id, 0);
+    conn.input(id, None, b"", true).await;
+    assert_eq!(conn.end(id).await.exit_code, Some(0));
+}
+
+pub(crate) async fn programs_may_be_bound_to_their_agent() {
+    let world = World::new();
+    let mut options = world.options();
+    options.alone = Some(std::time::Duration::from_millis(200));
+    let agent = TestAgent::start(options.clone());
+    let mut conn = world.accept().await;
+    conn.welcome([]);
+    let id = conn.execute(sh("echo $$; exec sleep 1000"));
     conn.until_output(id, "\n").await;
-    let holder = conn.text(id).trim().parse().unwrap();
-    let holder = rustix::process::Pid::from_raw(holder).unwrap();
-    rustix::process::kill_process(holder, rustix::process::Signal::KILL).unwrap();
+    let program = number_in(&conn.text(id));
+    agent.stop().await.unwrap();
+    within("the program's end", async {
+        while !has_ended(program) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let _agent = TestAgent::start(options);
+    let mut conn = world.accept().await;
+    conn.resume_at(id, 0);
     let status = conn.end(id).await;
     assert_eq!(status.state, State::Lost);
-    assert!(status.reason.is_some());
+    assert!(status.reason.unwrap().contains("live_restore"));
+}
+
+pub(crate) async fn a_forgotten_holder_ends() {
+    let world = World::new();
+    let (agent, mut conn) = world.agent().await;
+    let id = conn.execute(argv(&["true"]));
+    conn.end(id).await;
+    agent.stop().await.unwrap();
+    std::fs::remove_dir_all(world.state_dir().join("holders")).unwrap();
+    world.until_no_holders().await;
+}
+
+pub(crate) async fn an_agent_that_stops_waits_for_last_acks() {
+    let world = World::new();
+    let (agent, mut conn) = world.agent().await;
+    let id = conn.execute(argv(&["true"]));
+    conn.end(id).await;
+    let stopping = tokio::spawn(agent.stop());
+    conn.ack(id, 0, true);
+    stopping.await.unwrap().unwrap();
+    world.until_no_holders().await;
+    let _agent = TestAgent::start(world.options());
+    assert_eq!(world.accept().await.hello.commands, []);
 }
 
 pub(crate) async fn a_warm_holder_that_died_costs_nothing() {

@@ -12,11 +12,15 @@ use opsctl_protocol::message::Signal;
 use tokio::time::Instant;
 
 use super::Life;
+use crate::holder::record::Ended;
 use crate::holder::signals;
 use crate::wire::End;
 
 /// How long output is waited for after the program's end while something else holds its streams open.
 const DRAIN: Duration = Duration::from_secs(2);
+
+/// How long until an end that couldn't be written down is tried again.
+const WRITE_AGAIN: Duration = Duration::from_millis(500);
 
 /// The program has ended, its output perhaps not.
 #[derive(Debug)]
@@ -28,38 +32,10 @@ pub(super) struct Exit {
     /// Bytes that stood in its streams then, and must still be read.
     pub(super) owed: u64,
     /// When streams that are still open are given up.
-    give_up: Instant,
+    pub(super) give_up: Instant,
 }
 
 impl Life {
-    /// When something is due though nothing happens.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        match &self.exit {
-            _ if self.running.is_none() => None,
-            // Output that can't be taken now is neither given up nor polled for.
-            Some(exit) => (exit.owed == 0 || exit.give_up > Instant::now()).then_some(exit.give_up),
-            None => [self.timeout, self.escalation.map(|step| step.at)]
-                .into_iter()
-                .flatten()
-                .min(),
-        }
-    }
-
-    pub(super) fn deadline_reached(&mut self) {
-        let now = Instant::now();
-        if self.exit.is_some() {
-            return;
-        }
-        if self.timeout.is_some_and(|at| at <= now) {
-            self.timeout = None;
-            self.timed_out = true;
-            self.signal(Signal::Int, true);
-        } else if let Some(step) = self.escalation.filter(|step| step.at <= now) {
-            self.signal(step.next, false);
-            self.escalation = step.step(now);
-        }
-    }
-
     /// The process has ended. Its output hasn't, perhaps.
     pub(super) fn exited(&mut self, status: io::Result<ExitStatus>) {
         let Some(running) = &mut self.running else {
@@ -107,15 +83,57 @@ impl Life {
             );
             self.spool.say(&text, Timestamp::now());
         }
-        self.end = Some(End {
-            exit_code: exit.status.code(),
-            signal: exit.status.signal(),
+        let known = self.lost.is_none();
+        let end = End {
+            exit_code: exit.status.code().filter(|_| known),
+            signal: exit.status.signal().filter(|_| known),
             timed_out: self.timed_out,
             failure: None,
+            lost: self.lost.take(),
             at: exit.at,
-        });
+        };
         self.running = None;
+        self.end_with(end);
+    }
+
+    /// The program has ended, and no more of its output comes. Written down before it is told.
+    pub(super) fn end_with(&mut self, end: End) {
+        self.end = Some(end);
+        self.write_end();
         self.tell_end();
+    }
+
+    /// Writes the end down. On a full disk that is tried again; the agent learns of it meanwhile.
+    pub(super) fn write_end(&mut self) {
+        let (Some(record), Some(end)) = (&mut self.record, &self.end) else {
+            return;
+        };
+        let ended = Ended {
+            end: end.clone(),
+            to: self.spool.end(),
+            input: self.input.consumed().max(self.input_before),
+        };
+        self.write_end = record
+            .ended(ended)
+            .is_err()
+            .then(|| Instant::now() + WRITE_AGAIN);
+    }
+
+    /// Nothing is left of a program whose holder died.
+    pub(super) fn remains_are_gone(&mut self) {
+        let Some(remains) = self.remains.take() else {
+            return;
+        };
+        let what = if remains.ran() {
+            "its program still ran and was ended"
+        } else {
+            "its program had ended, and nobody knows how"
+        };
+        self.end_with(End {
+            lost: Some(format!("the process that held the program died; {what}")),
+            at: Timestamp::now(),
+            ..End::default()
+        });
     }
 }
 

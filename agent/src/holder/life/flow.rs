@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use opsctl_protocol::Timestamp;
@@ -10,27 +11,78 @@ use opsctl_protocol::message::Kind;
 use pty_process::Pty;
 use rustix::termios::{SpecialCodeIndex, tcgetattr};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::Life;
 use crate::holder::input::Input;
 use crate::holder::program::Running;
 use crate::wire::FromHolder;
 
-/// Unacknowledged output that is held before the program has to wait. The daemon acknowledges each MB a few ms after it
-/// was written, so at 500 MB/s some 4 MB are under way.
-const HOLD: usize = 8 * 1024 * 1024;
-
 /// Output that may wait for a connected agent: what the effect of a Ctrl-C queues behind here.
 const BACKLOG: u64 = 192 * 1024;
 
+/// How often room for output is looked for while there is none: other commands give some back, or the disk does.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
+
+/// A program whose oldest output may be dropped waits all the same for an agent that takes some, but not for one that
+/// has taken none for so long.
+const STALL: Duration = Duration::from_secs(1);
+
 impl Life {
-    /// Whether there is room for more output.
+    /// Whether more output may be read.
     pub(super) fn may_read(&self) -> bool {
-        let backlog = self
-            .peer
-            .as_ref()
-            .and_then(|peer| peer.backlog(&self.spool));
-        self.spool.held() < HOLD && backlog.is_none_or(|backlog| backlog < BACKLOG)
+        !self.spool.is_blocked()
+            && (self.has_little_backlog()
+                || (self.spool.drops_oldest() && self.stalls_at() <= Instant::now()))
+    }
+
+    fn has_little_backlog(&self) -> bool {
+        self.backlog().is_none_or(|backlog| backlog < BACKLOG)
+    }
+
+    fn backlog(&self) -> Option<u64> {
+        self.peer.as_ref()?.backlog(&self.spool)
+    }
+
+    /// When the agent counts as one that takes nothing.
+    fn stalls_at(&self) -> Instant {
+        match &self.peer {
+            Some(peer) if self.spool.behind().is_some() => peer.moved().max(self.acked) + STALL,
+            _ => self.acked,
+        }
+    }
+
+    /// When the program need not wait for its agent any longer, while it does.
+    pub(super) fn patience_ends(&self) -> Option<Instant> {
+        let waits = self.spool.drops_oldest() && !self.has_little_backlog();
+        waits
+            .then(|| self.stalls_at())
+            .filter(|at| *at > Instant::now())
+    }
+
+    /// Finds room for output that has none, or drops older output for it.
+    pub(super) fn make_room(&mut self) {
+        if !self.spool.is_blocked() {
+            self.look_for_room = None;
+            return;
+        }
+        let now = Instant::now();
+        let drop = self.spool.drops_oldest() && self.stalls_at() <= now;
+        if !drop && self.look_for_room.is_some_and(|at| at > now) {
+            return;
+        }
+        if self.spool.make_room(drop) {
+            // It may have been told in what was dropped.
+            self.size = self.screen;
+        }
+        self.look_for_room = self.spool.is_blocked().then(|| now + LOOK_FOR_ROOM);
+    }
+
+    /// The agent has what comes before `offset`.
+    pub(super) fn ack(&mut self, offset: u64) {
+        self.spool.ack(offset);
+        self.acked = Instant::now();
+        self.look_for_room = None;
     }
 
     /// Adds the terminal's output to the spool, with what else it gives without waiting.

@@ -3,13 +3,16 @@
 //! - [`orders`]: what the agent says.
 //! - [`flow`]: bytes between the program and the spool.
 //! - [`ending`]: how it ends, and what becomes of its output then.
+//! - [`alarms`]: what is due though nothing happens.
 
+mod alarms;
 mod ending;
 mod flow;
 mod orders;
 
 use std::future::pending;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -21,41 +24,73 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
 use self::ending::Exit;
+use super::complain;
 use super::input::Input;
 use super::peer::Peer;
+use super::processes;
 use super::program::{self, Running};
+use super::record::{Past, Record, Started};
+use super::remains::Remains;
 use super::signals::Escalation;
-use super::spool::Spool;
+use crate::spool::{Slots, Spool};
+use crate::state_dir::spool_of;
 use crate::wire::{End, FromHolder, Job, Progress};
+
+/// The name under which a chunk of the spool is made.
+const FRESH_CHUNK: &str = "chunk";
 
 /// A program's whole life.
 pub(super) struct Life {
+    /// The holder's own directory.
+    dir: PathBuf,
     /// Where agents come in.
     listener: UnixListener,
     /// The agent that came last.
     peer: Option<Peer>,
+    /// Since when there is none.
+    alone_since: Instant,
+    /// When its directory was last looked for.
+    looked: Instant,
+    /// The directory is gone, and with it the way for agents to get here.
+    forgotten: bool,
     /// What is run.
     job: Job,
+    /// What is written down of it; absent when that couldn't be begun, and nothing was started then.
+    record: Option<Record>,
     /// The program, until it has ended and its output was read.
     running: Option<Running>,
+    /// What is left of a program whose holder died, until nothing is.
+    remains: Option<Remains>,
     /// Its unacknowledged output.
     spool: Spool,
+    /// When room for output is looked for again, while there is none.
+    look_for_room: Option<Instant>,
+    /// When output was last acknowledged.
+    acked: Instant,
     /// Its input.
     input: Input,
+    /// Bytes of input that it was given by a holder that is dead.
+    input_before: u64,
     /// When it started.
     started_at: Option<Timestamp>,
     /// Set when the process has ended.
     exit: Option<Exit>,
     /// Set when the process has ended and its output was read.
     end: Option<End>,
+    /// When its end is written down, where that failed before.
+    write_end: Option<Instant>,
     /// When its time is up.
     timeout: Option<Instant>,
     /// Its time was up.
     timed_out: bool,
+    /// Why it was ended without anybody asking for it.
+    lost: Option<String>,
     /// What follows when it doesn't go.
     escalation: Option<Escalation>,
     /// The terminal's size, until a piece of output has told it.
     size: Option<(u16, u16)>,
+    /// The terminal's size.
+    screen: Option<(u16, u16)>,
 }
 
 /// Why the loop goes on.
@@ -76,51 +111,114 @@ enum Wake {
 
 impl Life {
     /// Starts the job's program. When it can't be, the life consists of saying so.
-    pub(super) fn start(listener: UnixListener, peer: Peer, job: Job) -> Self {
-        let spec = &job.spec;
-        let mut life = Self {
-            listener,
-            peer: Some(peer),
-            running: None,
-            spool: Spool::new(job.command_id),
-            input: Input::default(),
-            started_at: None,
-            exit: None,
-            end: None,
-            timeout: spec
-                .timeout_ms
-                .map(|ms| Instant::now() + Duration::from_millis(ms)),
-            timed_out: false,
-            escalation: None,
-            size: spec.pty.then_some((spec.cols, spec.rows)),
-            job,
-        };
-        match program::start(&life.job) {
-            Ok(running) => {
-                life.running = Some(running);
-                life.started_at = Some(Timestamp::now());
-                let progress = FromHolder::Progress(life.progress());
-                life.tell(|peer| peer.say(&progress));
-            }
+    pub(super) fn start(dir: &Path, listener: UnixListener, peer: Peer, job: Job) -> Self {
+        let spool = Spool::new(job.command_id, slots(dir, &job));
+        let mut life = Self::new(dir, listener, peer, job, spool);
+        let started = Record::create(dir, &life.job)
+            .map_err(|error| format!("its start cannot be written down: {error}"))
+            .and_then(|record| {
+                life.record = Some(record);
+                program::start(&life.job)
+            });
+        match started {
+            Ok(running) => life.run_with(running),
             Err(failure) => {
-                life.end = Some(End {
+                life.end_with(End {
                     failure: Some(failure),
                     at: Timestamp::now(),
                     ..End::default()
                 });
-                life.tell_end();
             }
         }
         life
     }
 
+    fn run_with(&mut self, running: Running) {
+        let at = Timestamp::now();
+        if let Some((record, process)) = self.record.as_mut().zip(processes::of(running.pid)) {
+            let program = process.name();
+            // Without it an heir looks for the program by its environment.
+            if let Err(error) = record.started(Started { program, at }) {
+                complain(
+                    &self.dir,
+                    &format_args!("its record cannot be written: {error}"),
+                );
+            }
+        }
+        self.running = Some(running);
+        self.started_at = Some(at);
+        let progress = FromHolder::Progress(self.progress());
+        self.tell(|peer| peer.say(&progress));
+    }
+
+    /// Takes over from a holder that is dead: what is left of its program is ended, and its output given out.
+    pub(super) fn inherit(
+        dir: &Path,
+        listener: UnixListener,
+        peer: Peer,
+        record: Record,
+        past: &Past,
+    ) -> io::Result<Self> {
+        let job = past.job.clone();
+        let spool = Spool::inherit(job.command_id, slots(dir, &job))?;
+        let mut life = Self::new(dir, listener, peer, job, spool);
+        life.record = Some(record);
+        life.timeout = None;
+        life.started_at = past.started.map(|started| started.at);
+        if let Some(ended) = &past.ended {
+            life.end = Some(ended.end.clone());
+            life.input_before = ended.input;
+            life.spool.ends_at(ended.to);
+        } else {
+            life.remains = Some(Remains::end(past, life.grace()));
+        }
+        let hello = life.hello();
+        life.tell(|peer| peer.say(&hello));
+        Ok(life)
+    }
+
+    fn new(dir: &Path, listener: UnixListener, peer: Peer, job: Job, spool: Spool) -> Self {
+        let spec = &job.spec;
+        let now = Instant::now();
+        let screen = spec.pty.then_some((spec.cols, spec.rows));
+        Self {
+            dir: dir.to_owned(),
+            listener,
+            peer: Some(peer),
+            alone_since: now,
+            looked: now,
+            forgotten: false,
+            record: None,
+            running: None,
+            remains: None,
+            spool,
+            look_for_room: None,
+            acked: now,
+            input: Input::default(),
+            input_before: 0,
+            started_at: None,
+            exit: None,
+            end: None,
+            write_end: None,
+            timeout: spec.timeout_ms.map(|ms| now + Duration::from_millis(ms)),
+            timed_out: false,
+            lost: None,
+            escalation: None,
+            size: screen,
+            screen,
+            job,
+        }
+    }
+
     /// Goes on until the agent has settled the end.
-    pub(super) async fn run(mut self) -> io::Result<()> {
+    pub(super) async fn run(mut self) {
         loop {
-            if !self.receive() {
-                return Ok(());
+            if !self.receive() || self.is_forgotten() {
+                self.spool.clear();
+                return;
             }
             self.feed();
+            self.make_room();
             self.flush();
             let wake = self.wait().await;
             self.handle(wake);
@@ -167,7 +265,7 @@ impl Life {
     fn handle(&mut self, wake: Wake) {
         match wake {
             Wake::Peer(Ok(())) | Wake::Writable => {}
-            Wake::Peer(Err(_)) => self.peer = None,
+            Wake::Peer(Err(_)) => self.lose_peer(),
             Wake::Newcomer(socket) => self.welcome(socket),
             Wake::Exited(status) => self.exited(status),
             Wake::Deadline => self.deadline_reached(),
@@ -181,12 +279,23 @@ impl Life {
 
     /// The newest agent is the one that counts; an older one is let go.
     fn welcome(&mut self, socket: UnixStream) {
+        self.lose_peer();
         let mut peer = Peer::new(socket);
-        peer.say(&FromHolder::Hello {
+        peer.say(&self.hello());
+        self.peer = Some(peer);
+    }
+
+    fn hello(&self) -> FromHolder {
+        FromHolder::Hello {
             job: Box::new(self.job.clone()),
             progress: self.progress(),
-        });
-        self.peer = Some(peer);
+        }
+    }
+
+    fn lose_peer(&mut self) {
+        self.peer = None;
+        self.alone_since = Instant::now();
+        self.spool.pause();
     }
 
     fn progress(&self) -> Progress {
@@ -195,7 +304,7 @@ impl Life {
             end: self.end.clone(),
             from: self.spool.start(),
             to: self.spool.end(),
-            input: self.input.consumed(),
+            input: self.input.consumed().max(self.input_before),
         }
     }
 
@@ -207,16 +316,26 @@ impl Life {
 
     fn tell_end(&mut self) {
         let progress = FromHolder::Progress(self.progress());
-        self.tell(|peer| peer.say_last(&progress));
+        if let Some(peer) = &mut self.peer {
+            peer.say_last(&progress, &self.spool);
+        }
     }
 
     fn flush(&mut self) {
         if let Some(peer) = &mut self.peer
-            && peer.flush(&self.spool).is_err()
+            && peer.flush(&mut self.spool).is_err()
         {
-            self.peer = None;
+            self.lose_peer();
+        }
+        for remark in self.spool.remarks() {
+            complain(&self.dir, &remark);
         }
     }
+}
+
+/// Where the chunks of a holder's output lie.
+fn slots(dir: &Path, job: &Job) -> Slots {
+    Slots::new(spool_of(dir), dir.join(FRESH_CHUNK), job.spool)
 }
 
 async fn peer_ready(peer: Option<&Peer>) -> io::Result<()> {

@@ -8,7 +8,7 @@ use opsctl_protocol::{BinaryFrame, Timestamp};
 use tokio::time::Instant;
 
 use super::Life;
-use crate::holder::peer::{Peer, Received};
+use crate::holder::peer::Received;
 use crate::holder::signals::{self, Escalation};
 use crate::wire::{FromHolder, Incoming, ToHolder};
 
@@ -24,7 +24,7 @@ impl Life {
                 }
                 Ok(Received::Message(message)) => self.obey(message),
                 Ok(Received::Empty) => break,
-                Err(_) => self.peer = None,
+                Err(_) => self.lose_peer(),
             }
         }
         true
@@ -38,8 +38,12 @@ impl Life {
                 // A program that runs has its job, and isn't settled.
                 ToHolder::Job(_) | ToHolder::Settle => {}
                 ToHolder::Stream { generation, from } => self.stream(generation, from),
-                ToHolder::Pause => self.tell(Peer::pause),
-                ToHolder::Ack { offset } => self.spool.ack(offset),
+                ToHolder::Pause => {
+                    if let Some(peer) = &mut self.peer {
+                        peer.pause(&mut self.spool);
+                    }
+                }
+                ToHolder::Ack { offset } => self.ack(offset),
                 ToHolder::Resize { cols, rows } => self.resize(cols, rows),
                 ToHolder::Signal { signal, escalate } => self.signal(signal, escalate),
             },
@@ -48,9 +52,9 @@ impl Life {
 
     fn stream(&mut self, generation: u64, from: u64) {
         // A peer that asks for output from here on has what comes before.
-        self.spool.ack(from);
+        self.ack(from);
         if let Some(peer) = &mut self.peer {
-            peer.stream(generation, from, &self.spool);
+            peer.stream(generation, from, &mut self.spool);
         }
         if self.end.is_some() {
             self.tell_end();
@@ -81,12 +85,13 @@ impl Life {
             .is_some_and(|terminal| terminal.resize(pty_process::Size::new(rows, cols)).is_ok());
         if resized {
             self.size = None;
+            self.screen = Some((cols, rows));
             self.spool
                 .commit(0, Kind::Output, Some((cols, rows)), Timestamp::now());
         }
     }
 
-    fn grace(&self) -> Duration {
+    pub(super) fn grace(&self) -> Duration {
         Duration::from_millis(
             self.job
                 .spec
