@@ -24,6 +24,10 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 /// How often the socket of a starting daemon is tried: there is nothing to wait for before it exists.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// How long an agent that runs may take to come back to a daemon that was just started: its first attempts come within
+/// this (R1: at once, then after 1, 2 and 4 s). A person waits no longer; it is started anew instead.
+const RETURN: Duration = Duration::from_secs(8);
+
 /// How long a waiting agent may take to end before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -148,6 +152,14 @@ async fn start_agent(background: &Background, context: &Context) -> Result<bool>
     let subscribed = client.subscribe(subscribe).await;
     subscribed.map_err(|error| request_failure(context, error))?;
     if let Some(running) = background.running("agent") {
+        let returned = timeout(RETURN, until_connected(&mut events, &name));
+        if running.record.name == name.as_str()
+            && let Ok(returned) = returned.await
+        {
+            returned?;
+            println!("agent   {name} already running");
+            return Ok(false);
+        }
         // It waits to reconnect, perhaps for half a minute. Its commands don't mind: they are under their holders.
         background.stop("agent", &running, STOP_GRACE).await?;
     }

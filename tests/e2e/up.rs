@@ -134,6 +134,7 @@ fn up_brings_a_killed_daemon_back_with_its_agent() {
     kill_daemon(&sandbox);
     let up = sandbox.opsctl(["up"]).run().expect_code(0).out();
     assert!(up.contains("daemon  started"), "{up}");
+    assert!(up.contains("agent   here already running"), "{up}");
     assert_eq!(connected(&sandbox), ["here"]);
 }
 
