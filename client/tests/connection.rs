@@ -17,8 +17,9 @@ use opsctl_client::{ConnState, Event, InputPump, RequestError};
 use opsctl_protocol::codec::Header;
 use opsctl_protocol::limits::INPUT_WINDOW;
 use opsctl_protocol::message::{
-    CommandList, CommandQuery, CommandStatus, DashboardMessage, ErrorCode, ErrorPayload, Since,
-    State, Subscribe, Subscribed, SubscribedStream,
+    CommandInput, CommandList, CommandQuery, CommandStatus, DashboardMessage, ErrorCode,
+    ErrorPayload, Nothing, Payload, Since, State, Subscribe, Subscribed, SubscribedStream,
+    ToDashboard,
 };
 use opsctl_protocol::{Channel, CommandId, Pattern};
 
@@ -186,6 +187,59 @@ async fn nobody_there_shows_at_once() {
     let state = deadline(client.trouble()).await;
     assert!(matches!(state, ConnState::Waiting { .. }), "{state:?}");
     deadline(client.close()).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_was_there_is_no_trouble_when_it_is_lost() {
+    let fake = Fake::start();
+    let (client, mut events) = opsctl_client::start(fake.options());
+    drop(fake.greeted().await);
+    let waits = |event| matches!(event, Event::State(ConnState::Waiting { .. })).then_some(());
+    next_event(&mut events, waits).await;
+    tokio::select! {
+        biased;
+        state = client.trouble() => panic!("{state:?}"),
+        () = std::future::ready(()) => {}
+    }
+    fake.refuse(403, "forbidden", "no").await;
+    let state = deadline(client.trouble()).await;
+    assert!(matches!(state, ConnState::Refused { .. }), "{state:?}");
+}
+
+#[tokio::test]
+async fn keys_are_told_of_and_never_sent_twice() {
+    let fake = Fake::start();
+    let (client, events) = opsctl_client::start(fake.options());
+    drop(events);
+    let keys = |text: &'static str| CommandInput {
+        command_id: COMMAND,
+        data: Payload(Bytes::from_static(text.as_bytes())),
+        offset: None,
+        eof: false,
+    };
+    assert!(
+        client.keys(keys("early")).await.is_err(),
+        "nothing is connected"
+    );
+    let mut first = fake.greeted().await;
+    let mut states = client.states();
+    let connected = states.wait_for(|state| *state == ConnState::Connected);
+    deadline(connected).await.unwrap();
+    let arrived = client.keys(keys("a")).await.unwrap();
+    let doubtful = client.keys(keys("b")).await.unwrap();
+    assert_eq!(first.keys().await, "a");
+    let ping = first.message().await;
+    let answer = ToDashboard::Pong(Nothing {});
+    first.send(Header::answering(ping.header.id), answer).await;
+    assert!(deadline(arrived.arrived()).await);
+    assert_eq!(first.keys().await, "b");
+    drop(first);
+    assert!(!deadline(doubtful.arrived()).await);
+    let mut second = fake.greeted().await;
+    let connected = states.wait_for(|state| *state == ConnState::Connected);
+    deadline(connected).await.unwrap();
+    let _receipt = client.keys(keys("c")).await.unwrap();
+    assert_eq!(second.keys().await, "c", "nothing else comes before it");
 }
 
 #[tokio::test]

@@ -170,6 +170,20 @@ impl Connection {
         }
     }
 
+    /// The next keys of the client, which have no offset.
+    pub async fn keys(&mut self) -> String {
+        match self.frame().await {
+            Message::Binary(bytes) => match BinaryFrame::decode(&bytes).unwrap() {
+                BinaryFrame::Input(input) => {
+                    assert_eq!(input.offset, None);
+                    String::from_utf8(input.data.0.to_vec()).unwrap()
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub async fn send(&mut self, header: Header, message: impl Into<ToDashboard>) {
         let text = encode(&header, &message.into()).unwrap();
         self.socket.send(Message::text(text)).await.unwrap();
