@@ -18,7 +18,7 @@ pub async fn stream(
     row: &CommandRow,
     epoch: Arc<str>,
     bounds: Bounds,
-) -> Result<Arc<Stream>, LogError> {
+) -> Result<Stream, LogError> {
     let summary = &row.summary;
     let channel = Channel::Command(summary.command_id);
     let stream = Stream::new(channel, epoch, Some(summary.agent_id.clone()), bounds)
@@ -32,7 +32,7 @@ pub async fn stream(
             Timestamp::now(),
         );
     }
-    Ok(Arc::new(stream))
+    Ok(stream)
 }
 
 async fn fill(

@@ -179,7 +179,7 @@ impl Find {
                     }
                 };
                 match cold::stream(&self.log, &row, self.epoch, bounds).await {
-                    Ok(stream) => Some((Box::new(row), stream)),
+                    Ok(stream) => Some((Box::new(row), Arc::new(stream.read_back()))),
                     Err(error) => {
                         tracing::error!(command = %command_id, %error, "output cannot be read");
                         None

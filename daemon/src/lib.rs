@@ -286,7 +286,7 @@ async fn restore(
         let end = log.end(row.summary.command_id)?.unwrap_or_default();
         row.summary.output_bytes = end;
         let stream = cold::stream(&log, &row, Arc::clone(&epoch), bounds).await?;
-        hub.restore_command(row, end, stream);
+        hub.restore_command(row, end, Arc::new(stream));
     }
     let keyframes = Arc::clone(&sources.keyframes);
     Ok(Core {

@@ -166,7 +166,7 @@ impl Entry {
         match &self.body {
             Body::Output(piece) => Some(
                 self.binary
-                    .get_or_init(|| piece.frame(stream.via(), self.seq))
+                    .get_or_init(|| stream.frame(piece, self.seq))
                     .clone(),
             ),
             Body::Message(_) => None,
@@ -194,6 +194,9 @@ pub struct Stream {
     /// For a command's channel: how much it had put out when the channel was made. Who follows its agent since before then
     /// has nothing of it and needs nothing before this.
     pub base: u64,
+    /// Made anew from store and log for one subscriber: what it tells are copies, since its numbers are not those under
+    /// which the same was pushed before.
+    read_back: bool,
     ring: Mutex<Ring<Arc<Entry>>>,
     /// The last state that was pushed, for subscribers that the ring has lapped.
     latest: Mutex<Option<Arc<ToDashboard>>>,
@@ -208,6 +211,7 @@ impl Stream {
             owner,
             terminal: false,
             base: 0,
+            read_back: false,
             ring: Mutex::new(Ring::new(bounds)),
             latest: Mutex::default(),
         }
@@ -219,6 +223,15 @@ impl Stream {
         Self {
             terminal,
             base,
+            ..self
+        }
+    }
+
+    /// The same for a single subscriber: nothing that it tells has a number.
+    #[must_use]
+    pub fn read_back(self) -> Self {
+        Self {
+            read_back: true,
             ..self
         }
     }
@@ -284,6 +297,12 @@ impl Stream {
 
     /// The envelope of a push on this channel.
     pub fn header(&self, seq: u64, timestamp: Timestamp) -> Header {
+        if self.read_back {
+            return Header {
+                timestamp,
+                ..Header::default()
+            };
+        }
         Header {
             timestamp,
             channel: Some(self.channel.clone()),
@@ -293,9 +312,15 @@ impl Stream {
         }
     }
 
+    /// A piece of output as a binary frame, under this number where the channel's pushes have any.
+    pub fn frame(&self, piece: &Piece, seq: u64) -> Bytes {
+        piece.frame(self.via(), if self.read_back { 0 } else { seq })
+    }
+
     /// What binary frames on this channel say of it.
-    pub fn via(&self) -> Via {
+    fn via(&self) -> Via {
         match self.channel {
+            _ if self.read_back => Via::Direct,
             Channel::Command(_) => Via::Command,
             Channel::Agent(_) => Via::Agent,
             _ => Via::Direct,

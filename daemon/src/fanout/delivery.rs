@@ -362,7 +362,7 @@ impl Delivery {
     /// A push of which the subscriber has the beginning.
     fn push_part(&self, batch: &mut Batch, stream: &Stream, seq: u64, piece: &Piece) {
         if self.binary {
-            batch.push(Message::Binary(piece.frame(stream.via(), seq)));
+            batch.push(Message::Binary(stream.frame(piece, seq)));
         } else {
             push_message(batch, &stream.header(seq, piece.time), &piece.message());
         }

@@ -42,6 +42,15 @@ fn a_finished_command_is_told_whole() {
     daemon.kill();
     daemon.start_again();
     whole(&mut Raw::dashboard(&daemon));
+    daemon.stop();
+    daemon.start_again();
+    let mut late = Raw::dashboard(&daemon);
+    whole(&mut late);
+    let numbered = late.pushes(&channel);
+    assert!(
+        numbered.is_empty(),
+        "what is read back is a copy: {numbered:?}"
+    );
 }
 
 #[test]
