@@ -21,6 +21,7 @@ mod daemon;
 mod disk;
 mod lists;
 mod queue;
+mod restarts;
 mod send;
 mod settings;
 mod up;
