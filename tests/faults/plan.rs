@@ -211,6 +211,14 @@ impl Plan {
         let killed = |step: &Step| matches!(step, Step::Kill(part, _) if *part == agent);
         self.steps.contains(&Step::KillHolder(job)) || self.steps.iter().any(killed)
     }
+
+    /// Whether a job may fail without having been started: its agent's disk is full, and it must write down what it
+    /// starts.
+    pub fn may_fail(&self, job: usize) -> bool {
+        let agent = Part::Agent(self.jobs[job].agent);
+        let filled = |step: &Step| matches!(step, Step::Fill(part, _) if *part == agent);
+        self.steps.iter().any(filled)
+    }
 }
 
 fn jobs(rng: &mut Rng, agents: usize, size: u32) -> Vec<Job> {

@@ -15,8 +15,11 @@ use crate::witness::{Seen, Witness};
 use crate::work::Task;
 use crate::world::{PATIENCE, World, pause, tail};
 
-/// What the daemon may hold after a storm, with a debug build's overhead.
-const DAEMON_MEMORY: u64 = 128 * 1024 * 1024;
+/// What the daemon may hold after a storm, beside the rings of its commands.
+const DAEMON_MEMORY: u64 = 64 * 1024 * 1024;
+
+/// What the ring of one command holds at most, by default, with what surrounds it.
+const RING_MEMORY: u64 = 5 * 1024 * 1024;
 
 /// All that went wrong.
 pub type Troubles = Vec<String>;
@@ -271,11 +274,12 @@ fn check_commands(
         let Some(seen) = reference.commands.get(&command.command_id) else {
             continue;
         };
-        let lost = command.state == State::Lost;
-        note(troubles, task.check_marks(lost));
+        let no_room = command.state == State::Failed && task.may_fail();
+        let lost = command.state == State::Lost && task.may_be_lost();
+        note(troubles, task.check_marks(lost || no_room));
         let as_asked =
             command.state == State::Exited && command.exit_code == Some(task.code().into());
-        let permitted = as_asked || lost && task.may_be_lost();
+        let permitted = as_asked || no_room || lost;
         if !permitted {
             troubles.push(format!(
                 "{} ended as {:?}",
@@ -288,7 +292,7 @@ fn check_commands(
         for (kind, byte) in stream(seen) {
             outputs[usize::from(kind == Output::Error)].push(byte);
         }
-        if let Err(trouble) = task.check_output(&outputs, lost) {
+        if let Err(trouble) = task.check_output(&outputs, lost || no_room) {
             troubles.push(format!("the log of {}: {trouble}", task.word()));
         }
     }
@@ -303,10 +307,8 @@ fn check_world(plan: &Plan, world: &World, troubles: &mut Troubles) {
     for part in &parts {
         note(troubles, world.check_alive(*part));
     }
-    if let Some(memory) = world
-        .memory(Part::Daemon)
-        .filter(|bytes| *bytes > DAEMON_MEMORY)
-    {
+    let bound = DAEMON_MEMORY + plan.jobs.len() as u64 * RING_MEMORY;
+    if let Some(memory) = world.memory(Part::Daemon).filter(|bytes| *bytes > bound) {
         troubles.push(format!("the daemon holds {} MiB", memory >> 20));
     }
     for part in parts {

@@ -104,10 +104,7 @@ impl Witness {
             ToDashboard::AgentList(list) => {
                 for agent in &list.agents {
                     let channel = Channel::Agent(agent.agent_id.clone());
-                    if self.answered {
-                        self.lapped = true;
-                        self.fresh.insert(channel.clone());
-                    }
+                    self.lapped |= self.answered;
                     for command in &agent.commands {
                         new.extend(self.learn(command.command_id, &channel));
                     }
@@ -120,6 +117,8 @@ impl Witness {
                     .ok_or("a status without its agent")?;
                 new.extend(self.learn(status.command_id, &Channel::Agent(agent)));
                 let own = !matches!(header.channel, Some(Channel::Agent(_)));
+                // A copy for a follower of the agent: it was left behind.
+                self.lapped |= !own && header.seq.is_none();
                 self.status(status, own)?;
             }
             ToDashboard::Gap(gap) => {
@@ -196,7 +195,8 @@ impl Witness {
             && last.epoch == epoch
         {
             let fresh = self.fresh.contains(channel);
-            let (wanted, jumps) = (last.seq + 1, is_gap || silent || fresh);
+            let lapped = self.lapped && matches!(channel, Channel::Agent(_));
+            let (wanted, jumps) = (last.seq + 1, is_gap || silent || fresh || lapped);
             if seq < wanted && fresh {
                 return Ok(false);
             }
@@ -237,10 +237,9 @@ impl Witness {
         seen.last = Some((self.epoch.clone(), state));
         if state.is_final() {
             // Where its output is followed, the end comes after all of it.
-            if own != self.by_agent
-                && !seen.hole
-                && seen.next.unwrap_or(0) != status.offset.unwrap_or(0)
-            {
+            // A follower of the agent that came later than all of the output has seen none.
+            let followed = own != self.by_agent && !(self.by_agent && seen.next.is_none());
+            if followed && !seen.hole && seen.next.unwrap_or(0) != status.offset.unwrap_or(0) {
                 return Err(format!(
                     "{id} ended at {:?}, its output was seen up to {:?}",
                     status.offset, seen.next
@@ -285,6 +284,9 @@ impl Witness {
         };
         if let Some(channel) = channel.filter(|_| frame.seq > 0) {
             self.numbered(&channel, None, frame.seq, false)?;
+        } else {
+            // Read back from the log, it stands for numbers that are left out.
+            self.fresh.insert(Channel::Command(id));
         }
         let seen = self.commands.entry(id).or_default();
         let next = seen.next.unwrap_or(frame.offset);

@@ -29,6 +29,7 @@ pub struct Task {
     job: Job,
     script: Script,
     may_be_lost: bool,
+    may_fail: bool,
 }
 
 impl Task {
@@ -52,6 +53,7 @@ impl Task {
             number,
             script,
             may_be_lost: plan.may_be_lost(number),
+            may_fail: plan.may_fail(number),
             job,
         }
     }
@@ -163,12 +165,19 @@ impl Task {
                 pause(100);
                 continue;
             }
-            if self.may_be_lost && code == NO_STATUS {
+            if (self.may_be_lost || self.may_fail) && code == NO_STATUS {
                 return Ok(());
             }
-            let last = format!("{:08} ", self.script.lines - 1);
-            if code != i32::from(self.script.code) || !screen.contains(&last) {
-                return Err(format!("attach ended with {code}; shows:\n{screen}"));
+            // The checksum of the last line, which may be longer than the screen is wide.
+            let [output, _] = self.script.expected();
+            let last =
+                String::from_utf8_lossy(&output[output.len() - 18..output.len() - 2]).into_owned();
+            let shown = screen.replace('\n', "").contains(&last);
+            if code != i32::from(self.script.code) || !shown {
+                return Err(format!(
+                    "attach ended with {code}; shows:\n{}",
+                    tail(&screen)
+                ));
             }
             return Ok(());
         }
@@ -176,19 +185,24 @@ impl Task {
 
     /// How `send` or `logs -f` ended, and what it printed.
     fn check_end(&self, ended: &Finished) -> Result<(), String> {
-        let lost = self.may_be_lost && ended.code == NO_STATUS;
+        let lost = (self.may_be_lost || self.may_fail) && ended.code == NO_STATUS;
         let printed = match self.job.mode {
             Mode::SendLines => read_lines(&ended.stdout)?,
             _ => [ended.stdout.clone(), without_words(&ended.stderr)],
         };
-        self.check_output(&printed, lost)
-            .map_err(|why| format!("{why}; said: {}", tail(&ended.err())))?;
+        self.check_output(&printed, lost).map_err(|why| {
+            format!(
+                "{why}; ended with {}, said: {}",
+                ended.code,
+                words(&ended.err())
+            )
+        })?;
         if !lost && ended.code != i32::from(self.script.code) {
             return Err(format!(
                 "ended with {} instead of {}: {}",
                 ended.code,
                 self.script.code,
-                tail(&ended.err())
+                words(&ended.err())
             ));
         }
         Ok(())
@@ -235,6 +249,11 @@ impl Task {
         self.may_be_lost
     }
 
+    /// Whether it may end as `failed`, without having been started.
+    pub fn may_fail(&self) -> bool {
+        self.may_fail
+    }
+
     /// Its exit code.
     pub fn code(&self) -> u8 {
         self.script.code
@@ -273,6 +292,14 @@ fn without_words(stderr: &[u8]) -> Vec<u8> {
         rest = &rest[taken..];
     }
     kept
+}
+
+/// What opsctl itself said, without the program's lines.
+fn words(stderr: &str) -> String {
+    let said = stderr
+        .match_indices("opsctl: ")
+        .map(|(at, _)| stderr[at..].lines().next());
+    said.flatten().collect::<Vec<_>>().join("\n")
 }
 
 /// A line of `send` about an agent.

@@ -91,6 +91,11 @@ impl World {
         for agent in 0..plan.agents {
             world.start_part(Part::Agent(agent));
         }
+        wait_until("the daemon to know all agents", || {
+            let known = world.local(["agents", "--json"]).run().out();
+            let named = |agent| known.contains(&agent_name(agent));
+            (0..plan.agents).all(named).then_some(())
+        });
         world
     }
 
@@ -311,7 +316,11 @@ impl World {
         let name = |pid: i32| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            format!("{pid}: {}", line.chars().take(120).collect::<String>())
+            let waits = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+            format!(
+                "{pid} in {waits}: {}",
+                line.chars().take(120).collect::<String>()
+            )
         };
         self.sandbox.processes().into_iter().map(name).collect()
     }
@@ -345,7 +354,7 @@ pub fn agent_name(agent: usize) -> String {
 /// The end of a text, for a failure's message.
 pub fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(25)..].join("\n")
+    lines[lines.len().saturating_sub(12)..].join("\n")
 }
 
 fn state_dir(sandbox: &Sandbox, part: Part) -> PathBuf {
@@ -375,6 +384,8 @@ fn with_clock(command: Opsctl, sandbox: &Sandbox, part: Part, clocks: bool) -> O
         .env("LD_PRELOAD", FAKETIME)
         .env("FAKETIME_TIMESTAMP_FILE", file)
         .env("FAKETIME_NO_CACHE", "1")
+        // What it shares between processes a kill may leave locked.
+        .env("FAKETIME_DISABLE_SHM", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 }
 
