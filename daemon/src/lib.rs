@@ -195,7 +195,10 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     }
     finish(stop, &tasks, hub, hub_stop).await?;
     log.close().await?;
-    closing.close().await?;
+    if let Err(error) = closing.close().await {
+        // What was committed is in the write-ahead log; the next start takes it from there.
+        tracing::warn!(%error, "the database could not be tidied up");
+    }
     // Connecting to a socket that nobody serves says "refused"; without the file it says that there is no daemon.
     let _ = std::fs::remove_file(&options.socket);
     tracing::info!("stopped");

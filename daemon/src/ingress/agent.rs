@@ -1,26 +1,23 @@
 //! An agent's connection.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use opsctl_link::{SendError, Sender, split_with};
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::frame::encode_input;
 use opsctl_protocol::message::{AgentConnect, CommandInput, ErrorPayload};
 use opsctl_protocol::{
-    AgentMessage, BinaryFrame, CommandId, DecodeError, Header, OutputFrame, ToAgent, encode, limits,
+    AgentMessage, BinaryFrame, CommandId, DecodeError, Header, ToAgent, encode, limits,
 };
 
 use super::Context;
 use super::hello::{Ear, Ended, Goodbye, Said};
+use super::intake::Intake;
 use super::upgrade::{Admitted, Socket};
 use crate::hub::{AgentPort, ConnId, Event, Recalled};
 
 /// Frames of input that may wait for an agent: eight commands with a full window each.
 const INPUT_LANE: usize = 8 * (limits::INPUT_WINDOW as usize / limits::MAX_INPUT_PIECE);
-
-/// How long output is left with the agent when the log takes none.
-const LOG_RETRY: Duration = Duration::from_millis(500);
 
 /// The hub's way to an agent.
 struct Port {
@@ -176,23 +173,24 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     A: Fn(Option<String>, ErrorPayload),
 {
+    let mut intake = Intake::new(context.sources.log.clone(), conn);
     loop {
-        let event = match ear.next().await {
-            Ok(Said::Message(decoded)) => match decoded.message {
-                AgentMessage::Output(output) => {
-                    match output_event(context, conn, output.into()).await {
-                        Ok(event) => event,
-                        Err(ended) => return ended,
-                    }
-                }
-                message => Event::AgentSaid(conn, decoded.header, message),
-            },
-            Ok(Said::Bulk(BinaryFrame::Output(frame))) => {
-                match output_event(context, conn, frame).await {
-                    Ok(event) => event,
-                    Err(ended) => return ended,
-                }
+        let said = tokio::select! {
+            said = ear.next() => said,
+            () = intake.recovered() => {
+                let why = "the output log can be written again";
+                return Ended::Close(Goodbye::new(CloseCode::GoingAway, why));
             }
+        };
+        let event = match said {
+            Ok(Said::Message(decoded)) => match decoded.message {
+                AgentMessage::Output(output) => intake.output(output.into()).await,
+                message if intake.may_pass(&message) => {
+                    Some(Event::AgentSaid(conn, decoded.header, message))
+                }
+                _ => None,
+            },
+            Ok(Said::Bulk(BinaryFrame::Output(frame))) => intake.output(frame).await,
             Ok(Said::Bulk(_)) => {
                 let error =
                     DecodeError::Envelope("agents send binary frames of output only".to_owned());
@@ -201,33 +199,12 @@ where
                     Err(ended) => return ended,
                 }
             }
-            Ok(Said::Latency(ms)) => Event::AgentLatency(conn, ms),
+            Ok(Said::Latency(ms)) => Some(Event::AgentLatency(conn, ms)),
             Err(ended) => return ended,
         };
+        let Some(event) = event else { continue };
         if context.events.send(event).await.is_err() {
             return Ended::Gone("the daemon stops".to_owned());
-        }
-    }
-}
-
-/// Output with its room in the log. An agent whose output the log cannot take yet waits here, and with it its program.
-async fn output_event(context: &Context, conn: ConnId, frame: OutputFrame) -> Result<Event, Ended> {
-    let mut held = false;
-    loop {
-        match context.sources.log.room(frame.data.len()).await {
-            Ok(room) => return Ok(Event::AgentOutput(conn, frame, room)),
-            // The log itself tells when it can be written again.
-            Err(error) if !std::mem::replace(&mut held, true) => {
-                tracing::warn!(%conn, %error, "output waits at its agent");
-            }
-            Err(_) => {}
-        }
-        tokio::select! {
-            () = context.stop.cancelled() => {
-                let goodbye = Goodbye::new(CloseCode::GoingAway, "the daemon stops");
-                return Err(Ended::Close(goodbye));
-            }
-            () = tokio::time::sleep(LOG_RETRY) => {}
         }
     }
 }

@@ -6,12 +6,14 @@
 //! - [`upgrade`]: who may open a WebSocket, in which subprotocol.
 //! - [`hello`]: a fresh connection says who it is, in time.
 //! - [`agent`], [`dashboard`]: a connection's life.
+//! - [`intake`]: an agent's output on its way into the log.
 //! - [`conduct`]: how often a peer may send what cannot be read.
 
 mod agent;
 mod conduct;
 mod dashboard;
 mod hello;
+mod intake;
 pub mod listen;
 mod router;
 mod upgrade;

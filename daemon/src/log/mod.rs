@@ -248,6 +248,11 @@ impl Log {
         self.shared.failure()
     }
 
+    /// Waits until nothing is known to keep the log from being written.
+    pub async fn recovered(&self) {
+        self.shared.recovered().await;
+    }
+
     /// A reader of a command's output from an offset on.
     pub fn read(&self, command: CommandId, from_offset: u64) -> LogReader {
         LogReader::new(Arc::clone(&self.shared), command, from_offset)

@@ -116,6 +116,13 @@ impl Shared {
         }
     }
 
+    /// Waits until something can be written.
+    pub(super) async fn recovered(&self) {
+        let mut failure = self.failure.subscribe();
+        // The sender lives as long as `self`.
+        let _ = failure.wait_for(Option::is_none).await;
+    }
+
     /// Says why nothing can be written, or that something can again; returns whether that is new.
     pub(super) fn set_failure(&self, failure: Option<LogError>) -> bool {
         self.failure.send_if_modified(|current| {

@@ -128,6 +128,8 @@ fn a_full_disk_holds_everything_back_and_loses_nothing() {
         mark.exists().then_some(())
     });
     assert!(bulk.is_running(), "its output is held at the agent");
+    let agents = daemon.opsctl(["agents", "--json"]).run().expect_code(0);
+    assert_eq!(agents.json()["agents"][0]["status"], "connected");
 
     disk.free();
     let whole = format!("ready\n{}", super::numbers(1_500_000));
