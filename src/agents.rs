@@ -190,6 +190,7 @@ async fn watch(
                 ToDashboard::AgentStatus(agent) => view.update(&agent)?,
                 ToDashboard::AgentConnected(connected) => view.update(&connected.agent)?,
                 ToDashboard::AgentDisconnected(disconnected) => view.update(&disconnected.agent)?,
+                ToDashboard::AgentForgotten(forgotten) => view.remove(&forgotten.agent_id)?,
                 ToDashboard::Status(status) => {
                     if let Some(agent) = view.apply(&status) {
                         view.update(&agent)?;
@@ -277,6 +278,12 @@ impl View {
         } else {
             self.print_change(agent)
         }
+    }
+
+    /// An agent is no longer there; line by line, its last line stands.
+    fn remove(&mut self, agent_id: &AgentId) -> io::Result<()> {
+        self.agents.remove(agent_id);
+        if self.in_place { self.redraw() } else { Ok(()) }
     }
 
     /// A command's state changes what its agent is seen to do.

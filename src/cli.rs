@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::daemon::{self, DaemonArgs};
 use crate::down::{self, DownArgs};
 use crate::exit_code::{self, ExitCode};
+use crate::forget::{self, ForgetArgs};
 use crate::interrupt::{self, InterruptArgs};
 use crate::logs::{self, LogsArgs};
 use crate::ps::{self, PsArgs};
@@ -84,6 +85,7 @@ enum Command {
     Attach(AttachArgs),
     Interrupt(InterruptArgs),
     Cancel(CancelArgs),
+    Forget(ForgetArgs),
     Status(StatusArgs),
     Token(TokenArgs),
     Schema(SchemaArgs),
@@ -103,6 +105,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "logs",
             "interrupt",
             "cancel",
+            "forget",
         ],
     ),
     ("Run the parts", &["daemon", "agent"]),
@@ -154,6 +157,7 @@ fn execute(cli: Cli) -> Result<u8> {
             Command::Attach(args) => attach::run(args, &context).await,
             Command::Interrupt(args) => interrupt::run(args, &context).await,
             Command::Cancel(args) => cancel::run(args, &context).await,
+            Command::Forget(args) => forget::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Token(args) => token::run(args, &context),
             Command::Schema(_) => schema::run(),

@@ -33,6 +33,7 @@ mod attach;
 mod cancel;
 mod daemon;
 mod down;
+mod forget;
 mod interrupt;
 mod logs;
 mod ps;

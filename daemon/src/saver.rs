@@ -77,7 +77,13 @@ impl Waiting {
         let commands = newest
             .into_values()
             .map(|(row, _)| Write::Command(row.clone()));
-        agents.chain(commands).collect()
+        // Behind what was known of them.
+        let forgotten = self
+            .withdrawals
+            .iter()
+            .filter_map(|one| one.forgotten.clone());
+        let forgotten = forgotten.map(Write::ForgetAgent);
+        agents.chain(commands).chain(forgotten).collect()
     }
 
     /// Which commands' rows are durable once this is written.

@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use opsctl_client::Options;
+use opsctl_protocol::AgentId;
 use opsctl_protocol::message::AgentInfo;
 use opsctl_protocol::selector::Selector;
 
-use super::SendArgs;
+use super::{SendArgs, json};
 use crate::agents::{Fleet, fleet};
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
@@ -26,15 +27,18 @@ pub(super) async fn run(
     let (online, offline): (Vec<&AgentInfo>, Vec<&AgentInfo>) =
         covered.partition(|agent| waits || agent.is_connected());
     let limit = args.limit.map_or(usize::MAX, |limit| limit as usize);
-    let mut reached = String::new();
-    for agent in online.iter().take(limit) {
-        reached.push_str(agent.agent_id.as_str());
-        reached.push('\n');
-    }
-    print_once(&reached)?;
+    let name = |agent: &&'_ AgentInfo| agent.agent_id.clone();
+    let reached: Vec<AgentId> = online.iter().take(limit).map(name).collect();
     let left_out = offline.iter().take(limit - online.len().min(limit));
-    for agent in left_out.clone() {
-        eprintln!("opsctl: {} is offline", agent.agent_id);
+    let left_out: Vec<AgentId> = left_out.map(name).collect();
+    print_once(&if args.json || args.jsonl {
+        json::reach(&reached, &left_out, args.json)
+    } else {
+        let line = |name: &AgentId| [name.to_string(), "\n".to_owned()];
+        reached.iter().flat_map(line).collect()
+    })?;
+    for name in &left_out {
+        eprintln!("opsctl: {name} is offline");
     }
     if online.is_empty() && offline.is_empty() {
         let message = format!("no agent matches {:?}", args.select.join(" "));
@@ -42,8 +46,7 @@ pub(super) async fn run(
             .hint("`opsctl agents` lists them")
             .into());
     }
-    let all_reached = left_out.count() == 0;
-    Ok(if all_reached {
+    Ok(if left_out.is_empty() {
         ExitCode::Ok
     } else {
         ExitCode::AgentOffline

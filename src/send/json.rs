@@ -45,6 +45,32 @@ impl Lines {
     }
 }
 
+/// What `--detach` prints: the answer to the request, and which names it does not cover.
+pub(super) fn detached(accepted: &CommandAccepted, missing: &[String], pretty: bool) -> String {
+    let mut document = serde_json::to_value(accepted).unwrap_or_default();
+    if !missing.is_empty() {
+        document["missing"] = missing.into();
+    }
+    document_text(&document, pretty)
+}
+
+/// What `--dry-run` prints: whom it would reach, and who is offline.
+pub(super) fn reach(agents: &[AgentId], offline: &[AgentId], pretty: bool) -> String {
+    let mut document = serde_json::json!({ "agents": agents });
+    if !offline.is_empty() {
+        document["offline"] = serde_json::json!(offline);
+    }
+    document_text(&document, pretty)
+}
+
+fn document_text(document: &serde_json::Value, pretty: bool) -> String {
+    if pretty {
+        format!("{document:#}\n")
+    } else {
+        format!("{document}\n")
+    }
+}
+
 fn push(kind: &str, payload: impl Serialize, out: &mut Out) {
     let mut line = BytesMut::new().writer();
     // Strings and numbers always have a JSON form.

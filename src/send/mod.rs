@@ -96,7 +96,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// Print the commands' ids and leave them running
-    #[arg(long, conflicts_with_all = ["gather", "json", "jsonl"])]
+    #[arg(long, conflicts_with = "gather")]
     detach: bool,
     /// No names before the lines
     #[arg(short = 'N', long)]
@@ -159,7 +159,11 @@ pub async fn run(args: SendArgs, context: &Context) -> Result<u8> {
     };
     let missing = request::missing(&selector, &accepted);
     if args.detach {
-        print_once(&ids(&accepted))?;
+        print_once(&if args.json || args.jsonl {
+            json::detached(&accepted, &missing, args.json)
+        } else {
+            ids(&accepted)
+        })?;
         form::report_absent(&accepted, &missing);
         return Ok(request::absence_code(&accepted, &missing));
     }

@@ -308,3 +308,32 @@ fn interrupts_reach_what_they_name() {
         .expect_code(2)
         .expect_err(&["TERM"]);
 }
+
+#[test]
+fn an_agent_that_will_not_come_back_is_forgotten() {
+    let mut daemon = TestDaemon::start();
+    let mut gone = TestAgent::start(&daemon, "gone");
+    let _stays = TestAgent::start(&daemon, "stays");
+    daemon
+        .opsctl(["forget", "stays"])
+        .run()
+        .expect_code(2)
+        .expect_err(&["stays is connected"]);
+    gone.stop();
+    let waits = daemon
+        .opsctl(["send", "gone", "--ttl", "10m", "--detach", "--", "true"])
+        .run()
+        .expect_code(0);
+    let waits = waits.out().trim().to_owned();
+    let forget = daemon.opsctl(["forget", "gone"]).run();
+    forget.expect_code(0).expect_err(&["forgot gone"]);
+    daemon.opsctl(["logs", "-f", &waits]).run().expect_code(244);
+    daemon.opsctl(["forget", "gone"]).run().expect_code(240);
+    daemon.kill();
+    daemon.start_again();
+    let listed = daemon.opsctl(["agents"]).run().expect_code(0).out();
+    assert!(
+        listed.contains("stays") && !listed.contains("gone"),
+        "{listed}"
+    );
+}

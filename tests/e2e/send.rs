@@ -544,3 +544,19 @@ fn colours_are_only_for_terminals() {
     assert!(raw(send()).contains("\x1b[36m"));
     assert!(!raw(send().env("NO_COLOR", "1")).contains("\x1b[36m"));
 }
+
+#[test]
+fn programs_learn_whom_it_reaches_and_what_was_started() {
+    let (daemon, _web) = fleet();
+    let reach = daemon.opsctl(["send", "*", "--dry-run", "--json"]).run();
+    let expected = serde_json::json!({"agents": ["web-1", "web-2"], "offline": ["db"]});
+    assert_eq!(reach.expect_code(241).json(), expected);
+    let sent = daemon
+        .opsctl(["send", "web-1,nobody", "--detach", "--json", "--", "true"])
+        .run();
+    let sent = sent.expect_code(240).json();
+    assert_eq!(sent["missing"], serde_json::json!(["nobody"]));
+    assert_eq!(sent["commands"][0]["agentId"], "web-1");
+    let id = sent["commands"][0]["commandId"].as_str().unwrap();
+    daemon.opsctl(["logs", "-f", id]).run().expect_code(0);
+}

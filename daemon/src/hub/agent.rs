@@ -59,7 +59,9 @@ impl Agent {
 
 impl Hub {
     /// Takes up an agent from the store, at the start.
-    pub fn restore_agent(&mut self, row: AgentRow) {
+    pub fn restore_agent(&mut self, mut row: AgentRow) {
+        // One that was connected when the last run of the daemon was killed has been away since it was last heard.
+        row.since = row.since.max(row.last_seen);
         let agent_id = row.agent_id.clone();
         let agent = Agent {
             row,

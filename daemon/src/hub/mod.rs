@@ -7,6 +7,7 @@
 //! - [`request`]: what people ask for becomes commands, once.
 //! - [`dispatch`]: which queued command goes to its agent next.
 //! - [`withdraw`]: commands that end before they have started.
+//! - [`forget`]: agents that will not come back.
 //! - [`command`]: a command's life and output.
 //! - [`steer`]: input, size, interrupts.
 //! - [`subscribe`]: who watches which channel.
@@ -17,6 +18,7 @@ mod agent;
 mod channels;
 mod command;
 mod dispatch;
+mod forget;
 mod reconcile;
 mod request;
 mod settle;
@@ -224,6 +226,8 @@ pub struct Hub {
     /// Commands whose row in the store is behind, and since when.
     unsaved: HashSet<CommandId>,
     unsaved_since: Option<Timestamp>,
+    /// When it was last saved that connected agents are alive.
+    seen_saved: Timestamp,
     /// What the event being handled asks of the disk.
     effects: Vec<Effect>,
 }
@@ -248,6 +252,7 @@ impl Hub {
             deadlines: BTreeSet::new(),
             unsaved: HashSet::new(),
             unsaved_since: None,
+            seen_saved: Timestamp::now(),
             effects: Vec::new(),
         }
     }
@@ -301,6 +306,7 @@ impl Hub {
         }
         self.expire();
         self.save_when_due();
+        self.save_seen();
         std::mem::take(&mut self.effects)
     }
 
@@ -356,6 +362,7 @@ impl Hub {
             DashboardMessage::Input(input) => self.handle_input(conn, id, &input),
             DashboardMessage::Resize(resize) => self.handle_resize(conn, id, &resize),
             DashboardMessage::Query(query) => self.handle_query(conn, id, query),
+            DashboardMessage::Forget(forget) => self.handle_forget(conn, id, &forget.agent_id),
             DashboardMessage::Publish(publish) => self.handle_publish(conn, id, publish),
             DashboardMessage::Ping(nothing) => self.answer(conn, id, ToDashboard::Pong(nothing)),
         }

@@ -11,6 +11,10 @@ use crate::store::{AgentRow, CommandRow};
 /// which keep everything that isn't acked; gathering saves a sync for each status.
 pub(super) const SAVE_AFTER_MS: u64 = 50;
 
+/// How far behind the store may be with when connected agents were last heard: so much too old is what is known of them
+/// after the daemon was killed. Signs of life come far more often, and are no reason to write each time.
+const SEEN_AFTER_MS: u64 = 5 * 60 * 1000;
+
 /// Ended commands kept in memory, so that those who ask for one right after need not wait for the disk.
 pub const RECENT_COMMANDS: usize = 64;
 
@@ -59,6 +63,26 @@ impl Hub {
         if due {
             let effects = self.save_all();
             self.effects.extend(effects);
+        }
+    }
+
+    /// Writes from time to time that connected agents are alive.
+    pub(super) fn save_seen(&mut self) {
+        let now = self.now;
+        if now.0 < self.seen_saved.0 + SEEN_AFTER_MS {
+            return;
+        }
+        self.seen_saved = now;
+        let alive = self.agents.values().filter(|agent| agent.link.is_some());
+        let row = |agent: &super::Agent| {
+            Save::Agent(AgentRow {
+                last_seen: now,
+                ..agent.row.clone()
+            })
+        };
+        let rows: Vec<Save> = alive.map(row).collect();
+        if !rows.is_empty() {
+            self.effects.push(Effect::Save(rows));
         }
     }
 

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{
-    AgentConnect, CommandInput, CommandReport, CommandRequest, CommandSpec, CommandStatus,
-    CommandSummary, DashboardConnect, ErrorCode, Kind, Program, Rights, Role, State, Subscribe,
-    Target,
+    AgentConnect, AgentForget, CommandInput, CommandReport, CommandRequest, CommandSpec,
+    CommandStatus, CommandSummary, DashboardConnect, ErrorCode, Kind, Program, Rights, Role, State,
+    Subscribe, Target,
 };
 use opsctl_protocol::{
     AgentId, AgentMessage, CommandId, DashboardMessage, Header, OutputFrame, Pattern, Timestamp,
@@ -475,4 +475,59 @@ fn what_waits_too_long_expires() {
     assert_eq!(summary(&world.hub, id).state, State::Expired);
     let (_, heard) = world.agent("a", None, Vec::new());
     assert!(executed(&heard).is_empty());
+}
+
+#[test]
+fn a_connected_agent_is_known_to_have_been_alive() {
+    let mut world = World::new();
+    let (agent, _) = world.agent("a", None, Vec::new());
+    let joined = world.now;
+    world.hub.seen_saved = Timestamp(joined);
+    world.now += 6 * 60 * 1000;
+    let effects = world
+        .hub
+        .handle(Event::AgentLatency(agent, 3), Timestamp(world.now));
+    let [Effect::Save(rows)] = &effects[..] else {
+        panic!("it is saved")
+    };
+    let [Save::Agent(row)] = &rows[..] else {
+        panic!("one agent is connected")
+    };
+    assert_eq!((row.since.0, row.last_seen.0), (joined, world.now));
+    world.hub.restore_agent(row.clone());
+    let info = world.hub.agent_info(&row.agent_id).unwrap();
+    assert_eq!(info.since.0, world.now, "away since it was last heard");
+}
+
+#[test]
+fn a_forgotten_agent_takes_its_commands_along() {
+    let mut world = World::new();
+    let (agent, heard) = world.agent("a", Some(1), Vec::new());
+    let (operator, refused) = world.dashboard(Role::Operator);
+    let (admin, outbox) = world.dashboard(Role::Admin);
+    world.say(operator, request("runs", "a"));
+    world.say(operator, request("waits", "a"));
+    let runs = executed(&heard)[0];
+    world.status(agent, CommandStatus::new(runs, State::Running));
+    let waits = world.hub.agents.values().next().unwrap().waiting[0];
+    let forget = AgentForget {
+        agent_id: AgentId::new("a").unwrap(),
+    };
+    let code = |outbox: &Outbox| match drain(outbox).pop() {
+        Some(ToDashboard::Error(error)) => error.code,
+        other => panic!("an error is due, not {other:?}"),
+    };
+    world.say(admin, forget.clone());
+    assert_eq!(code(&outbox), ErrorCode::BadRequest, "it is connected");
+    world.handle(Event::AgentLeft(agent, "gone".to_owned()));
+    world.say(operator, forget.clone());
+    assert_eq!(code(&refused), ErrorCode::Forbidden);
+    world.say(admin, forget.clone());
+    let answers = drain(&outbox);
+    assert_eq!(answers, [ToDashboard::AgentForgotten(forget.clone())]);
+    assert_eq!(summary(&world.hub, runs).state, State::Lost);
+    assert_eq!(summary(&world.hub, waits).state, State::Cancelled);
+    assert!(world.hub.agents.is_empty());
+    world.say(admin, forget);
+    assert_eq!(code(&outbox), ErrorCode::UnknownAgent);
 }

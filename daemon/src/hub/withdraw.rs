@@ -4,7 +4,7 @@
 //! which somebody heard that it will never run. Until then the command stays in its queue and is not given out.
 
 use opsctl_protocol::message::{CommandList, CommandStatus, CommandSummary, ErrorCode, State};
-use opsctl_protocol::{CommandId, Timestamp};
+use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 use super::command::Command;
 use super::settle::Version;
@@ -16,6 +16,8 @@ use crate::store::CommandRow;
 pub struct Withdrawal {
     /// As they will be.
     pub rows: Vec<(CommandRow, Version)>,
+    /// The agent that is forgotten with them; all that it had ends, sent or not.
+    pub forgotten: Option<AgentId>,
     /// Who asked for it; nobody where their time ran out.
     pub asked: Option<Asked>,
 }
@@ -47,28 +49,48 @@ impl Hub {
         reason: &str,
         asked: Option<Asked>,
     ) {
-        let mut rows = Vec::new();
-        for command_id in commands {
-            let Some(command) = self.commands.get_mut(&command_id) else {
-                continue;
-            };
-            command.is_withdrawn = true;
-            command.version.advance();
-            let mut row = command.row.clone();
-            row.summary.state = state;
-            row.summary.reason = Some(reason.to_owned());
-            row.summary.finished_at = Some(self.now);
-            rows.push((row, command.version));
-            self.forget_deadline(command_id);
-            self.unsaved.remove(&command_id);
-        }
-        self.effects
-            .push(Effect::Withdraw(Box::new(Withdrawal { rows, asked })));
+        let end = |command_id| self.withdraw_one(command_id, state, reason);
+        let rows = commands.into_iter().filter_map(end).collect();
+        self.effects.push(Effect::Withdraw(Box::new(Withdrawal {
+            rows,
+            forgotten: None,
+            asked,
+        })));
+    }
+
+    /// How a command's row will be; until that is durable the command is not given out.
+    pub(super) fn withdraw_one(
+        &mut self,
+        command_id: CommandId,
+        state: State,
+        reason: &str,
+    ) -> Option<(CommandRow, Version)> {
+        let command = self.commands.get_mut(&command_id)?;
+        command.is_withdrawn = true;
+        command.version.advance();
+        let mut row = command.row.clone();
+        row.summary.state = state;
+        row.summary.reason = Some(reason.to_owned());
+        row.summary.finished_at = Some(self.now);
+        let version = command.version;
+        self.forget_deadline(command_id);
+        self.unsaved.remove(&command_id);
+        Some((row, version))
     }
 
     /// A withdrawal is durable, or could not be made so.
     pub(super) fn handle_withdrawn(&mut self, withdrawal: Withdrawal, outcome: Result<(), String>) {
-        let Withdrawal { rows, asked } = withdrawal;
+        let Withdrawal {
+            rows,
+            forgotten,
+            asked,
+        } = withdrawal;
+        let (forgotten, asked) = match (forgotten, asked, &outcome) {
+            (Some(agent_id), Some(asked), Ok(())) => {
+                return self.finish_forgetting(agent_id, &rows, asked);
+            }
+            (forgotten, asked, _) => (forgotten, asked),
+        };
         let mut ended = Vec::new();
         for (row, _) in rows {
             let command_id = row.summary.command_id;
@@ -100,7 +122,12 @@ impl Hub {
                 );
             }
             Err(why) => {
-                let why = format!("nothing was taken back: {why}");
+                let what = if forgotten.is_some() {
+                    "forgotten"
+                } else {
+                    "taken back"
+                };
+                let why = format!("nothing was {what}: {why}");
                 self.refuse(conn, id, ErrorCode::StorageFailed, why);
             }
         }
@@ -113,12 +140,7 @@ impl Hub {
         let command = self.commands.get_mut(&command_id)?;
         command.is_withdrawn = false;
         if command.is_held_back() {
-            let status = CommandStatus {
-                reason: row.summary.reason.clone(),
-                finished_at: row.summary.finished_at,
-                ..CommandStatus::new(command_id, row.summary.state)
-            };
-            self.apply_status(command_id, &status);
+            self.apply_status(command_id, &end_of(row));
         } else {
             self.mark_unsaved(command_id);
         }
@@ -175,5 +197,15 @@ impl Hub {
 
     fn deadline(&self, command_id: CommandId) -> Option<Timestamp> {
         self.commands.get(&command_id)?.row.summary.expires_at
+    }
+}
+
+/// The end that a row tells of.
+pub(super) fn end_of(row: &CommandRow) -> CommandStatus {
+    let summary = &row.summary;
+    CommandStatus {
+        reason: summary.reason.clone(),
+        finished_at: summary.finished_at,
+        ..CommandStatus::new(summary.command_id, summary.state)
     }
 }

@@ -19,6 +19,8 @@ pub enum Write {
     /// Puts a command's state in the place of the former; adds the command where it is new. What cannot change in a
     /// command's life (agent, spec, key) is not written again.
     Command(CommandRow),
+    /// Removes an agent.
+    ForgetAgent(AgentId),
     /// Removes commands that have ended, and requests whose commands are gone, by their keys.
     Remove(Vec<CommandId>, Vec<String>),
 }

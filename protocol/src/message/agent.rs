@@ -136,6 +136,14 @@ pub struct AgentConnected {
     pub agent: AgentInfo,
 }
 
+/// `agent:forget`: an agent will not come back. `agent:forgotten` is the answer, and tells it to all who watch the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentForget {
+    /// Which one.
+    pub agent_id: AgentId,
+}
+
 /// `agent:disconnected`: an agent's connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 pub use agent::{
-    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, AgentList, AgentReport,
-    Presence,
+    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo, AgentList,
+    AgentReport, Presence,
 };
 pub use command::{
     AcceptedCommand, CommandAccepted, CommandCancel, CommandExecute, CommandInput,
@@ -111,6 +111,7 @@ direction! {
         "command:input" => Input(CommandInput),
         "command:resize" => Resize(CommandResize),
         "command:query" => Query(CommandQuery),
+        "agent:forget" => Forget(AgentForget),
         "publish" => Publish(Publish),
         "ping" => Ping(Nothing),
     }
@@ -126,6 +127,7 @@ direction! {
         "agent:status" => AgentStatus(AgentInfo),
         "agent:connected" => AgentConnected(AgentConnected),
         "agent:disconnected" => AgentDisconnected(AgentDisconnected),
+        "agent:forgotten" => AgentForgotten(AgentForget),
         "command:accepted" => Accepted(CommandAccepted),
         "command:status" => Status(CommandStatus),
         "command:list" => CommandList(CommandList),

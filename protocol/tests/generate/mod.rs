@@ -185,6 +185,9 @@ pub(crate) fn dashboard_message() -> BoxedStrategy<DashboardMessage> {
         input().boxed().prop_map(DashboardMessage::Input),
         command::resize().boxed().prop_map(DashboardMessage::Resize),
         command::query().boxed().prop_map(DashboardMessage::Query),
+        session::agent_forget()
+            .boxed()
+            .prop_map(DashboardMessage::Forget),
         session::publish()
             .boxed()
             .prop_map(DashboardMessage::Publish),
@@ -216,6 +219,9 @@ pub(crate) fn to_dashboard() -> BoxedStrategy<ToDashboard> {
         session::agent_disconnected()
             .boxed()
             .prop_map(ToDashboard::AgentDisconnected),
+        session::agent_forget()
+            .boxed()
+            .prop_map(ToDashboard::AgentForgotten),
         command::accepted().boxed().prop_map(ToDashboard::Accepted),
         command::status().boxed().prop_map(ToDashboard::Status),
     ];

@@ -1,10 +1,10 @@
 //! Payloads about who is there, what is subscribed, and what people publish.
 
 use opsctl_protocol::message::{
-    Activity, ActivityLog, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, AgentList,
-    AgentReport, Connected, DashboardConnect, ErrorCode, ErrorPayload, Event, Level, LimitsInfo,
-    Notification, Position, Presence, Priority, Publish, Rights, Role, Since, Subscribe,
-    Subscribed, SubscribedStream, TaskStatus, Unsubscribe,
+    Activity, ActivityLog, AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo,
+    AgentList, AgentReport, Connected, DashboardConnect, ErrorCode, ErrorPayload, Event, Level,
+    LimitsInfo, Notification, Position, Presence, Priority, Publish, Rights, Role, Since,
+    Subscribe, Subscribed, SubscribedStream, TaskStatus, Unsubscribe,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -189,6 +189,10 @@ pub(super) fn agent_disconnected() -> impl Strategy<Value = AgentDisconnected> {
         reason,
         agent,
     })
+}
+
+pub(super) fn agent_forget() -> impl Strategy<Value = AgentForget> {
+    agent_id().prop_map(|agent_id| AgentForget { agent_id })
 }
 
 pub(super) fn error() -> impl Strategy<Value = ErrorPayload> {

@@ -104,6 +104,9 @@ fn apply(connection: &Connection, write: &Write) -> rusqlite::Result<()> {
         Write::Agent(agent) => put_agent(connection, agent),
         Write::Request(request) => add_request(connection, request),
         Write::Command(command) => put_command(connection, command),
+        Write::ForgetAgent(agent) => connection
+            .execute("DELETE FROM agents WHERE agent_id = $1", [agent.as_str()])
+            .map(drop),
         Write::Remove(commands, requests) => remove(connection, commands, requests),
     }
 }
