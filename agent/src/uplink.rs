@@ -4,20 +4,18 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use opsctl_link::{DialError, Frame, Io, LinkError, Reader, Sender, Socket, Target, dial, split};
+use opsctl_link::{
+    DialError, Frame, LinkError, Reader, Sender, Socket, Stream, Target, dial, split,
+};
 use opsctl_protocol::close::{Retry, retry, retry_after_ms};
 use opsctl_protocol::limits::HELLO_TIMEOUT;
-use opsctl_protocol::reconnect::{Backoff, jittered, noise};
+use opsctl_protocol::reconnect::{Backoff, noise};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_tungstenite::MaybeTlsStream;
 
 use crate::AgentError;
 
 /// The daemon's route for agents.
 const ROUTE: &str = "/ws/agent";
-
-/// The longest wait that a daemon's hint is followed for.
-const LONGEST_HINT: Duration = Duration::from_mins(5);
 
 type Dialing = Pin<Box<dyn Future<Output = Result<Socket, DialError>> + Send>>;
 
@@ -46,7 +44,7 @@ enum State {
 }
 
 struct Open {
-    reader: Reader<MaybeTlsStream<Box<dyn Io>>>,
+    reader: Reader<Stream>,
     sender: Sender,
     since: Instant,
     /// Until when the daemon must have answered `agent:connect`.
@@ -78,10 +76,11 @@ impl Uplink {
         }
     }
 
-    /// The daemon has answered `agent:connect`.
-    pub(crate) fn greeted(&mut self) {
+    /// The daemon has answered `agent:connect`, and announced its heartbeat.
+    pub(crate) fn greeted(&mut self, heartbeat: Duration) {
         if let State::Open(open) = &mut self.state {
             open.greeting = None;
+            open.sender.set_heartbeat(heartbeat);
         }
     }
 
@@ -113,7 +112,7 @@ impl Uplink {
         if !error.retryable() {
             return Happened::Refused(AgentError::Refused(error));
         }
-        let wait = self.backoff.next(noise());
+        let wait = self.backoff.next_hinted(error.retry_after(), noise());
         let attempt = self.backoff.attempt();
         tracing::warn!(%error, attempt, ?wait, "the daemon cannot be reached; trying again");
         self.state = State::Dialing(dialing(self.target.clone(), wait));
@@ -125,10 +124,10 @@ impl Uplink {
             return Happened::Lost;
         };
         self.backoff.lived(open.since.elapsed());
-        let mut wait = None;
+        let mut hint = None;
         if let LinkError::Closed { code, reason } = error {
             match retry(*code) {
-                Retry::Yes => wait = hint(reason),
+                Retry::Yes => hint = retry_after_ms(reason).map(Duration::from_millis),
                 Retry::Replaced => return Happened::Refused(AgentError::Replaced),
                 Retry::No => {
                     return Happened::Refused(AgentError::Closed {
@@ -138,7 +137,7 @@ impl Uplink {
                 }
             }
         }
-        let wait = wait.unwrap_or_else(|| self.backoff.next(noise()));
+        let wait = self.backoff.next_hinted(hint, noise());
         tracing::warn!(%error, ?wait, "the connection to the daemon is lost; coming back");
         self.state = State::Dialing(dialing(self.target.clone(), wait));
         Happened::Lost
@@ -149,17 +148,15 @@ impl Open {
     async fn next(&mut self) -> Result<Frame, LinkError> {
         match self.greeting {
             None => self.reader.next().await,
-            Some(until) => timeout_at(until, self.reader.next())
-                .await
-                .unwrap_or(Err(LinkError::Silent)),
+            Some(until) => {
+                timeout_at(until, self.reader.next())
+                    .await
+                    .unwrap_or(Err(LinkError::Silent {
+                        after: HELLO_TIMEOUT,
+                    }))
+            }
         }
     }
-}
-
-/// The wait that the daemon asks for, spread so that not all agents come at once.
-fn hint(reason: &str) -> Option<Duration> {
-    let asked = Duration::from_millis(retry_after_ms(reason)?).min(LONGEST_HINT);
-    Some(jittered(asked, noise()))
 }
 
 fn dialing(target: Target, wait: Duration) -> Dialing {
@@ -169,17 +166,4 @@ fn dialing(target: Target, wait: Duration) -> Dialing {
         }
         dial(&target, ROUTE).await
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hints_are_followed_within_reason() {
-        assert_eq!(hint("bye"), None);
-        let wait = hint("restart; retry-after-ms=1000").unwrap();
-        assert!((800..=1200).contains(&wait.as_millis()));
-        assert!(hint("retry-after-ms=999999999").unwrap() <= LONGEST_HINT.mul_f64(1.2));
-    }
 }

@@ -44,7 +44,7 @@ impl From<DialError> for Ended {
         if error.retryable() {
             Self::Lost {
                 reason: error.to_string(),
-                wait: None,
+                wait: error.retry_after(),
             }
         } else {
             Self::Refused {
@@ -95,11 +95,9 @@ impl Connection {
             self.announce(ConnState::Connecting {
                 attempt: self.backoff.attempt() + 1,
             });
-            let started = Instant::now();
             let ended = self.attempt().await;
             self.shared.set_link(None);
             self.pending.lost();
-            self.backoff.lived(started.elapsed());
             let came_back = match ended {
                 Ended::Closed => None,
                 Ended::Lost { reason, wait } => self.wait(reason, wait).await,
@@ -123,14 +121,19 @@ impl Connection {
                 None => return Ended::Closed,
             };
         match dialed {
-            Ok(socket) => self.session(socket).await,
+            Ok(socket) => {
+                let since = Instant::now();
+                let ended = self.session(socket).await;
+                self.backoff.lived(since.elapsed());
+                ended
+            }
             Err(error) => error.into(),
         }
     }
 
     /// Waits before the next attempt; `None` when the program closed the client.
     async fn wait(&mut self, reason: String, at_least: Option<Duration>) -> Option<()> {
-        let wait = self.backoff.next(noise()).max(at_least.unwrap_or_default());
+        let wait = self.backoff.next_hinted(at_least, noise());
         let attempt = self.backoff.attempt();
         let until = Instant::now() + wait;
         self.announce(ConnState::Waiting {

@@ -1,6 +1,6 @@
 //! From an endpoint to an open WebSocket.
 
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
@@ -16,15 +16,21 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_c
 use opsctl_protocol::SUBPROTOCOL_BINARY;
 use opsctl_protocol::message::{ErrorCode, ErrorPayload};
 
-use crate::{Endpoint, websocket_config};
+use crate::{Endpoint, Metered, Patience, Pulse, websocket_config};
 
 /// What a WebSocket can run over: a unix socket or TCP, behind one type so that callers need not care.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
+/// What a dialed WebSocket runs over.
+pub type Stream = MaybeTlsStream<Metered<Box<dyn Io>>>;
+
 /// An open WebSocket to a daemon.
-pub type Socket = WebSocketStream<MaybeTlsStream<Box<dyn Io>>>;
+pub struct Socket {
+    pub(crate) websocket: WebSocketStream<Stream>,
+    pub(crate) pulse: Arc<Pulse>,
+}
 
 /// Whom to dial, and as whom.
 #[derive(Clone)]
@@ -77,6 +83,8 @@ pub enum DialError {
         code: Option<ErrorCode>,
         /// Why, for people.
         message: String,
+        /// How long to stay away, where the answer said it.
+        retry_after: Option<Duration>,
     },
     /// What answers there is no daemon, or TLS failed.
     #[error("{endpoint} does not speak opsctl's protocol: {source}")]
@@ -102,6 +110,14 @@ impl DialError {
                 code.is_none() || *status == 429 || *status >= 500
             }
             Self::BadToken => false,
+        }
+    }
+
+    /// How long the daemon asks to stay away.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
@@ -132,7 +148,7 @@ async fn connect(target: &Target, route: &str) -> Result<Socket, DialError> {
         endpoint: target.endpoint.clone(),
         source,
     };
-    let stream: Box<dyn Io> = match &target.endpoint {
+    let io: Box<dyn Io> = match &target.endpoint {
         Endpoint::Unix(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
         Endpoint::Url(_) => {
             let host = request
@@ -156,8 +172,10 @@ async fn connect(target: &Target, route: &str) -> Result<Socket, DialError> {
             Box::new(stream)
         }
     };
+    let pulse = Arc::new(Pulse::new(Patience::default()));
+    let stream = Metered::new(io, Arc::clone(&pulse));
     match client_async_tls_with_config(request, stream, Some(websocket_config()), None).await {
-        Ok((socket, _)) => Ok(socket),
+        Ok((websocket, _)) => Ok(Socket { websocket, pulse }),
         Err(error) => Err(refusal(&target.endpoint, error)),
     }
 }
@@ -198,15 +216,19 @@ fn refusal(endpoint: &Endpoint, error: WsError) -> DialError {
         WsError::Http(response) => {
             let status = response.status().as_u16();
             let body = response.body().as_deref().unwrap_or_default();
-            let (code, message) = match serde_json::from_slice::<Refusal>(body) {
-                Ok(refusal) => (Some(refusal.error.code), refusal.error.message),
-                Err(_) => (None, format!("HTTP {}", response.status())),
+            let (code, message, retry_after) = match serde_json::from_slice::<Refusal>(body) {
+                Ok(Refusal { error }) => {
+                    let retry_after = error.retry_after_ms.map(Duration::from_millis);
+                    (Some(error.code), error.message, retry_after)
+                }
+                Err(_) => (None, format!("HTTP {}", response.status()), None),
             };
             DialError::Refused {
                 endpoint,
                 status,
                 code,
                 message,
+                retry_after,
             }
         }
         WsError::Io(source) => DialError::Unreachable { endpoint, source },
@@ -241,6 +263,7 @@ mod tests {
             status,
             code,
             message: String::new(),
+            retry_after: None,
         };
         assert!(!refused(401, Some(ErrorCode::TokenExpired)).retryable());
         assert!(!refused(403, Some(ErrorCode::Forbidden)).retryable());

@@ -3,18 +3,23 @@
 //!
 //! - [`endpoint`]: a local socket or a URL.
 //! - [`mod@dial`]: from an endpoint to an open WebSocket, or a reason that says whether to try again.
-//! - [`reader`]: frames from the peer, with the heartbeat's deadline.
+//! - [`pulse`]: signs of life, byte by byte; deadlines for silence, for a message, for a write.
+//! - [`reader`]: frames from the peer, within those deadlines.
 //! - [`sender`]: two lanes to the peer; one task owns the sink.
 
 mod dial;
 mod endpoint;
+mod pulse;
 mod reader;
 mod sender;
 
-pub use dial::{DialError, Io, Socket, Target, dial};
+pub use dial::{DialError, Socket, Stream, Target, dial};
 pub use endpoint::{BadEndpoint, Endpoint};
+pub use pulse::{Metered, Patience, Pulse, Stalled};
 pub use reader::{Frame, LinkError, Reader};
 pub use sender::{SendError, Sender};
+
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -46,20 +51,25 @@ pub fn websocket_config() -> WebSocketConfig {
 /// behind.
 const BULK_LANE: usize = 8;
 
-/// Splits an open WebSocket into its frames and its lanes. Must be called within a tokio runtime: a task of its own
+/// Splits a dialed WebSocket into its frames and its lanes. Must be called within a tokio runtime: a task of its own
 /// writes, and ends with the last [`Sender`].
-pub fn split<S>(socket: WebSocketStream<S>) -> (Reader<S>, Sender)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    split_with(socket, BULK_LANE)
+pub fn split(socket: Socket) -> (Reader<Stream>, Sender) {
+    split_with(socket.websocket, socket.pulse, BULK_LANE)
 }
 
-/// Like [`split`], with room for `bulk_lane` frames in the bulk lane.
-pub fn split_with<S>(socket: WebSocketStream<S>, bulk_lane: usize) -> (Reader<S>, Sender)
+/// The same for any WebSocket over a [`Metered`] stream with this pulse, with room for `bulk_lane` frames in the bulk lane.
+pub fn split_with<S>(
+    websocket: WebSocketStream<S>,
+    pulse: Arc<Pulse>,
+    bulk_lane: usize,
+) -> (Reader<S>, Sender)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sink, stream) = socket.split();
-    (Reader::new(stream), Sender::spawn(sink, bulk_lane))
+    let (sink, stream) = websocket.split();
+    let (sender, ended) = Sender::spawn(sink, Arc::clone(&pulse), bulk_lane);
+    (Reader::new(stream, pulse).with_writer(ended), sender)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,15 +7,17 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use opsctl_protocol::Timestamp;
-use opsctl_protocol::close::fit_reason;
-use opsctl_protocol::limits::HEARTBEAT;
+use opsctl_protocol::close::{CloseCode, fit_reason};
+
+use crate::reader::code_and_reason;
+use crate::{LinkError, Pulse, Stalled};
 
 /// Control messages that may wait; a peer that leaves this many unread is gone or broken.
 const CONTROL_LANE: usize = 1024;
@@ -25,6 +27,10 @@ const FLUSH_AT: usize = 64 * 1024;
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long saying goodbye may take over a socket that takes nothing: it will hardly arrive, but a peer that reads again
+/// just now gets to know why.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,10 +58,16 @@ pub struct Sender {
     control: mpsc::Sender<Message>,
     bulk: mpsc::Sender<Message>,
     goodbye: Arc<watch::Sender<Option<CloseFrame>>>,
+    pulse: Arc<Pulse>,
 }
 
 impl Sender {
-    pub(crate) fn spawn<S>(sink: SplitSink<WebSocketStream<S>, Message>, bulk_lane: usize) -> Self
+    /// Starts the writing task. How it ended is told to the reader, unless the last sender was dropped.
+    pub(crate) fn spawn<S>(
+        sink: SplitSink<WebSocketStream<S>, Message>,
+        pulse: Arc<Pulse>,
+        bulk_lane: usize,
+    ) -> (Self, oneshot::Receiver<LinkError>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -67,20 +79,36 @@ impl Sender {
             control: control_lane,
             bulk: bulk_receiver,
             goodbye: said,
+            pulse: Arc::clone(&pulse),
         };
-        tokio::spawn(lanes.run());
-        Self {
+        let (ended, told) = oneshot::channel();
+        tokio::spawn(lanes.run(ended));
+        let sender = Self {
             control,
             bulk,
             goodbye: Arc::new(goodbye),
-        }
+            pulse,
+        };
+        (sender, told)
     }
 
-    /// Sends an envelope ahead of everything in the bulk lane. Never waits.
+    /// Sends an envelope ahead of everything in the bulk lane. Never waits: a lane that is full closes the connection,
+    /// since nothing in it may be lost.
     pub fn control(&self, text: String) -> Result<(), SendError> {
-        self.control
+        let sent = self
+            .control
             .try_send(Message::text(text))
-            .map_err(SendError::from)
+            .map_err(SendError::from);
+        if sent == Err(SendError::Full) {
+            let code = CloseCode::TooSlow.number();
+            self.close(code, "control messages are not being read");
+        }
+        sent
+    }
+
+    /// Takes the heartbeat that the daemon has announced.
+    pub fn set_heartbeat(&self, heartbeat: Duration) {
+        self.pulse.set_heartbeat(heartbeat);
     }
 
     /// Sends a binary frame in order with the bulk lane, if there is room.
@@ -114,12 +142,16 @@ impl Sender {
     }
 
     /// Closes the connection with a code after what waits in the control lane; what waits in the bulk lane is dropped.
-    /// (Dropping the last sender closes it too, after both lanes.)
+    /// The first reason stands. (Dropping the last sender closes it too, after both lanes.)
     pub fn close(&self, code: u16, reason: &str) {
-        self.goodbye.send_replace(Some(CloseFrame {
-            code: code.into(),
-            reason: fit_reason(reason).into(),
-        }));
+        self.goodbye.send_if_modified(|goodbye| {
+            let first = goodbye.is_none();
+            goodbye.get_or_insert_with(|| CloseFrame {
+                code: code.into(),
+                reason: fit_reason(reason).to_owned().into(),
+            });
+            first
+        });
     }
 
     /// Waits until the writer has ended: after a close, or because the connection broke.
@@ -139,6 +171,7 @@ struct Lanes<S> {
     control: mpsc::Receiver<Message>,
     bulk: mpsc::Receiver<Message>,
     goodbye: watch::Receiver<Option<CloseFrame>>,
+    pulse: Arc<Pulse>,
 }
 
 /// What the writing task is to do next.
@@ -148,30 +181,45 @@ enum Next {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Lanes<S> {
-    async fn run(mut self) {
-        loop {
-            let sent = match self.next().await {
-                // A send is never raced against anything: it isn't cancel-safe.
-                Next::Send(first) => self.send_ready(first).await,
-                Next::Close(frame) => return self.say_goodbye(frame).await,
+    async fn run(mut self, ended: oneshot::Sender<LinkError>) {
+        let pulse = Arc::clone(&self.pulse);
+        let error = loop {
+            let first = match self.next().await {
+                Next::Send(first) => first,
+                Next::Close(frame) => {
+                    let (code, reason) = code_and_reason(frame.as_ref());
+                    self.say_goodbye(frame, GOODBYE).await;
+                    break LinkError::Left { code, reason };
+                }
             };
-            if sent.is_err() {
-                return;
+            // A send isn't cancel-safe: one that has stalled is followed by a goodbye and nothing else.
+            match pulse.unless_stalled(self.send_ready(first)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => break LinkError::Broken(error),
+                Err(Stalled) => {
+                    self.leave_stalled().await;
+                    break LinkError::Stalled;
+                }
             }
-        }
+        };
+        // A reader that has gone needs no word.
+        let _ = ended.send(error);
     }
 
     async fn next(&mut self) -> Next {
-        let idle_until = Instant::now() + HEARTBEAT;
-        tokio::select! {
-            biased;
-            changed = self.goodbye.changed() => match changed {
-                Ok(()) => Next::Close(self.goodbye.borrow().clone()),
-                Err(_) => Next::Close(None),
-            },
-            Some(message) = self.control.recv() => Next::Send(message),
-            Some(message) = self.bulk.recv() => Next::Send(message),
-            () = tokio::time::sleep_until(idle_until) => Next::Send(Message::Ping(ping_payload())),
+        loop {
+            let idle_until = Instant::now() + self.pulse.heartbeat();
+            return tokio::select! {
+                biased;
+                changed = self.goodbye.changed() => match changed {
+                    Ok(()) => Next::Close(self.goodbye.borrow().clone()),
+                    Err(_) => Next::Close(None),
+                },
+                Some(message) = self.control.recv() => Next::Send(message),
+                Some(message) = self.bulk.recv() => Next::Send(message),
+                () = self.pulse.changed() => continue,
+                () = tokio::time::sleep_until(idle_until) => Next::Send(Message::Ping(ping_payload())),
+            };
         }
     }
 
@@ -192,9 +240,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lanes<S> {
         self.sink.flush().await.map_err(Box::new)
     }
 
-    async fn say_goodbye(mut self, frame: Option<CloseFrame>) {
+    /// Ends a connection whose socket takes nothing, with the reason that was given before, if any.
+    async fn leave_stalled(mut self) {
+        let said = self.goodbye.borrow_and_update().clone();
+        let frame = said.unwrap_or_else(|| CloseFrame {
+            code: CloseCode::TooSlow.number().into(),
+            reason: Stalled.to_string().into(),
+        });
+        // What waits would stand before the goodbye.
+        self.control.close();
+        while self.control.try_recv().is_ok() {}
+        self.say_goodbye(Some(frame), LAST_WORD).await;
+    }
+
+    async fn say_goodbye(mut self, frame: Option<CloseFrame>, within: Duration) {
         // Whatever fails here, the connection ends with the socket.
-        let _ = timeout(GOODBYE, async {
+        let _ = timeout(within, async {
             while let Ok(message) = self.control.try_recv() {
                 self.sink.feed(message).await?;
             }

@@ -45,8 +45,16 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often each side pings when nothing else was sent.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// A peer that was silent this long is gone: two heartbeats and some travel time.
-pub const HEARTBEAT_DEADLINE: Duration = Duration::from_secs(35);
+/// A peer that was silent this long is gone, with the usual [`HEARTBEAT`].
+pub const HEARTBEAT_DEADLINE: Duration = silence(HEARTBEAT);
+
+/// How long a peer may be silent that should be heard every `heartbeat`: twice as long, and a third for the way.
+pub const fn silence(heartbeat: Duration) -> Duration {
+    Duration::from_millis(heartbeat.as_millis() as u64 * 7 / 3)
+}
+
+/// How long a message may take from its first byte to its last: one of the largest size at 17 KB/s.
+pub const MESSAGE_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How long a socket may take nothing before its connection is closed with 4008: shorter than the heartbeat's deadline, so
 /// that a peer which stopped reading is named for that, and not taken for a silent one.
@@ -54,3 +62,13 @@ pub const FLUSH_STALL: Duration = Duration::from_secs(10);
 
 /// The largest terminal in columns or rows. An emulator allocates all of it.
 pub const MAX_TERMINAL_SIDE: u16 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_as_the_contract_says() {
+        assert_eq!(HEARTBEAT_DEADLINE, Duration::from_secs(35));
+    }
+}

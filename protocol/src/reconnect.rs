@@ -5,8 +5,14 @@ use std::time::Duration;
 /// The longest wait before its jitter.
 const CAP: Duration = Duration::from_secs(30);
 
+/// How far a wait is spread to either side.
+const JITTER: f64 = 0.2;
+
 /// A connection that lived this long counts as stable, and the counter starts anew.
 pub const STABLE_AFTER: Duration = Duration::from_mins(1);
+
+/// The longest wait that a hint is followed for; nobody means more.
+pub const LONGEST_HINT: Duration = Duration::from_mins(5);
 
 /// After this many failed attempts the console offers a manual reconnect (requirement R2).
 pub const OFFER_MANUAL_AFTER: u32 = 5;
@@ -29,6 +35,14 @@ impl Backoff {
         jittered(base, noise)
     }
 
+    /// The wait before the next attempt when the daemon has said how long to stay away: at least so long, and up to a
+    /// fifth more, since others were told the same. It counts as an attempt.
+    pub fn next_hinted(&mut self, hint: Option<Duration>, noise: f64) -> Duration {
+        let hint = hint.unwrap_or_default().min(LONGEST_HINT);
+        let hint = hint.mul_f64(1.0 + JITTER * noise.clamp(0.0, 1.0));
+        self.next(noise).max(hint)
+    }
+
     /// Attempts made since the last stable connection.
     pub fn attempt(&self) -> u32 {
         self.attempt
@@ -49,7 +63,7 @@ impl Backoff {
 
 /// Spreads `base` over ±20 %. `noise` is uniform in `0.0..1.0`.
 pub fn jittered(base: Duration, noise: f64) -> Duration {
-    base.mul_f64(0.8 + 0.4 * noise.clamp(0.0, 1.0))
+    base.mul_f64(1.0 - JITTER + 2.0 * JITTER * noise.clamp(0.0, 1.0))
 }
 
 /// A number in `0.0..1.0` from the system's randomness; 0.5 when there is none, which only costs the spread.
@@ -59,6 +73,8 @@ pub fn noise() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -85,5 +101,69 @@ mod tests {
         assert_eq!(backoff.next(0.5).as_secs(), 2);
         backoff.lived(Duration::from_mins(1));
         assert_eq!(backoff.next(0.5), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_hint_is_waited_for_and_counts() {
+        let mut backoff = Backoff::default();
+        let hint = Some(Duration::from_millis(300));
+        assert_eq!(
+            backoff.next_hinted(hint, 0.0).as_millis(),
+            300,
+            "never sooner"
+        );
+        assert_eq!(
+            backoff.next(0.5).as_secs(),
+            1,
+            "the attempt at once was the hinted one"
+        );
+        let long = backoff.next_hinted(Some(Duration::MAX), 1.0);
+        assert_eq!(long, LONGEST_HINT.mul_f64(1.2));
+    }
+
+    /// What happens to somebody who comes back.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// An attempt failed.
+        Failed,
+        /// A connection was had for so many seconds.
+        Lived(u64),
+        /// The same, and the daemon gave a hint in ms.
+        SentAway(u64, u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            Just(Step::Failed),
+            (0..120_u64).prop_map(Step::Lived),
+            (0..120_u64, 0..10_000_u64).prop_map(|(lived, hint)| Step::SentAway(lived, hint)),
+        ]
+    }
+
+    proptest! {
+        /// Against R1 read as a table: whatever happens, each wait is the table's, or the hint where that is longer.
+        #[test]
+        fn every_wait_is_r1s(steps in prop::collection::vec((step(), 0.0..1.0), 1..64)) {
+            let table = [0, 1, 2, 4, 8, 16, 30];
+            let mut backoff = Backoff::default();
+            let mut failed: usize = 0;
+            for (step, noise) in steps {
+                let (lived, hint) = match step {
+                    Step::Failed => (None, None),
+                    Step::Lived(lived) => (Some(lived), None),
+                    Step::SentAway(lived, hint) => (Some(lived), Some(Duration::from_millis(hint))),
+                };
+                if let Some(lived) = lived {
+                    backoff.lived(Duration::from_secs(lived));
+                    failed = if lived >= 60 { 0 } else { failed };
+                }
+                let wait = backoff.next_hinted(hint, noise);
+                let base = Duration::from_secs(table[failed.min(6)]);
+                let hint = hint.unwrap_or_default();
+                prop_assert!(wait >= base.mul_f64(0.8).max(hint));
+                prop_assert!(wait <= base.max(hint).mul_f64(1.2) + Duration::from_nanos(2));
+                failed += 1;
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What the daemon says.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use opsctl_link::Sender;
 use opsctl_protocol::frame::encode_input;
@@ -73,7 +75,7 @@ impl Agent {
     fn daemon_said(&mut self, message: ToAgent, uplink: &mut Uplink) {
         match message {
             ToAgent::Connected(connected) => {
-                uplink.greeted();
+                uplink.greeted(Duration::from_millis(connected.heartbeat_ms));
                 self.connected(&connected);
             }
             ToAgent::Execute(execute) => self.execute(execute.command_id, execute.spec),

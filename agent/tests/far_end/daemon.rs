@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opsctl_agent::{AgentError, AgentOptions, Ended};
-use opsctl_link::{Endpoint, Frame, Reader, Sender, Target, split, websocket_config};
+use opsctl_link::{
+    Endpoint, Frame, Metered, Patience, Pulse, Reader, Sender, Target, split_with, websocket_config,
+};
 use opsctl_protocol::frame::encode_input;
 use opsctl_protocol::message::{
     AgentConnect, CommandExecute, CommandInput, CommandInterrupt, CommandSpec, CommandStatus,
@@ -24,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 /// How long anything awaited may take, on a machine that is busy with others.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Bulk frames that may wait for the agent.
+const BULK_LANE: usize = 8;
+
 /// A directory with a socket where agents come in.
 pub(crate) struct World {
     pub(crate) dir: TempDir,
@@ -38,7 +44,7 @@ pub(crate) struct TestAgent {
 
 /// A connected agent, as the daemon sees it.
 pub(crate) struct Conn {
-    reader: Reader<UnixStream>,
+    reader: Reader<Metered<UnixStream>>,
     sender: Sender,
     /// How the agent introduced itself.
     pub(crate) hello: AgentConnect,
@@ -206,18 +212,19 @@ impl World {
     pub(crate) async fn accept(&self) -> Conn {
         within("an agent's connection", async {
             // An agent that was stopped meanwhile may have dialed before.
-            let socket = loop {
+            let (socket, pulse) = loop {
                 let (stream, _) = self.listener.accept().await.unwrap();
+                let pulse = Arc::new(Pulse::new(Patience::default()));
                 let socket = tokio_tungstenite::accept_hdr_async_with_config(
-                    stream,
+                    Metered::new(stream, Arc::clone(&pulse)),
                     subprotocol,
                     Some(websocket_config()),
                 );
                 if let Ok(socket) = socket.await {
-                    break socket;
+                    break (socket, pulse);
                 }
             };
-            let (mut reader, sender) = split(socket);
+            let (mut reader, sender) = split_with(socket, pulse, BULK_LANE);
             let Frame::Text(text) = reader.next().await.unwrap() else {
                 panic!("no text first")
             };
