@@ -56,6 +56,11 @@ impl Resume {
         self.subscriptions.get(pattern)
     }
 
+    /// A subscription once more on the same connection, which the daemon had no time for: from where its streams stand.
+    pub(crate) fn again(&self, pattern: &Pattern) -> Option<Subscribe> {
+        Some(self.resumed(self.subscriptions.get(pattern)?))
+    }
+
     /// Forgets a subscription; what still comes of it is dropped.
     pub(crate) fn remove(&mut self, pattern: &Pattern) {
         self.subscriptions.remove(pattern);

@@ -7,8 +7,8 @@ use opsctl_link::{Frame, LinkError, SendError, Sender, Socket, split};
 use opsctl_protocol::codec::Header;
 use opsctl_protocol::frame::Via;
 use opsctl_protocol::message::{
-    Connected, DashboardConnect, DashboardMessage, Direction, ErrorPayload, TerminalOutput,
-    ToDashboard,
+    Connected, DashboardConnect, DashboardMessage, Direction, ErrorCode, ErrorPayload,
+    TerminalOutput, ToDashboard,
 };
 use opsctl_protocol::{BinaryFrame, Channel, Decoded, OutputFrame, close, decode, encode};
 use tokio::time::{Instant, sleep_until};
@@ -42,6 +42,7 @@ impl Connection {
         let shared = self.shared.clone();
         let ended = loop {
             let busy = !self.outbox.is_empty();
+            let due = self.pending.next_due();
             tokio::select! {
                 biased;
                 () = shared.closing.cancelled() => break Ended::Closed,
@@ -58,6 +59,11 @@ impl Connection {
                     Outcome::Stay => {}
                     Outcome::End(ended) => break ended,
                 },
+                () = until(due), if due.is_some() => {
+                    if let Err(error) = self.send_again(&sender) {
+                        break lost(error);
+                    }
+                }
                 () = sleep_until(deadline), if !greeted => {
                     break Ended::Lost { reason: format!("the daemon did not introduce itself within {HELLO_ANSWER:?}"), wait: None };
                 }
@@ -101,6 +107,22 @@ impl Connection {
             ),
             Some(About::Resume(_) | About::Receipt) | None => Ok(()),
         }
+    }
+
+    /// Sends what the daemon had no time for, and has now.
+    fn send_again(&mut self, sender: &Sender) -> Result<(), SendError> {
+        let now = Instant::now();
+        while let Some(id) = self.pending.take_due(now) {
+            match self.pending.about(id) {
+                Some(About::Subscribe(pattern) | About::Resume(pattern)) => {
+                    if let Some(subscribe) = self.resume.again(pattern) {
+                        say(sender, format!("c{id}"), &subscribe.into())?;
+                    }
+                }
+                _ => self.send(sender, id)?,
+            }
+        }
+        Ok(())
     }
 
     fn receive(
@@ -169,6 +191,7 @@ impl Connection {
     }
 
     fn greeted(&mut self, connected: Connected, sender: &Sender) {
+        sender.set_heartbeat(Duration::from_millis(connected.heartbeat_ms));
         self.shared.set_link(Some(sender.clone()));
         self.shared.was_connected.store(true, Ordering::Relaxed);
         self.announce(ConnState::Connected);
@@ -177,6 +200,13 @@ impl Connection {
 
     /// An answer came; that its asker has gone, or that it was given twice, is no matter.
     fn answered(&mut self, re: &str, message: ToDashboard) {
+        if let ToDashboard::Error(error) = &message
+            && error.code == ErrorCode::RateLimited
+            && let Some(ms) = error.retry_after_ms
+        {
+            let due = Instant::now() + Duration::from_millis(ms);
+            return self.pending.put_off(re, due);
+        }
         let Some(request) = self.pending.take(re) else {
             return;
         };
@@ -224,6 +254,14 @@ impl Connection {
             ..from_text(output)
         };
         self.output(frame)
+    }
+}
+
+/// Ends at that time; never without one.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
