@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use opsctl_daemon::ingress::limits::Limits;
+use opsctl_daemon::ingress::{Caps, LOCAL_RESERVE};
 use opsctl_daemon::{DaemonError, Options};
+use opsctl_link::Patience;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +59,12 @@ pub async fn run(args: DaemonArgs, context: &Context) -> Result<u8> {
         allow_plaintext: settings.daemon.allow_plaintext,
         hello_timeout: settings.daemon.hello_timeout.0,
         batch_limit: settings.daemon.batch_limit.0,
+        patience: Patience {
+            heartbeat: settings.daemon.heartbeat.0,
+            stall: settings.daemon.stall_timeout.0,
+            message: settings.daemon.message_timeout.0,
+        },
+        limits: limits(settings, raise_open_files()),
         ring_lines: settings.daemon.ring_lines as usize,
         ring_bytes: settings.daemon.ring_bytes.0 as usize,
         log_max_bytes: settings.daemon.log_max_bytes.0,
@@ -67,6 +77,50 @@ pub async fn run(args: DaemonArgs, context: &Context) -> Result<u8> {
         failed = reload_on_hangup(context, &logging) => failed?,
     }
     Ok(ExitCode::Ok.into())
+}
+
+/// Open files beside the connections: the log's segments, the database, the listeners, the program itself.
+const OTHER_FILES: u64 = 256;
+
+/// What peers may ask, with no more connections than there can be open files.
+fn limits(settings: &Settings, open_files: u64) -> Limits {
+    let limits = &settings.limits;
+    let reserve = OTHER_FILES + LOCAL_RESERVE as u64;
+    let possible = open_files.saturating_sub(reserve).max(1);
+    if possible < u64::from(limits.connections) {
+        tracing::warn!(
+            possible,
+            open_files,
+            "the system's limit of open files permits fewer connections than limits.connections"
+        );
+    }
+    Limits {
+        caps: Caps {
+            total: u64::from(limits.connections).min(possible) as usize,
+            per_address: limits.connections_per_address as usize,
+        },
+        requests: limits.requests_per_second,
+        queries: limits.queries_per_second,
+        subscriptions: limits.subscriptions_per_second,
+        events: limits.events_per_second,
+        control: limits.control_per_second,
+    }
+}
+
+/// Lets the process have as many open files as it may: each connection is one. Returns how many.
+fn raise_open_files() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum.unwrap_or(u64::MAX),
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+            current.unwrap_or(u64::MAX)
+        }
+    }
 }
 
 /// Where the address came from is named here, since the daemon itself cannot know it.

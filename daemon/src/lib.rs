@@ -4,6 +4,7 @@
 //!
 //! - [`state_dir`]: the daemon's directory and its lock; only one daemon works on it.
 //! - [`auth`]: the secret, tokens, and what they permit.
+//! - [`drain`]: how the daemon stops.
 //! - [`ingress`]: listeners, routes, upgrades; bytes become hub events.
 //! - [`hub`]: who is online, which command is where, who watches; pure state.
 //! - [`core`]: the task that owns the hub and performs its effects.
@@ -18,6 +19,7 @@
 pub mod auth;
 pub mod cold;
 pub mod core;
+pub mod drain;
 pub mod fanout;
 #[cfg(fuzzing)]
 pub mod fuzz;
@@ -41,23 +43,28 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use opsctl_link::Patience;
 use opsctl_protocol::CommandId;
+use opsctl_protocol::limits::silence;
 
 use crate::auth::{Secret, SecretError};
 use crate::core::{Core, EVENT_QUEUE};
+use crate::drain::Edges;
 use crate::fanout::delivery::{Sources, Streams};
 use crate::fanout::keyframe::Keyframes;
 use crate::hub::{Hub, HubOptions};
+use crate::ingress::limits::{Limits, announced};
 use crate::ingress::listen::{self, ListenError};
+use crate::ingress::{Lobby, Serving};
 use crate::log::{Durable, Log, LogError, LogOptions, Opened};
 use crate::ring::Bounds;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::store::{Sqlite, Store, StoreError};
 
-/// How long connections may take to end when the daemon stops.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How long the hub and the log may take to write what is behind when the daemon stops. What they don't manage has not
+/// been acknowledged, and comes again.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 
 /// Into how many segments the output log is divided at least, where their bounds permit it: what goes at once when it
 /// reaches its size is one of them.
@@ -84,6 +91,10 @@ pub struct Options {
     pub hello_timeout: Duration,
     /// How long output may wait for more before it goes out to a dashboard.
     pub batch_limit: Duration,
+    /// How long connections may take over what.
+    pub patience: Patience,
+    /// What peers may ask of the daemon.
+    pub limits: Limits,
     /// Lines of output that a command's ring holds.
     pub ring_lines: usize,
     /// Bytes of output that a command's ring holds.
@@ -137,23 +148,11 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     let state_dir = StateDir::open(&options.state_dir)?;
     let secret = Arc::new(Secret::load_or_create(&state_dir.secret_path())?);
     let tcp = match options.listen {
-        Some(address) => Some(listen::tcp(address, options.allow_plaintext).await?),
+        Some(address) => Some(listen::tcp(address, options.allow_plaintext)?),
         None => None,
     };
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&state_dir.db_path())?);
-    let log_options = LogOptions {
-        segment_bytes: (options.log_max_bytes / SEGMENTS).clamp(SMALLEST_SEGMENT, LARGEST_SEGMENT),
-        max_bytes: options.log_max_bytes,
-        max_age: options.log_max_age,
-        ..LogOptions::default()
-    };
-    let Opened { log, durable, cut } = Log::open(state_dir.log_dir(), log_options)?;
-    if let Some(cut) = cut {
-        tracing::warn!(
-            ?cut,
-            "the output log ended in an unfinished record, which was cut off"
-        );
-    }
+    let (log, durable) = open_log(&options, &state_dir)?;
     let (events, queue) = mpsc::channel(EVENT_QUEUE);
     let sources = sources(log.clone());
     let core = restore(
@@ -167,59 +166,100 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     .await?;
     // Last of all that can fail, so that no failed start leaves a socket behind.
     let unix = listen::unix(&options.socket)?;
-    let tasks = TaskTracker::new();
+    let edges = Edges::new(Lobby::new(options.limits.caps));
     let closing = Arc::clone(&store);
     let history = retention::run(Arc::clone(&store), options.history_max_age, stop.clone());
-    tasks.spawn(history);
+    edges.doors.tasks.spawn(history);
     let context = ingress::Context {
-        events,
+        events: events.clone(),
         store,
         sources,
         secret,
         hello_timeout: options.hello_timeout,
         batch_limit: options.batch_limit,
-        stop: stop.clone(),
-        tasks: tasks.clone(),
+        patience: options.patience,
+        agent_rates: Arc::new(options.limits.agent()),
+        dashboard_rates: Arc::new(options.limits.dashboard()),
+        edges: edges.clone(),
         conns: Arc::new(AtomicU64::new(0)),
         version: options.version,
     };
     let hub_stop = CancellationToken::new();
-    let hub = tokio::spawn(core.run(queue, hub_stop.clone()));
-    let router = ingress::router(context);
-    let serve = listen::serve_unix(unix, router.clone(), tasks.clone(), stop.clone());
-    tasks.spawn(serve);
+    let mut hub = tokio::spawn(core.run(queue, hub_stop.clone()));
+    let serving = Serving::new(
+        ingress::router(context),
+        edges.clone(),
+        options.hello_timeout,
+        silence(options.patience.heartbeat),
+    );
+    edges.doors.tasks.spawn(serving.clone().unix(unix));
     tracing::info!(socket = %options.socket.display(), state_dir = %options.state_dir.display(), "listening");
     if let Some(tcp) = tcp {
         announce(&state_dir, &tcp);
-        tasks.spawn(listen::serve_tcp(tcp, router, tasks.clone(), stop.clone()));
+        edges.doors.tasks.spawn(serving.tcp(tcp));
     }
-    finish(stop, &tasks, hub, hub_stop).await?;
-    log.close().await?;
-    if let Err(error) = closing.close().await {
-        // What was committed is in the write-ahead log; the next start takes it from there.
-        tracing::warn!(%error, "the database could not be tidied up");
-    }
-    // Connecting to a socket that nobody serves says "refused"; without the file it says that there is no daemon.
-    let _ = std::fs::remove_file(&options.socket);
+    wait_for_the_end(&stop, &mut hub).await?;
+    tracing::info!(connections = edges.lobby.len(), "stopping");
+    edges
+        .drain(&events, || {
+            // Connecting to a socket that nobody serves says "refused"; without the file it says that there is no daemon.
+            let _ = std::fs::remove_file(&options.socket);
+        })
+        .await;
+    drop(events);
+    hub_stop.cancel();
+    write_the_rest(hub, log, closing).await?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Waits for `stop`, then lets connections end and the hub write what is behind.
-async fn finish(
-    stop: CancellationToken,
-    tasks: &TaskTracker,
-    mut hub: JoinHandle<()>,
-    hub_stop: CancellationToken,
+fn open_log(options: &Options, state_dir: &StateDir) -> Result<(Log, Durable), LogError> {
+    let log_options = LogOptions {
+        segment_bytes: (options.log_max_bytes / SEGMENTS).clamp(SMALLEST_SEGMENT, LARGEST_SEGMENT),
+        max_bytes: options.log_max_bytes,
+        max_age: options.log_max_age,
+        ..LogOptions::default()
+    };
+    let Opened { log, durable, cut } = Log::open(state_dir.log_dir(), log_options)?;
+    if let Some(cut) = cut {
+        tracing::warn!(
+            ?cut,
+            "the output log ended in an unfinished record, which was cut off"
+        );
+    }
+    Ok((log, durable))
+}
+
+/// Waits for `stop`. Only a defect ends the hub before; a daemon without one serves nobody, but would look as if it did.
+async fn wait_for_the_end(
+    stop: &CancellationToken,
+    hub: &mut JoinHandle<()>,
 ) -> Result<(), DaemonError> {
     tokio::select! {
-        () = stop.cancelled() => {}
-        // Only a defect ends it now. A daemon without a hub serves nobody, but would look as if it did.
-        ended = &mut hub => return Err(hub_failed(ended.err())),
+        () = stop.cancelled() => Ok(()),
+        ended = hub => Err(hub_failed(ended.err())),
     }
-    drain(tasks).await;
-    hub_stop.cancel();
-    hub.await.map_err(|error| hub_failed(Some(error)))
+}
+
+/// Lets hub, log and store write what is behind, for a while.
+async fn write_the_rest(
+    hub: JoinHandle<()>,
+    log: Log,
+    store: Arc<dyn Store>,
+) -> Result<(), DaemonError> {
+    let written = async {
+        hub.await.map_err(|error| hub_failed(Some(error)))?;
+        log.close().await?;
+        if let Err(error) = store.close().await {
+            // What was committed is in the write-ahead log; the next start takes it from there.
+            tracing::warn!(%error, "the database could not be tidied up");
+        }
+        Ok(())
+    };
+    timeout(LAST_WRITES, written).await.unwrap_or_else(|_| {
+        tracing::warn!("the hub, the store or the log did not write all of it in time");
+        Ok(())
+    })
 }
 
 fn hub_failed(error: Option<JoinError>) -> DaemonError {
@@ -261,6 +301,9 @@ async fn restore(
     let hub_options = HubOptions {
         ring_lines: options.ring_lines,
         ring_bytes: options.ring_bytes,
+        heartbeat: options.patience.heartbeat,
+        agent_limits: announced(&options.limits.agent()),
+        dashboard_limits: announced(&options.limits.dashboard()),
         version: options.version.to_owned(),
     };
     let bounds = Bounds {
@@ -302,12 +345,4 @@ async fn restore(
         bounds,
         epoch,
     })
-}
-
-/// Waits for connections to end; names how many did not.
-async fn drain(tasks: &TaskTracker) {
-    tasks.close();
-    if timeout(DRAIN, tasks.wait()).await.is_err() {
-        tracing::warn!(connections = tasks.len(), "connections did not end in time");
-    }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use opsctl_protocol::limits::MAX_OUTPUT_PIECE;
 
-use super::Settings;
 use super::values::{Size, Time};
+use super::{Daemon, Limits, Settings};
 
 /// The least ring: two pieces of output, so that one can come while the other is looked at.
 const MIN_RING: Size = Size(2 * MAX_OUTPUT_PIECE as u64);
@@ -14,10 +14,13 @@ const MIN_RING: Size = Size(2 * MAX_OUTPUT_PIECE as u64);
 const MIN_LOG: Size = Size(1024 * 1024);
 
 /// The longest that output may be held back: people watch it.
-const LONGEST_BATCH: Duration = Duration::from_secs(1);
+const LONGEST_BATCH: Time = Time(Duration::from_secs(1));
 
 /// The least spool: four chunks, so that a flood and a quiet command have room.
 const MIN_SPOOL: Size = Size(1024 * 1024);
+
+/// The least heartbeat: one that a busy machine can keep.
+const MIN_HEARTBEAT: Time = Time(Duration::from_millis(100));
 
 /// A setting out of its bounds.
 pub(super) struct OutOfBounds {
@@ -27,68 +30,81 @@ pub(super) struct OutOfBounds {
     pub(super) expected: String,
 }
 
+/// Whether a setting is within its bounds: its section, its key, whether it is, and what is expected.
+type Check = (&'static str, &'static str, bool, String);
+
 /// The first setting that is out of its bounds.
 pub(super) fn first_out_of_bounds(settings: &Settings) -> Option<OutOfBounds> {
     let Settings {
         daemon,
+        limits,
         agent,
         client,
         ..
     } = settings;
-    let some_time = |time: Time| !time.0.is_zero();
-    let time = "a time above zero, such as \"10s\"".to_owned();
-    let number = "a number above zero".to_owned();
-    let least = |size: Size| format!("at least \"{size}\"");
+    let max_commands = ("agent", "max_commands", agent.max_commands.into());
+    let spool = at_least("agent", "spool_bytes", agent.spool_bytes, MIN_SPOOL);
+    let connect_timeout = ("client", "connect_timeout", client.connect_timeout);
+    of_the_daemon(daemon)
+        .into_iter()
+        .chain(of_the_limits(limits))
+        .chain([some(max_commands), spool, some_time(connect_timeout)])
+        .find(|(_, _, within, _)| !within)
+        .map(|(section, key, _, expected)| OutOfBounds {
+            section,
+            key,
+            expected,
+        })
+}
+
+fn of_the_daemon(daemon: &Daemon) -> [Check; 8] {
+    let time = |key, value| some_time(("daemon", key, value));
+    let heartbeat = daemon.heartbeat.0 >= MIN_HEARTBEAT.0;
     [
+        time("hello_timeout", daemon.hello_timeout),
         (
             "daemon",
-            "hello_timeout",
-            some_time(daemon.hello_timeout),
-            time.clone(),
+            "heartbeat",
+            heartbeat,
+            format!("at least \"{MIN_HEARTBEAT}\""),
         ),
+        time("stall_timeout", daemon.stall_timeout),
+        time("message_timeout", daemon.message_timeout),
         (
             "daemon",
             "batch_limit",
-            daemon.batch_limit.0 <= LONGEST_BATCH,
-            "at most \"1s\"".to_owned(),
+            daemon.batch_limit.0 <= LONGEST_BATCH.0,
+            format!("at most \"{LONGEST_BATCH}\""),
         ),
-        (
-            "daemon",
-            "ring_lines",
-            daemon.ring_lines > 0,
-            number.clone(),
-        ),
-        (
-            "daemon",
-            "ring_bytes",
-            daemon.ring_bytes.0 >= MIN_RING.0,
-            least(MIN_RING),
-        ),
-        (
-            "daemon",
-            "log_max_bytes",
-            daemon.log_max_bytes.0 >= MIN_LOG.0,
-            least(MIN_LOG),
-        ),
-        ("agent", "max_commands", agent.max_commands > 0, number),
-        (
-            "agent",
-            "spool_bytes",
-            agent.spool_bytes.0 >= MIN_SPOOL.0,
-            least(MIN_SPOOL),
-        ),
-        (
-            "client",
-            "connect_timeout",
-            some_time(client.connect_timeout),
-            time,
-        ),
+        some(("daemon", "ring_lines", daemon.ring_lines)),
+        at_least("daemon", "ring_bytes", daemon.ring_bytes, MIN_RING),
+        at_least("daemon", "log_max_bytes", daemon.log_max_bytes, MIN_LOG),
     ]
-    .into_iter()
-    .find(|(_, _, within, _)| !within)
-    .map(|(section, key, _, expected)| OutOfBounds {
-        section,
-        key,
-        expected,
-    })
+}
+
+fn of_the_limits(limits: &Limits) -> [Check; 7] {
+    [
+        ("connections", limits.connections),
+        ("connections_per_address", limits.connections_per_address),
+        ("requests_per_second", limits.requests_per_second),
+        ("queries_per_second", limits.queries_per_second),
+        ("subscriptions_per_second", limits.subscriptions_per_second),
+        ("events_per_second", limits.events_per_second),
+        ("control_per_second", limits.control_per_second),
+    ]
+    .map(|(key, value)| some(("limits", key, value.into())))
+}
+
+fn at_least(section: &'static str, key: &'static str, value: Size, least: Size) -> Check {
+    let expected = format!("at least \"{least}\"");
+    (section, key, value.0 >= least.0, expected)
+}
+
+fn some((section, key, value): (&'static str, &'static str, u64)) -> Check {
+    (section, key, value > 0, "a number above zero".to_owned())
+}
+
+fn some_time((section, key, value): (&'static str, &'static str, Time)) -> Check {
+    let expected = "a time above zero, such as \"10s\"".to_owned();
+    (section, key, !value.0.is_zero(), expected)
 }

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use opsctl_agent::WhenFull;
 use opsctl_link::Endpoint;
-use opsctl_protocol::AgentId;
 use opsctl_protocol::message::command::DEFAULT_KILL_GRACE_MS;
+use opsctl_protocol::{AgentId, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::exit_code::{ExitCode, Failure};
@@ -36,6 +36,8 @@ const MONTH: Duration = Duration::from_hours(30 * 24);
 pub struct Settings {
     /// The daemon.
     pub daemon: Daemon,
+    /// What peers may ask of the daemon.
+    pub limits: Limits,
     /// Agents on this host.
     pub agent: Agent,
     /// How clients and agents reach the daemon.
@@ -64,6 +66,12 @@ pub struct Daemon {
     pub allow_plaintext: bool,
     /// How long a new connection may take to say who it is.
     pub hello_timeout: Time,
+    /// How often each side of a connection must be heard.
+    pub heartbeat: Time,
+    /// How long a peer may take nothing of what is sent to it.
+    pub stall_timeout: Time,
+    /// How long a message may take from its first byte to its last.
+    pub message_timeout: Time,
     /// How long output may wait for more before it goes out to a dashboard.
     pub batch_limit: Time,
     /// Lines of each command's output that are kept at hand.
@@ -85,13 +93,51 @@ impl Default for Daemon {
             socket: Place(None),
             state_dir: Place(None),
             allow_plaintext: false,
-            hello_timeout: Time(opsctl_protocol::limits::HELLO_TIMEOUT),
+            hello_timeout: Time(limits::HELLO_TIMEOUT),
+            heartbeat: Time(limits::HEARTBEAT),
+            stall_timeout: Time(limits::FLUSH_STALL),
+            message_timeout: Time(limits::MESSAGE_DEADLINE),
             batch_limit: Time(Duration::from_millis(10)),
             ring_lines: 10_000,
             ring_bytes: Size(4 << 20),
             log_max_bytes: Size(10 << 30),
             log_max_age: Time(MONTH),
             history_max_age: Time(MONTH),
+        }
+    }
+}
+
+/// What peers may ask of the daemon. Rates are for one connection and one type of message; ten seconds' worth may come at
+/// once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections in all.
+    pub connections: u32,
+    /// Connections from one address of another host.
+    pub connections_per_address: u32,
+    /// `command:request`.
+    pub requests_per_second: u32,
+    /// `command:query`.
+    pub queries_per_second: u32,
+    /// `subscribe` and `unsubscribe`.
+    pub subscriptions_per_second: u32,
+    /// What is published or told.
+    pub events_per_second: u32,
+    /// What steers: interrupt, cancel, resize, ping.
+    pub control_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            connections_per_address: 2000,
+            requests_per_second: 500,
+            queries_per_second: 100,
+            subscriptions_per_second: 200,
+            events_per_second: 1000,
+            control_per_second: 200,
         }
     }
 }

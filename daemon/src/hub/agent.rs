@@ -119,7 +119,8 @@ impl Hub {
         self.agent_conns.insert(conn, agent_id.clone());
         self.ensure_channel(&Channel::Agent(agent_id.clone()), Some(agent_id.clone()));
         let wanted = self.reconcile(&agent_id, hello.commands, recalled);
-        let connected = self.connected(conn, rights.clone(), wanted);
+        let limits = self.options.agent_limits.clone();
+        let connected = self.connected(conn, rights.clone(), limits, wanted);
         self.to_agent(
             &agent_id,
             &Header::answering(id),

@@ -28,6 +28,9 @@ mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use opsctl_protocol::message::{
     AgentConnect, CommandQuery, CommandSummary, Connected, DashboardConnect, ErrorCode,
@@ -35,7 +38,7 @@ use opsctl_protocol::message::{
 };
 use opsctl_protocol::{
     AgentId, AgentMessage, Channel, CommandId, DashboardMessage, Header, OutputFrame, Timestamp,
-    ToDashboard, limits,
+    ToDashboard,
 };
 
 use crate::fanout::delivery::Streams;
@@ -127,6 +130,8 @@ pub enum Event {
     Durable(Vec<(CommandId, u64)>),
     /// A deadline of [`Hub::next_deadline`] has come.
     Tick,
+    /// Everything that came before has been handled; whoever waits for that is told.
+    Handled(oneshot::Sender<()>),
 }
 
 /// What the disk knows of a command that an agent reports.
@@ -190,6 +195,12 @@ pub struct HubOptions {
     pub ring_lines: usize,
     /// Bytes of output that a command's ring holds.
     pub ring_bytes: usize,
+    /// How often each side of a connection must be heard, as peers are told.
+    pub heartbeat: Duration,
+    /// The bounds as agents are told them.
+    pub agent_limits: LimitsInfo,
+    /// The bounds as dashboards are told them.
+    pub dashboard_limits: LimitsInfo,
     /// The daemon's program version.
     pub version: String,
 }
@@ -303,6 +314,10 @@ impl Hub {
             }
             Event::Durable(offsets) => self.handle_durable(&offsets),
             Event::Tick => {}
+            Event::Handled(told) => {
+                // Whoever asked may have stopped to wait.
+                let _ = told.send(());
+            }
         }
         self.expire();
         self.save_when_due();
@@ -390,6 +405,7 @@ impl Hub {
         &self,
         conn: ConnId,
         rights: Rights,
+        limits: LimitsInfo,
         commands: BTreeMap<CommandId, u64>,
     ) -> Connected {
         Connected {
@@ -397,8 +413,8 @@ impl Hub {
             server_version: self.options.version.clone(),
             epoch: self.epoch.to_string(),
             started_at: Some(self.started_at),
-            heartbeat_ms: limits::HEARTBEAT.as_millis() as u64,
-            limits: LimitsInfo::default(),
+            heartbeat_ms: self.options.heartbeat.as_millis() as u64,
+            limits,
             rights,
             commands,
         }

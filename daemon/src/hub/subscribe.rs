@@ -39,7 +39,12 @@ impl Hub {
         outbox: Arc<Outbox>,
     ) {
         tracing::debug!(%conn, subject = rights.subject, client = hello.client, "a dashboard connected");
-        let connected = self.connected(conn, rights.clone(), std::collections::BTreeMap::new());
+        let connected = self.connected(
+            conn,
+            rights.clone(),
+            self.options.dashboard_limits.clone(),
+            std::collections::BTreeMap::new(),
+        );
         let dashboard = Dashboard {
             outbox,
             rights,

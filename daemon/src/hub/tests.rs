@@ -60,6 +60,9 @@ impl World {
     fn new() -> Self {
         let options = HubOptions {
             ring_lines: 100,
+            heartbeat: std::time::Duration::from_secs(15),
+            agent_limits: opsctl_protocol::message::LimitsInfo::default(),
+            dashboard_limits: opsctl_protocol::message::LimitsInfo::default(),
             ring_bytes: 10_000,
             version: "test".to_owned(),
         };

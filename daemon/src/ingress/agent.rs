@@ -1,6 +1,7 @@
 //! An agent's connection.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use opsctl_link::{SendError, Sender, split_with};
 use opsctl_protocol::close::CloseCode;
@@ -11,7 +12,7 @@ use opsctl_protocol::{
 };
 
 use super::Context;
-use super::hello::{Ear, Ended, Goodbye, Said};
+use super::hello::{Ear, Ended, Goodbye, Said, Surroundings};
 use super::intake::Intake;
 use super::upgrade::{Admitted, Socket};
 use crate::hub::{AgentPort, ConnId, Event, Recalled};
@@ -57,7 +58,7 @@ impl AgentPort for Port {
 /// Serves an agent until either side has had enough.
 pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) {
     let conn = context.next_conn();
-    let (reader, sender) = split_with(socket, INPUT_LANE);
+    let (reader, sender) = split_with(socket, Arc::clone(&admitted.pulse), INPUT_LANE);
     let errors = sender.clone();
     let answer = move |id: Option<String>, error: ErrorPayload| {
         if let Ok(text) = encode(&Header::answering(id), &ToAgent::Error(error)) {
@@ -65,7 +66,12 @@ pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) 
             let _ = errors.control(text);
         }
     };
-    let mut ear = Ear::new(reader, answer, context.stop.clone());
+    let around = Surroundings {
+        rates: &context.agent_rates,
+        group: &context.edges.agents,
+        lobby: &context.edges.lobby,
+    };
+    let mut ear = Ear::new(reader, answer, &around);
     let ended = match join(&context, conn, &mut ear, &sender, admitted).await {
         Ok(()) => listen(&context, conn, &mut ear).await,
         Err(ended) => ended,
@@ -84,7 +90,8 @@ pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) 
     };
     // The hub is gone only when the daemon stops.
     let _ = context.events.send(Event::AgentLeft(conn, reason)).await;
-    drop((ear, sender.closed().await));
+    sender.closed().await;
+    ear.linger().await;
 }
 
 async fn join<S, A>(
@@ -115,6 +122,7 @@ where
         let why = format!("this token is for another agent than {}", hello.agent_id);
         return Err(Ended::Close(Goodbye::new(CloseCode::Forbidden, why)));
     }
+    admitted.seat.rename(format!("agent {}", hello.agent_id));
     let recalled = recall(context, &hello).await?;
     let port = Box::new(Port {
         sender: sender.clone(),

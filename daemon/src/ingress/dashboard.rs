@@ -1,20 +1,21 @@
 //! A dashboard's connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-use opsctl_link::Reader;
+use opsctl_link::{Pulse, Reader};
 use opsctl_protocol::close::{CloseCode, fit_reason};
 use opsctl_protocol::message::ErrorPayload;
-use opsctl_protocol::{BinaryFrame, CommandId, DashboardMessage, DecodeError, Header, limits};
+use opsctl_protocol::{BinaryFrame, CommandId, DashboardMessage, DecodeError, Header};
 
 use super::Context;
-use super::hello::{Ear, Ended, Said};
+use super::hello::{Ear, Ended, Said, Surroundings};
 use super::upgrade::{Admitted, Socket};
 use crate::fanout::delivery::Gathered;
 use crate::fanout::pace::Pace;
@@ -22,7 +23,10 @@ use crate::fanout::{Delivery, Outbox};
 use crate::hub::{ConnId, Event};
 
 /// How long the last frames of a connection may take.
-const GOODBYE: std::time::Duration = std::time::Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long the close frame of a socket that takes nothing may take.
+const LAST_WORD: Duration = Duration::from_millis(100);
 
 /// Serves a dashboard until either side has had enough.
 pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) {
@@ -35,11 +39,17 @@ pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) 
         context.sources.clone(),
         Pace::new(context.batch_limit),
     );
-    let mut writer = tokio::spawn(deliver(delivery, sink));
+    let mut writer = tokio::spawn(deliver(delivery, sink, Arc::clone(&admitted.pulse)));
     let errors = Arc::clone(&outbox);
     let answer =
         move |id: Option<String>, error: ErrorPayload| errors.control(Header::answering(id), error);
-    let mut ear = Ear::new(Reader::new(stream), answer, context.stop.clone());
+    let around = Surroundings {
+        rates: &context.dashboard_rates,
+        group: &context.edges.dashboards,
+        lobby: &context.edges.lobby,
+    };
+    let reader = Reader::new(stream, Arc::clone(&admitted.pulse));
+    let mut ear = Ear::new(reader, answer, &around);
     let ended = tokio::select! {
         ended = converse(&context, conn, &mut ear, &outbox, admitted) => ended,
         // The socket takes nothing more.
@@ -59,6 +69,7 @@ pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) 
     if !writer.is_finished() && timeout(GOODBYE, &mut writer).await.is_err() {
         writer.abort();
     }
+    ear.linger().await;
 }
 
 async fn converse<S, A>(
@@ -83,6 +94,8 @@ where
         Ok(hello) => hello,
         Err(ended) => return ended,
     };
+    let name = format!("{} ({}, {conn})", hello.client, admitted.rights.subject);
+    admitted.seat.rename(name);
     let joined = Event::DashboardJoined {
         conn,
         rights: admitted.rights,
@@ -94,7 +107,8 @@ where
     if context.events.send(joined).await.is_err() {
         return stopped();
     }
-    let mut heartbeat = interval_at(Instant::now() + limits::HEARTBEAT, limits::HEARTBEAT);
+    let every = context.patience.heartbeat;
+    let mut heartbeat = interval_at(Instant::now() + every, every);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let said = tokio::select! {
@@ -162,29 +176,43 @@ fn command(channel: &str) -> Option<CommandId> {
 }
 
 /// Writes what the delivery gathers, until the connection ends. The only one to touch the sink.
-async fn deliver(mut delivery: Delivery, mut sink: SplitSink<Socket, Message>) {
+async fn deliver(mut delivery: Delivery, mut sink: SplitSink<Socket, Message>, pulse: Arc<Pulse>) {
     loop {
         match delivery.gather().await {
             Gathered::Frames(frames) => {
-                for frame in frames {
-                    if sink.feed(frame).await.is_err() {
+                match pulse.unless_stalled(write(&mut sink, frames)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return,
+                    Err(stalled) => {
+                        let goodbye = say_goodbye(sink, CloseCode::TooSlow, stalled.to_string());
+                        // It will hardly arrive, but a peer that reads again just now gets to know why.
+                        let _ = timeout(LAST_WORD, goodbye).await;
                         return;
                     }
                 }
-                if sink.flush().await.is_err() {
-                    return;
-                }
             }
-            Gathered::Close(code, reason) => {
-                let frame = CloseFrame {
-                    code: code.number().into(),
-                    reason: fit_reason(&reason).into(),
-                };
-                // Whatever fails here, the connection ends with the socket.
-                let _ = sink.send(Message::Close(Some(frame))).await;
-                let _ = sink.close().await;
-                return;
-            }
+            Gathered::Close(code, reason) => return say_goodbye(sink, code, reason).await,
         }
     }
+}
+
+/// Writes frames with one flush.
+async fn write(
+    sink: &mut SplitSink<Socket, Message>,
+    frames: Vec<Message>,
+) -> Result<(), Box<WsError>> {
+    for frame in frames {
+        sink.feed(frame).await.map_err(Box::new)?;
+    }
+    sink.flush().await.map_err(Box::new)
+}
+
+async fn say_goodbye(mut sink: SplitSink<Socket, Message>, code: CloseCode, reason: String) {
+    let frame = CloseFrame {
+        code: code.number().into(),
+        reason: fit_reason(&reason).into(),
+    };
+    // Whatever fails here, the connection ends with the socket.
+    let _ = sink.send(Message::Close(Some(frame))).await;
+    let _ = sink.close().await;
 }

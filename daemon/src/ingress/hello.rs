@@ -1,5 +1,6 @@
 //! A fresh connection says who it is, in time. Also how frames become messages, for the whole of a connection's life.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::{Instant as Deadline, timeout_at};
@@ -11,6 +12,13 @@ use opsctl_protocol::message::{Direction, ErrorCode, ErrorPayload};
 use opsctl_protocol::{BinaryFrame, DecodeError, Decoded, decode};
 
 use super::conduct::Conduct;
+use super::limits::UNKNOWN_TYPE;
+use super::rate::{Limiter, Rates, Refused};
+use crate::drain::{Group, stay_away};
+use crate::ingress::Lobby;
+
+/// How long a peer that never kept to its limits is to stay away.
+const ABUSE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a connection is to be closed from this side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +51,7 @@ pub(super) enum Ended {
 impl From<LinkError> for Ended {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::Silent => {
+            LinkError::Silent { .. } => {
                 Self::Close(Goodbye::new(CloseCode::HeartbeatMissed, error.to_string()))
             }
             LinkError::TooBig => Self::Close(Goodbye::new(CloseCode::TooBig, error.to_string())),
@@ -51,7 +59,12 @@ impl From<LinkError> for Ended {
             LinkError::Protocol(_) => {
                 Self::Close(Goodbye::new(CloseCode::ProtocolError, error.to_string()))
             }
-            LinkError::Closed { .. } | LinkError::Broken(_) => Self::Gone(error.to_string()),
+            LinkError::Unfinished { .. } | LinkError::Stalled => {
+                Self::Close(Goodbye::new(CloseCode::TooSlow, error.to_string()))
+            }
+            LinkError::Closed { .. } | LinkError::Left { .. } | LinkError::Broken(_) => {
+                Self::Gone(error.to_string())
+            }
         }
     }
 }
@@ -71,8 +84,20 @@ pub(super) enum Said<M> {
 pub(super) struct Ear<S, A> {
     reader: Reader<S>,
     conduct: Conduct,
+    limiter: Limiter,
     answer: A,
     stop: CancellationToken,
+    lobby: Arc<Lobby>,
+}
+
+/// What an ear needs to know beyond its own connection.
+pub(super) struct Surroundings<'a> {
+    /// How often the peer may say what.
+    pub rates: &'a Rates,
+    /// With whom the connection ends.
+    pub group: &'a Group,
+    /// Who else is there.
+    pub lobby: &'a Arc<Lobby>,
 }
 
 impl<S, A> Ear<S, A>
@@ -80,13 +105,15 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     A: Fn(Option<String>, ErrorPayload),
 {
-    /// Listens to a connection until `stop`.
-    pub(super) fn new(reader: Reader<S>, answer: A, stop: CancellationToken) -> Self {
+    /// Listens to a connection until its group is to end.
+    pub(super) fn new(reader: Reader<S>, answer: A, around: &Surroundings<'_>) -> Self {
         Self {
             reader,
             conduct: Conduct::default(),
+            limiter: Limiter::new(around.rates, Instant::now()),
             answer,
-            stop,
+            stop: around.group.stop.clone(),
+            lobby: Arc::clone(around.lobby),
         }
     }
 
@@ -96,13 +123,19 @@ where
             let frame = tokio::select! {
                 frame = self.reader.next() => frame?,
                 () = self.stop.cancelled() => {
-                    return Err(Ended::Close(Goodbye::new(CloseCode::GoingAway, going_away())));
+                    return Err(Ended::Close(going_away(self.lobby.len())));
                 }
             };
             if let Some(ms) = frame.round_trip_ms() {
                 return Ok(Said::Latency(ms));
             }
-            match read(&frame) {
+            match read::<M>(&frame) {
+                Ok(Some(Said::Message(decoded))) => {
+                    let kind = decoded.message.kind();
+                    if self.admit(kind, decoded.header.id.as_deref())? {
+                        return Ok(Said::Message(decoded));
+                    }
+                }
                 Ok(Some(said)) => return Ok(said),
                 Ok(None) => {}
                 Err(error) => self.complain(&error)?,
@@ -143,9 +176,44 @@ where
         }
     }
 
+    /// Listens on, to nobody's use, until the peer has taken the goodbye; see [`Reader::linger`].
+    pub(super) async fn linger(self) {
+        self.reader.linger().await;
+    }
+
+    /// Whether a message of this type may be served now; answers one that may not.
+    fn admit(&mut self, kind: &str, id: Option<&str>) -> Result<bool, Ended> {
+        match self.limiter.admit(kind, Instant::now()) {
+            Ok(()) => Ok(true),
+            Err(Refused::Later(wait)) => {
+                // Rounded up: a message that comes a little too soon would be refused again.
+                let ms = wait.as_millis() as u64 + 1;
+                let why = format!("too many messages of this type ({kind}); try again in {ms} ms");
+                let error = ErrorPayload {
+                    retry_after_ms: Some(ms),
+                    ..ErrorPayload::new(ErrorCode::RateLimited, why)
+                };
+                (self.answer)(id.map(str::to_owned), error);
+                Ok(false)
+            }
+            Err(Refused::Abuse) => {
+                let ms = ABUSE_PAUSE.as_millis();
+                let why = format!(
+                    "{kind} comes faster than the limit, again and again; retry-after-ms={ms}"
+                );
+                Err(Ended::Close(Goodbye::new(CloseCode::RateLimited, why)))
+            }
+        }
+    }
+
     /// Answers a frame that cannot be read.
     pub(super) fn complain(&mut self, error: &DecodeError) -> Result<(), Ended> {
         let (id, payload) = error.answer();
+        if matches!(error, DecodeError::UnknownType { .. })
+            && !self.admit(UNKNOWN_TYPE, id.as_deref())?
+        {
+            return Ok(());
+        }
         (self.answer)(id, payload);
         match error {
             DecodeError::Version { .. } => Err(Ended::Close(Goodbye::new(
@@ -177,11 +245,9 @@ fn read<M: Direction>(frame: &Frame) -> Result<Option<Said<M>>, DecodeError> {
     }
 }
 
-/// How long peers are told to stay away when the daemon stops, at most, in milliseconds: spread, so that they don't all
-/// come back in the same instant.
-const RETURN_SPREAD_MS: f64 = 500.0;
-
-fn going_away() -> String {
-    let hint = (opsctl_protocol::reconnect::noise() * RETURN_SPREAD_MS) as u64;
-    format!("the daemon stops; retry-after-ms={hint}")
+/// The goodbye when the daemon stops, with a time to come back at.
+pub(super) fn going_away(connections: usize) -> Goodbye {
+    let wait = stay_away(connections, opsctl_protocol::reconnect::noise()).as_millis();
+    let why = format!("the daemon stops; retry-after-ms={wait}");
+    Goodbye::new(CloseCode::GoingAway, why)
 }

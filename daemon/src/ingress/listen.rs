@@ -1,26 +1,18 @@
-//! The unix socket and TCP, and connections on them.
+//! The unix socket and TCP: where the daemon can be reached, and by whom.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use axum::Extension;
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
-/// How long a peer may take to send its request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+use super::census::Origin;
 
-/// How long to wait after the system has refused a connection (too many open files).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that may wait to be accepted: a fleet that comes back at once. The system's own bound
+/// (`net.core.somaxconn`) is often the same.
+const BACKLOG: u32 = 4096;
 
 /// The longest path of a unix socket in bytes (`sun_path` without its final NUL).
 const MAX_SOCKET_PATH: usize = 107;
@@ -36,7 +28,26 @@ pub enum Peer {
         permitted: bool,
     },
     /// Somebody on TCP.
-    Remote(#[allow(dead_code, reason = "for logs and, later, limits for each address")] SocketAddr),
+    Remote(SocketAddr),
+}
+
+impl Peer {
+    /// Where it comes from, as far as bounds go.
+    pub(super) fn origin(self) -> Origin {
+        match self {
+            Self::Local { .. } => Origin::Local,
+            Self::Remote(address) => Origin::of(address.ip()),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local { uid, .. } => write!(f, "uid:{uid}"),
+            Self::Remote(address) => write!(f, "{address}"),
+        }
+    }
 }
 
 /// Why the daemon cannot listen.
@@ -125,106 +136,30 @@ pub fn unix(path: &Path) -> Result<UnixListener, ListenError> {
             std::fs::remove_file(path).map_err(failed)?;
         }
     }
-    let listener = UnixListener::bind(path).map_err(failed)?;
+    let socket = UnixSocket::new_stream().map_err(failed)?;
+    socket.bind(path).map_err(failed)?;
+    let listener = socket.listen(BACKLOG).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(listener)
 }
 
 /// Listens on TCP.
-pub async fn tcp(address: SocketAddr, allow_plaintext: bool) -> Result<TcpListener, ListenError> {
+pub fn tcp(address: SocketAddr, allow_plaintext: bool) -> Result<TcpListener, ListenError> {
     if !address.ip().is_loopback() && !allow_plaintext {
         return Err(ListenError::Plaintext(address));
     }
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => ListenError::AddressInUse(address),
-            _ => ListenError::Address { address, source },
-        })
-}
-
-/// Serves the unix socket until `stop`.
-pub async fn serve_unix(
-    listener: UnixListener,
-    router: Router,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    let own = rustix::process::geteuid().as_raw();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        match accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream))) {
-            Ok((uid, stream)) => {
-                let peer = Peer::Local {
-                    uid,
-                    permitted: uid == own || uid == 0,
-                };
-                tasks.spawn(serve(stream, peer, router.clone(), stop.clone()));
-            }
-            Err(error) => pause(&error).await,
-        }
-    }
-}
-
-/// Serves TCP until `stop`.
-pub async fn serve_tcp(
-    listener: TcpListener,
-    router: Router,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted
-            .and_then(|(stream, address)| stream.set_nodelay(true).map(|()| (stream, address)))
-        {
-            Ok((stream, address)) => {
-                tasks.spawn(serve(
-                    stream,
-                    Peer::Remote(address),
-                    router.clone(),
-                    stop.clone(),
-                ));
-            }
-            Err(error) => pause(&error).await,
-        }
-    }
-}
-
-async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
-}
-
-/// Serves the requests of one connection. A WebSocket leaves this task with its upgrade.
-async fn serve<S>(stream: S, peer: Peer, router: Router, stop: CancellationToken)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = TowerToHyperService::new(router.layer(Extension(peer)));
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(16 * 1024);
-    let connection = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        // A restart must not wait for connections of the last run to fade away.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
     };
-    if let Err(error) = served {
-        tracing::debug!(%error, ?peer, "a connection ended early");
-    }
+    listen().map_err(|source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::AddressInUse(address),
+        _ => ListenError::Address { address, source },
+    })
 }

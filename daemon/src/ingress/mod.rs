@@ -1,37 +1,48 @@
 //! The way in: listeners, the HTTP router, the upgrade to a WebSocket, and one task for each connection that turns
 //! frames into hub events.
 //!
-//! - [`listen`]: the unix socket and TCP, and connections on them.
+//! - [`listen`]: the unix socket and TCP.
+//! - [`census`]: who is connected, and how many may be.
+//! - [`serve`]: connections on the listeners; [`turn_away`]: those for which there is no place.
 //! - [`mod@router`]: which route does what.
 //! - [`upgrade`]: who may open a WebSocket, in which subprotocol.
 //! - [`hello`]: a fresh connection says who it is, in time.
 //! - [`agent`], [`dashboard`]: a connection's life.
 //! - [`intake`]: an agent's output on its way into the log.
 //! - [`conduct`]: how often a peer may send what cannot be read.
+//! - [`limits`], [`rate`]: how often it may send what can.
 
 mod agent;
+mod census;
 mod conduct;
 mod dashboard;
 mod hello;
 mod intake;
+pub mod limits;
 pub mod listen;
+mod rate;
 mod router;
+mod serve;
+mod turn_away;
 mod upgrade;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use opsctl_link::Patience;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::auth::Secret;
+use crate::drain::Edges;
 use crate::fanout::delivery::Sources;
 use crate::hub::{ConnId, Event};
 use crate::store::Store;
 
+pub use census::{Caps, LOCAL_RESERVE, Lobby};
+pub use rate::Rates;
 pub use router::router;
+pub use serve::Serving;
 
 /// What every connection needs.
 #[derive(Clone)]
@@ -48,10 +59,14 @@ pub struct Context {
     pub hello_timeout: Duration,
     /// How long output may wait for more before it goes out to a dashboard.
     pub batch_limit: Duration,
-    /// The daemon stops.
-    pub stop: CancellationToken,
-    /// Connections under way.
-    pub tasks: TaskTracker,
+    /// How long any connection may take over what.
+    pub patience: Patience,
+    /// How often agents may say what.
+    pub agent_rates: Arc<Rates>,
+    /// How often dashboards may say what.
+    pub dashboard_rates: Arc<Rates>,
+    /// Who is connected, and how all of them are told to go.
+    pub edges: Edges,
     /// Numbers connections.
     pub conns: Arc<AtomicU64>,
     /// The daemon's program version.

@@ -1,6 +1,7 @@
 //! Who may open a WebSocket, in which subprotocol. Everything is checked before the upgrade.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -15,17 +16,19 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role as WsRole;
 
-use opsctl_link::websocket_config;
+use opsctl_link::{Metered, Pulse, websocket_config};
 use opsctl_protocol::message::{ErrorCode, Rights, Role};
 use opsctl_protocol::{SUBPROTOCOL_BINARY, SUBPROTOCOL_TEXT};
 
 use super::Context;
+use super::census::Seat;
 use super::listen::Peer;
 use super::router::refusal;
+use super::serve::Guest;
 use crate::auth;
 
 /// An open WebSocket, on the daemon's side.
-pub(super) type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+pub(super) type Socket = WebSocketStream<Metered<TokioIo<hyper::upgrade::Upgraded>>>;
 
 /// Who a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,10 @@ pub(super) struct Admitted {
     pub rights: Rights,
     /// Whether the peer takes binary frames.
     pub binary: bool,
+    /// The connection's place among all others.
+    pub seat: Arc<Seat>,
+    /// The life on the connection, as its socket notes it.
+    pub pulse: Arc<Pulse>,
 }
 
 /// Checks the request, answers it, and hands the open socket to `serve`.
@@ -69,15 +76,21 @@ where
     };
     let accept = derive_accept_key(key.as_bytes());
     let upgraded = hyper::upgrade::on(&mut request);
-    let tasks = context.tasks.clone();
-    tasks.spawn(async move {
+    let group = match kind {
+        Kind::Agent => &context.edges.agents,
+        Kind::Dashboard => &context.edges.dashboards,
+    };
+    group.tasks.clone().spawn(async move {
         match upgraded.await {
             Ok(upgraded) => {
-                let io = TokioIo::new(upgraded);
+                let io = Metered::new(TokioIo::new(upgraded), Arc::clone(&admitted.pulse));
                 let socket =
                     WebSocketStream::from_raw_socket(io, WsRole::Server, Some(websocket_config()))
                         .await;
+                // The place is the connection's for as long as it is served.
+                let seat = Arc::clone(&admitted.seat);
                 serve(context, socket, admitted).await;
+                drop(seat);
             }
             Err(error) => tracing::debug!(%error, "a connection ended before its upgrade"),
         }
@@ -130,9 +143,13 @@ fn admit(
         let why = "this route speaks WebSocket (version 13) only";
         return refuse(StatusCode::UPGRADE_REQUIRED, ErrorCode::BadRequest, why);
     }
+    let Some(Guest { peer, seat }) = request.extensions().get::<Guest>() else {
+        let why = "nobody knows where this request comes from";
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, why);
+    };
     let offered = offered_subprotocols(headers);
-    let rights = rights(context, request, &offered)?;
-    let local = matches!(request.extensions().get::<Peer>(), Some(Peer::Local { .. }));
+    let rights = rights(context, request, *peer, &offered)?;
+    let local = matches!(peer, Peer::Local { .. });
     let permitted = match kind {
         Kind::Agent => rights.role == Role::Agent || local,
         Kind::Dashboard => rights.role.may_watch(),
@@ -167,6 +184,8 @@ fn admit(
         Admitted {
             rights,
             binary: subprotocol == Some(SUBPROTOCOL_BINARY),
+            seat: Arc::clone(seat),
+            pulse: Arc::new(Pulse::new(context.patience)),
         },
         subprotocol,
     ))
@@ -184,25 +203,30 @@ fn offered_subprotocols(headers: &HeaderMap) -> Vec<&str> {
 }
 
 /// Whom the daemon takes the peer for: on the unix socket its user decides, elsewhere its token.
-fn rights(context: &Context, request: &Request, offered: &[&str]) -> Result<Rights, Refused> {
-    match request.extensions().get::<Peer>() {
-        Some(Peer::Local {
+fn rights(
+    context: &Context,
+    request: &Request,
+    peer: Peer,
+    offered: &[&str],
+) -> Result<Rights, Refused> {
+    match peer {
+        Peer::Local {
             uid,
             permitted: true,
-        }) => Ok(Rights {
+        } => Ok(Rights {
             role: Role::Admin,
             subject: format!("uid:{uid}"),
             agent: None,
         }),
-        Some(Peer::Local {
+        Peer::Local {
             uid,
             permitted: false,
-        }) => {
+        } => {
             let why =
                 format!("this socket is for the daemon's own user and root, not for user {uid}");
             refuse(StatusCode::FORBIDDEN, ErrorCode::Forbidden, why)
         }
-        Some(Peer::Remote(_)) | None => {
+        Peer::Remote(_) => {
             let Some(token) = token(request, offered) else {
                 let why = "a token is needed: Authorization: Bearer, a subprotocol bearer.TOKEN, or ?token=; \
                            `opsctl token issue` makes one";

@@ -27,8 +27,8 @@ pub use command::{
     CommandSpec, CommandStatus, CommandSummary, Program, Signal, State, Stdin, Target,
 };
 pub use session::{
-    Connected, DashboardConnect, ErrorCode, ErrorPayload, LimitsInfo, Nothing, Position, Rights,
-    Role, Since, Subscribe, Subscribed, SubscribedStream, Unsubscribe,
+    Connected, DashboardConnect, ErrorCode, ErrorPayload, LimitsInfo, Nothing, Position, RateInfo,
+    Rights, Role, Since, Subscribe, Subscribed, SubscribedStream, Unsubscribe,
 };
 pub use stream::{Gap, Kind, Payload, TerminalAck, TerminalOutput, TerminalSnapshot};
 pub use topic::{ActivityLog, Event, Level, Notification, Priority, Publish, TaskStatus};

@@ -92,6 +92,19 @@ pub struct LimitsInfo {
     pub input_window_bytes: u64,
     /// Channel patterns that one connection may hold.
     pub max_subscriptions: u64,
+    /// By message type, how often this connection may send it. A type that isn't here has no such limit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<String, RateInfo>,
+}
+
+/// How often a message may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateInfo {
+    /// So many each second, for ever.
+    pub per_second: u32,
+    /// So many at once, after a rest.
+    pub burst: u32,
 }
 
 impl Default for LimitsInfo {
@@ -103,6 +116,7 @@ impl Default for LimitsInfo {
             max_piece_bytes: limits::MAX_OUTPUT_PIECE as u64,
             input_window_bytes: limits::INPUT_WINDOW,
             max_subscriptions: limits::MAX_SUBSCRIPTIONS as u64,
+            rates: BTreeMap::new(),
         }
     }
 }
@@ -296,6 +310,8 @@ pub enum ErrorCode {
     StorageFailed,
     /// Too many messages; see `retryAfterMs`.
     RateLimited,
+    /// Too many connections; see `retryAfterMs`.
+    TooManyConnections,
     /// A defect in the daemon or agent; its log says more.
     Internal,
     /// A code of a newer version.
@@ -305,7 +321,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the reference.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::BadMessage,
         Self::UnknownType,
         Self::UnsupportedVersion,
@@ -328,6 +344,7 @@ impl ErrorCode {
         Self::InputRejected,
         Self::StorageFailed,
         Self::RateLimited,
+        Self::TooManyConnections,
         Self::Internal,
         Self::Other,
     ];
@@ -357,6 +374,7 @@ impl ErrorCode {
             Self::InputRejected => "input_rejected",
             Self::StorageFailed => "storage_failed",
             Self::RateLimited => "rate_limited",
+            Self::TooManyConnections => "too_many_connections",
             Self::Internal => "internal",
             Self::Other => "other",
         }

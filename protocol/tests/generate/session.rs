@@ -3,7 +3,7 @@
 use opsctl_protocol::message::{
     Activity, ActivityLog, AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo,
     AgentList, AgentReport, Connected, DashboardConnect, ErrorCode, ErrorPayload, Event, Level,
-    LimitsInfo, Notification, Position, Presence, Priority, Publish, Rights, Role, Since,
+    LimitsInfo, Notification, Position, Presence, Priority, Publish, RateInfo, Rights, Role, Since,
     Subscribe, Subscribed, SubscribedStream, TaskStatus, Unsubscribe,
 };
 use proptest::collection::{btree_map, vec};
@@ -23,12 +23,15 @@ pub(super) fn dashboard_connect() -> impl Strategy<Value = DashboardConnect> {
 }
 
 fn limits() -> impl Strategy<Value = LimitsInfo> {
-    any::<[u64; 5]>().prop_map(|[a, b, c, d, e]| LimitsInfo {
+    let rate = any::<(u32, u32)>().prop_map(|(per_second, burst)| RateInfo { per_second, burst });
+    let rates = btree_map(text(), rate, 0..4);
+    (any::<[u64; 5]>(), rates).prop_map(|([a, b, c, d, e], rates)| LimitsInfo {
         max_message_bytes: a,
         compress_above_bytes: b,
         max_piece_bytes: c,
         input_window_bytes: d,
         max_subscriptions: e,
+        rates,
     })
 }
 

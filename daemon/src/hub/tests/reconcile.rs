@@ -123,6 +123,9 @@ struct World {
 
 fn hub(epoch: u64) -> Hub {
     let options = HubOptions {
+        heartbeat: std::time::Duration::from_secs(15),
+        agent_limits: opsctl_protocol::message::LimitsInfo::default(),
+        dashboard_limits: opsctl_protocol::message::LimitsInfo::default(),
         ring_lines: 1000,
         ring_bytes: 100_000,
         version: "test".to_owned(),
