@@ -19,6 +19,7 @@ mod console;
 mod contract;
 mod daemon;
 mod disk;
+mod edges;
 mod lists;
 mod queue;
 mod restarts;

@@ -208,6 +208,12 @@ impl Raw {
         self.text(envelope(kind, None, payload));
     }
 
+    /// Sends a message, if the connection still takes it.
+    pub fn try_say(&mut self, kind: &str, payload: &Value) -> bool {
+        let text = envelope(kind, None, payload);
+        self.socket.send(Message::text(text)).is_ok()
+    }
+
     /// Sends a text frame as it is.
     #[track_caller]
     pub fn text(&mut self, text: impl Into<String>) {

@@ -77,7 +77,10 @@ fn an_agent_that_was_replaced_stays_away() {
 
 #[test]
 fn a_silent_connection_is_found() {
-    let (daemon, _agent) = serving();
+    let sandbox = Sandbox::new();
+    sandbox.file("config.toml", "[daemon]\nheartbeat = \"1s\"\n");
+    let daemon = TestDaemon::start_in(sandbox, []);
+    let _agent = TestAgent::start(&daemon, "web-1");
     let (mut silent, _) = Raw::agent(&daemon, "silent", &json!([]));
     // From here on nothing is answered, not even a ping: the frames are read as mere bytes.
     let mut bytes = Vec::new();

@@ -81,6 +81,12 @@ impl TestDaemon {
         process.wait()
     }
 
+    /// Waits for its end, after it was told to stop, and returns how it ended.
+    #[track_caller]
+    pub fn wait_end(&mut self) -> Finished {
+        self.process.take().expect("the daemon runs").wait()
+    }
+
     /// Starts it again on the same state, socket and port; returns when it answers.
     #[track_caller]
     pub fn start_again(&mut self) {
@@ -104,10 +110,11 @@ impl TestDaemon {
 }
 
 fn spawn(sandbox: &Sandbox, listen: &str, args: &[OsString]) -> Process {
-    sandbox
-        .opsctl(["daemon", "--listen", listen])
-        .args(args)
-        .spawn()
+    let daemon = sandbox.opsctl(["daemon"]).args(args);
+    if args.iter().any(|arg| arg == "--listen") {
+        return daemon.spawn();
+    }
+    daemon.args(["--listen", listen]).spawn()
 }
 
 /// Waits until both ways in are open; the daemon writes its address when they are.

@@ -2,6 +2,7 @@
 //!
 //! - [`Sandbox`]: directories and a cleared environment; `opsctl(args)` in it; kills everything at its end.
 //! - [`TestDaemon`], [`TestAgent`]: running parts, that can be killed, stopped and started again.
+//! - [`Proxy`]: a way to the daemon that can die without a word.
 //! - [`Process`]: a running program with its output; waits for output, for its end.
 //! - [`Pty`]: a running program in an emulated terminal; waits for the screen to show something.
 //!
@@ -16,6 +17,7 @@
 mod agent;
 mod daemon;
 mod process;
+mod proxy;
 mod pty;
 mod sandbox;
 
@@ -27,6 +29,7 @@ pub use {
     agent::TestAgent,
     daemon::TestDaemon,
     process::{Finished, Process, Signal},
+    proxy::Proxy,
     pty::Pty,
     sandbox::{Opsctl, Sandbox},
 };

@@ -1,0 +1,23 @@
+//! The edges of connections: how they are kept alive, how they are bounded, how they end, how they come back.
+//!
+//! - [`heartbeats`]: a connection that only looks alive is found, on each side.
+//! - [`limits`]: how often a connection may say what, and how many there may be.
+//! - [`patience`]: peers that take their time.
+//! - [`drain`]: the daemon stops.
+//! - [`returning`]: a fleet comes back.
+
+mod drain;
+mod heartbeats;
+mod limits;
+mod patience;
+mod returning;
+
+use crate::harness::{Sandbox, TestDaemon};
+
+/// A daemon with these settings.
+#[track_caller]
+fn daemon_with(settings: &str) -> TestDaemon {
+    let sandbox = Sandbox::new();
+    sandbox.file("config.toml", settings);
+    TestDaemon::start_in(sandbox, [])
+}
