@@ -26,6 +26,12 @@ pub async fn open(context: &Context) -> Result<u8> {
 
 async fn console(context: &Context, read_only: bool) -> Result<u8> {
     let client = context.client("tui")?;
-    opsctl_tui::run(opsctl_tui::Options { client, read_only }).await?;
+    let copy_command = context.settings.console.copy_command.clone();
+    let options = opsctl_tui::Options {
+        client,
+        read_only,
+        copy_command: (!copy_command.is_empty()).then_some(copy_command),
+    };
+    opsctl_tui::run(options).await?;
     Ok(ExitCode::Ok.into())
 }

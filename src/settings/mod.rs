@@ -42,6 +42,8 @@ pub struct Settings {
     pub agent: Agent,
     /// How clients and agents reach the daemon.
     pub client: Client,
+    /// The console.
+    pub console: Console,
     /// What daemon and agents write about themselves.
     pub log: Log,
     /// The token from `OPSCTL_TOKEN`; never in the file, where others might read it.
@@ -197,6 +199,14 @@ impl Default for Client {
             connect_timeout: Time(Duration::from_secs(10)),
         }
     }
+}
+
+/// The console.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Console {
+    /// What puts its standard input into the clipboard; by the terminal when empty.
+    pub copy_command: String,
 }
 
 /// What daemon and agents write about themselves.

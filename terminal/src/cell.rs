@@ -148,6 +148,11 @@ impl<'a> Cell<'a> {
         self.cell.hyperlink().map(|link| link.uri().to_owned())
     }
 
+    /// Whether the cell is part of a hyperlink.
+    pub fn has_link(self) -> bool {
+        self.cell.extra.is_some() && self.cell.hyperlink().is_some()
+    }
+
     /// Whether nothing would be drawn here.
     pub fn is_blank(self) -> bool {
         is_blank(self.cell)

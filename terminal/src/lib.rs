@@ -7,6 +7,7 @@
 //! - `emulator`: alacritty's terminal behind a handler that remembers what it doesn't tell, and mends
 //!   where it differs from xterm and tmux.
 //! - `history`: lines that have scrolled out, packed.
+//! - `prompts`: where the shell's prompts stand.
 //! - [`Screen`]: what the daemon and the console hold: feed, resize, look.
 //! - `skim`: the short cut through floods of plain text.
 //! - `cell`, `modes`: what drawing reads.
@@ -24,6 +25,7 @@ mod cell;
 mod emulator;
 mod history;
 mod modes;
+mod prompts;
 mod screen;
 mod skim;
 mod snapshot;

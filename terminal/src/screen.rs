@@ -8,6 +8,7 @@ use crate::cell::Row;
 use crate::emulator::Emulator;
 use crate::history::Limit;
 use crate::modes::{Cursor, Modes};
+use crate::prompts::Prompts;
 use crate::tail::Tail;
 
 /// Bytes parsed at once. Bounds what one endless control string adds to memory between checks.
@@ -20,6 +21,7 @@ pub struct Screen {
     pub(crate) emulator: Emulator,
     parser: Processor<Immediate>,
     pub(crate) tail: Tail,
+    prompts: Prompts,
     generation: u64,
 }
 
@@ -48,6 +50,7 @@ impl Screen {
             emulator: Emulator::new(cols.into(), rows.into(), scrollback),
             parser: Processor::new(),
             tail: Tail::default(),
+            prompts: Prompts::default(),
             generation: 0,
         }
     }
@@ -58,19 +61,36 @@ impl Screen {
             return;
         }
         self.generation += 1;
-        for piece in bytes.chunks(PIECE) {
-            let piece = &piece[self.tail.surplus(piece)..];
-            let held = self.tail.partial_char().to_vec();
-            self.tail.follow(piece);
-            let cut = self.tail.partial_char().len();
-            if held.is_empty() {
-                self.parser
-                    .advance(&mut self.emulator, &piece[..piece.len() - cut]);
-            } else {
-                let joined = [&held, piece].concat();
-                self.parser
-                    .advance(&mut self.emulator, &joined[..joined.len() - cut]);
+        for mut piece in bytes.chunks(PIECE) {
+            while let Some(end) = Prompts::find(self.tail.bytes(), piece) {
+                let (with_mark, rest) = piece.split_at(end);
+                self.parse(with_mark);
+                self.mark_prompt();
+                piece = rest;
             }
+            self.parse(piece);
+        }
+    }
+
+    fn mark_prompt(&mut self) {
+        if !self.modes().alternate_screen {
+            let line = self.scrolled() + u64::from(self.cursor().row);
+            self.prompts.mark(line);
+        }
+    }
+
+    fn parse(&mut self, piece: &[u8]) {
+        let piece = &piece[self.tail.surplus(piece)..];
+        let held = self.tail.partial_char().to_vec();
+        self.tail.follow(piece);
+        let cut = self.tail.partial_char().len();
+        if held.is_empty() {
+            self.parser
+                .advance(&mut self.emulator, &piece[..piece.len() - cut]);
+        } else {
+            let joined = [&held, piece].concat();
+            self.parser
+                .advance(&mut self.emulator, &joined[..joined.len() - cut]);
         }
     }
 
@@ -78,6 +98,9 @@ impl Screen {
     pub fn resize(&mut self, cols: u16, rows: u16) {
         if (cols, rows) != self.size() {
             self.generation += 1;
+            if cols != self.size().0 {
+                self.prompts.clear();
+            }
             self.emulator.resize(cols.into(), rows.into());
         }
     }
@@ -150,6 +173,12 @@ impl Screen {
     /// difference between two looks is how many lines came in between.
     pub fn scrolled(&self) -> u64 {
         self.emulator.scrolled()
+    }
+
+    /// The lines with a prompt of a shell that marks them (OSC 133), numbered as [`Screen::scrolled`]
+    /// counts, the oldest first. A new width, which gives lines other numbers, forgets them.
+    pub fn prompts(&self) -> impl Iterator<Item = u64> {
+        self.prompts.since(self.scrolled() - self.history() as u64)
     }
 
     /// Where the cursor is and how it looks.

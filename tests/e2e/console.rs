@@ -1,8 +1,8 @@
 //! The console, in a terminal of its own.
 
-use opsctl_terminal::{Mouse, Screen};
+use opsctl_terminal::{Color, Mouse, Screen};
 
-use crate::harness::{Pty, Signal, TestAgent, TestDaemon};
+use crate::harness::{Pty, Signal, TestAgent, TestDaemon, has_program};
 
 fn open(daemon: &TestDaemon, cols: u16, rows: u16) -> Pty {
     let console = daemon.opsctl(["tui"]).pty(cols, rows);
@@ -255,5 +255,65 @@ fn only_who_is_attached_decides_the_size() {
     for console in [console, second] {
         console.send("q");
         assert_eq!(console.wait(), 0);
+    }
+}
+
+#[test]
+fn a_pane_is_recorded_exported_and_edited() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let edited = daemon.path("edited");
+    let script = format!("cp \"$1\" {}; echo EDITING; read line", edited.display());
+    let editor = format!("sh -c '{script}' sh");
+    let console = daemon
+        .opsctl(["tui"])
+        .env("EDITOR", &editor)
+        .env_remove("VISUAL")
+        .pty(120, 40);
+    console.wait_text("web-1");
+    run(&console, r"printf '\033[32mgreen\033[m\n'; seq 100");
+    console.wait_text("✓ exit 0");
+    let [cast, ansi] = ["all.cast", "screen.ansi"].map(|name| daemon.path(name));
+    console.send(format!(":export ansi {}\r", ansi.display()));
+    console.wait_text("written to");
+    console.send(format!(":export cast {}\r", cast.display()));
+    console.wait_text("seconds of output are in");
+    let text = std::fs::read_to_string(&ansi).unwrap();
+    assert!(
+        text.starts_with("\x1b[0;32mgreen\x1b[0m\n1\n2\n"),
+        "{text:?}"
+    );
+    console.send("\te");
+    console.wait_look("the editor on the normal screen", |screen| {
+        screen.text().contains("EDITING") && !screen.modes().alternate_screen
+    });
+    console.send("\r");
+    console.wait_look("the console again", |screen| {
+        screen.modes().alternate_screen
+    });
+    console.wait_text("● connected");
+    let text = std::fs::read_to_string(&edited).unwrap();
+    assert!(
+        text.starts_with("green\n1\n2\n") && text.ends_with("\n100\n"),
+        "{text:?}"
+    );
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+    assert!(console.look(is_restored), "{}", console.screen());
+    if has_program("asciinema") {
+        let cast = cast.to_str().unwrap();
+        let player = daemon
+            .command("asciinema", ["cat", cast])
+            .env("LC_ALL", "C.UTF-8");
+        let player = player.env("HOME", daemon.path("")).pty(80, 24);
+        player.wait_text("99\n100");
+        assert_eq!(player.wait(), 0);
+        let seen = |screen: &Screen| {
+            let above = i32::try_from(screen.history()).ok()?;
+            let first = screen.row(-above)?;
+            Some((first.text(), first.cell(0)?.fg()))
+        };
+        let expected = ("green".to_owned(), Color::Indexed(2));
+        assert_eq!(player.look(seen), Some(expected), "{}", player.screen());
     }
 }

@@ -4,7 +4,6 @@
 //! happens, nothing runs.
 
 use std::io;
-use std::pin::pin;
 use std::time::Duration;
 
 use crossterm::cursor::SetCursorStyle;
@@ -17,7 +16,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::conn::{self, Conn, Heard};
-use crate::state::{Effect, Input, Outcome, State};
+use crate::hand_over;
+use crate::state::{Effect, Input, Message, Outcome, State};
 use crate::tty::{Stage, Tty};
 use crate::view::{self, Theme};
 
@@ -37,6 +37,8 @@ pub struct Options {
     pub client: opsctl_client::Options,
     /// Whether to watch only, whatever the role permits.
     pub read_only: bool,
+    /// A command that takes what is copied on its standard input, for terminals without OSC 52.
+    pub copy_command: Option<String>,
 }
 
 /// Why the console ended other than by being left.
@@ -61,21 +63,22 @@ pub async fn run(options: Options) -> Result<(), Error> {
     })?;
     run_on(
         &mut tty,
-        crossterm::event::EventStream::new(),
+        crossterm::event::EventStream::new,
         Theme::from_env(),
         options,
     )
     .await
 }
 
-/// Opens the console on any stage, with input from anywhere. Returns when it is left, when input ends,
-/// or on a signal that ends the program.
+/// Opens the console on any stage, with input from anywhere: `inputs` opens it, also again after another
+/// program had the terminal. Returns when it is left, when input ends, or on a signal that ends the
+/// program.
 ///
 /// # Errors
 /// When the stage or the input fails.
-pub async fn run_on(
+pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
     stage: &mut impl Stage,
-    inputs: impl Stream<Item = io::Result<TtyEvent>>,
+    inputs: impl FnMut() -> I,
     theme: Theme,
     options: Options,
 ) -> Result<(), Error> {
@@ -87,6 +90,8 @@ pub async fn run_on(
         state: State::new(size, Timestamp::now(), endpoint, options.read_only),
         conn,
         theme,
+        copy_command: options.copy_command,
+        edit: None,
         dirty: true,
         held: None,
         left: false,
@@ -102,6 +107,9 @@ struct Console<'a, S> {
     state: State,
     conn: Conn,
     theme: Theme,
+    copy_command: Option<String>,
+    /// A text to be opened in the editor next.
+    edit: Option<String>,
     /// Whether something visible has changed since the last frame.
     dirty: bool,
     /// Since when a frame waits for an application to finish its own.
@@ -111,22 +119,30 @@ struct Console<'a, S> {
 }
 
 impl<S: Stage> Console<'_, S> {
-    async fn run(
+    async fn run<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         &mut self,
-        inputs: impl Stream<Item = io::Result<TtyEvent>>,
+        mut open: impl FnMut() -> I,
         heard: Heard,
     ) -> Result<(), Error> {
         let Heard {
             mut events,
             mut answers,
         } = heard;
-        let mut inputs = pin!(inputs);
+        let mut inputs = open();
         let mut signals = Signals::new()?;
         let mut last_frame = Instant::now() - FRAME;
         for effect in self.state.start() {
             self.perform(effect)?;
         }
+        self.stage.mouse(self.state.mouse)?;
         while !self.left {
+            if let Some(text) = self.edit.take() {
+                // What is typed belongs to the editor, also what its keys would signal.
+                drop(inputs);
+                self.edit(&text, &mut events, &mut answers).await?;
+                inputs = open();
+                signals = Signals::new()?;
+            }
             let frame_at = self.draw_at(last_frame);
             let tick_at = self.tick_at();
             tokio::select! {
@@ -164,7 +180,7 @@ impl<S: Stage> Console<'_, S> {
     fn more(
         &mut self,
         events: &mut opsctl_client::Events,
-        answers: &mut mpsc::Receiver<crate::state::Message>,
+        answers: &mut mpsc::Receiver<Message>,
     ) -> Result<(), Error> {
         let until = Instant::now() + SLICE;
         while Instant::now() < until {
@@ -186,7 +202,7 @@ impl<S: Stage> Console<'_, S> {
         conn::message(event).map_or(Ok(()), |message| self.message(message))
     }
 
-    fn message(&mut self, message: crate::state::Message) -> Result<(), Error> {
+    fn message(&mut self, message: Message) -> Result<(), Error> {
         let outcome = self.state.message(message, Timestamp::now());
         self.apply(outcome)
     }
@@ -196,7 +212,8 @@ impl<S: Stage> Console<'_, S> {
             TtyEvent::Key(key) => Input::Key(key),
             TtyEvent::Paste(text) => Input::Paste(text),
             TtyEvent::Resize(cols, rows) => Input::Resize(cols, rows),
-            TtyEvent::FocusGained | TtyEvent::FocusLost | TtyEvent::Mouse(_) => return Ok(()),
+            TtyEvent::Mouse(mouse) => Input::Mouse(mouse),
+            TtyEvent::FocusGained | TtyEvent::FocusLost => return Ok(()),
         };
         let outcome = self.state.input(input, Timestamp::now());
         self.apply(outcome)
@@ -213,6 +230,19 @@ impl<S: Stage> Console<'_, S> {
     fn perform(&mut self, effect: Effect) -> Result<(), Error> {
         match effect {
             Effect::Quit => self.left = true,
+            Effect::Mouse(ours) => self.stage.mouse(ours)?,
+            Effect::Edit(text) => self.edit = Some(text),
+            Effect::Copy(text) => match self.copy_command.clone() {
+                Some(command) => self.conn.copy_by(command, text),
+                None => self.stage.copy(&text)?,
+            },
+            Effect::Write(path, text) => {
+                let message = match hand_over::write_new(&path, &text) {
+                    Ok(()) => Message::News(format!("written to {}", path.display())),
+                    Err(error) => Message::Error(format!("{}: {error}", path.display())),
+                };
+                self.message(message)?;
+            }
             Effect::Redraw => self.redraw()?,
             Effect::Suspend => {
                 self.stage.suspend()?;
@@ -225,6 +255,33 @@ impl<S: Stage> Console<'_, S> {
             }
         }
         Ok(())
+    }
+
+    /// Gives the terminal to the editor until it ends; what the daemon says is taken meanwhile.
+    async fn edit(
+        &mut self,
+        text: &str,
+        events: &mut opsctl_client::Events,
+        answers: &mut mpsc::Receiver<Message>,
+    ) -> Result<(), Error> {
+        self.stage.give_back();
+        let ended = match hand_over::Editor::open(text) {
+            Err(error) => Err(error),
+            Ok(mut editor) => loop {
+                tokio::select! {
+                    status = editor.child.wait() => break status,
+                    Some(answer) = answers.recv() => self.message(answer)?,
+                    Some(event) = events.next() => self.event(event)?,
+                }
+            },
+        };
+        self.redraw()?;
+        let problem = match ended {
+            Ok(status) if status.success() => return Ok(()),
+            Ok(status) => format!("the editor ended with {status}"),
+            Err(error) => format!("the editor could not be opened: {error}"),
+        };
+        self.message(Message::Error(problem))
     }
 
     /// Draws everything with the next frame, at the size that the terminal has now.

@@ -25,6 +25,8 @@ const WAITING_SUBSCRIPTIONS: usize = 256;
 /// Speaks to the daemon for the console.
 pub(crate) struct Conn {
     client: Client,
+    /// For further connections.
+    options: opsctl_client::Options,
     answers: mpsc::Sender<Message>,
     input: mpsc::Sender<CommandInput>,
     subscriptions: mpsc::Sender<Subscription>,
@@ -46,7 +48,7 @@ pub(crate) struct Heard {
 impl Conn {
     /// Connects, and starts the tasks that keep things in order. Must be called within a runtime.
     pub(crate) fn start(options: opsctl_client::Options) -> (Self, Heard) {
-        let (client, events) = opsctl_client::start(options);
+        let (client, events) = opsctl_client::start(options.clone());
         let (answers, answers_out) = mpsc::channel(WAITING_ANSWERS);
         let (input, input_out) = mpsc::channel(WAITING_INPUT);
         let (subscriptions, subscriptions_out) = mpsc::channel(WAITING_SUBSCRIPTIONS);
@@ -58,6 +60,7 @@ impl Conn {
         ));
         let conn = Self {
             client,
+            options,
             answers,
             input,
             subscriptions,
@@ -69,6 +72,17 @@ impl Conn {
                 answers: answers_out,
             },
         )
+    }
+
+    /// Has a command do what the terminal may not, and says so only where it fails.
+    pub(crate) fn copy_by(&self, command: String, text: String) {
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            if let Err(why) = crate::hand_over::copy_by(&command, text).await {
+                // Nobody listens any more when the console is being left.
+                let _ = answers.send(Message::Error(why)).await;
+            }
+        });
     }
 
     /// Says goodbye to the daemon.
@@ -118,7 +132,31 @@ impl Conn {
                 self.client.reconnect_now();
                 None
             }
-            Effect::Suspend | Effect::Redraw | Effect::Quit => None,
+            Effect::Record {
+                command,
+                to,
+                size,
+                path,
+            } => {
+                let (options, answers) = (self.options.clone(), self.answers.clone());
+                tokio::spawn(async move {
+                    let message = match crate::log::record(options, command, to, size, &path).await
+                    {
+                        Ok(done) => Message::News(done),
+                        Err(why) => Message::Error(why),
+                    };
+                    // Nobody listens any more when the console is being left.
+                    let _ = answers.send(message).await;
+                });
+                Some(Message::News("recording …".to_owned()))
+            }
+            Effect::Copy(_)
+            | Effect::Edit(_)
+            | Effect::Write(..)
+            | Effect::Mouse(_)
+            | Effect::Suspend
+            | Effect::Redraw
+            | Effect::Quit => None,
         }
     }
 

@@ -4,8 +4,8 @@
 //! on kitty's keyboard protocol (<https://sw.kovidgoyal.net/kitty/keyboard-protocol/>), its
 //! unambiguous forms of the keys that are ambiguous otherwise.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use opsctl_terminal::Modes;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use opsctl_terminal::{Modes, Mouse, MouseEncoding};
 
 /// Kitty's flag for unambiguous escape codes.
 const DISAMBIGUATE: u8 = 1;
@@ -55,6 +55,39 @@ pub fn paste(text: &str, app: &Modes) -> Vec<u8> {
         format!("\x1b[200~{text}\x1b[201~").into_bytes()
     } else {
         text.replace("\r\n", "\r").replace('\n', "\r").into_bytes()
+    }
+}
+
+/// A mouse event in the cell `col`, `row` (from 0); nothing where the program didn't ask for it.
+pub fn mouse(event: MouseEvent, col: u16, row: u16, app: &Modes) -> Vec<u8> {
+    let number = |button| match button {
+        MouseButton::Left => 0,
+        MouseButton::Middle => 1,
+        MouseButton::Right => 2,
+    };
+    let (code, pressed) = match event.kind {
+        MouseEventKind::Down(button) => (number(button), true),
+        MouseEventKind::Up(button) => (number(button), false),
+        MouseEventKind::Drag(button) if app.mouse != Mouse::Click => (number(button) + 32, true),
+        MouseEventKind::ScrollUp => (64, true),
+        MouseEventKind::ScrollDown => (65, true),
+        MouseEventKind::ScrollLeft => (66, true),
+        MouseEventKind::ScrollRight => (67, true),
+        _ => return Vec::new(),
+    };
+    let mods = 4 * u16::from(event.modifiers.contains(KeyModifiers::SHIFT))
+        + 8 * u16::from(event.modifiers.contains(KeyModifiers::ALT))
+        + 16 * u16::from(event.modifiers.contains(KeyModifiers::CONTROL));
+    if app.mouse_encoding == MouseEncoding::Sgr {
+        let end = if pressed { 'M' } else { 'm' };
+        return format!("\x1b[<{};{};{}{end}", code + mods, col + 1, row + 1).into_bytes();
+    }
+    // The older form has no button in a release, and no room for columns beyond 223.
+    let code = if pressed { code } else { 3 } + mods;
+    let bytes = [code + 32, col + 33, row + 33].map(u8::try_from);
+    match bytes {
+        [Ok(code), Ok(col), Ok(row)] => vec![0x1b, b'[', b'M', code, col, row],
+        _ => Vec::new(),
     }
 }
 
@@ -191,6 +224,31 @@ mod tests {
             "\x1b[99;5u"
         );
         assert_eq!(bytes(KeyCode::Char('c'), KeyModifiers::NONE, &kitty), "c");
+    }
+
+    #[test]
+    fn the_mouse_is_told_in_the_program_s_form() {
+        let event = |kind| MouseEvent {
+            kind,
+            column: 0,
+            row: 0,
+            modifiers: KeyModifiers::NONE,
+        };
+        let mut app = Modes {
+            mouse: Mouse::Click,
+            mouse_encoding: MouseEncoding::Sgr,
+            ..Modes::default()
+        };
+        let down = event(MouseEventKind::Down(MouseButton::Left));
+        let up = event(MouseEventKind::Up(MouseButton::Left));
+        let drag = event(MouseEventKind::Drag(MouseButton::Left));
+        assert_eq!(mouse(down, 4, 1, &app), b"\x1b[<0;5;2M");
+        assert_eq!(mouse(up, 4, 1, &app), b"\x1b[<0;5;2m");
+        assert_eq!(mouse(drag, 4, 1, &app), b"");
+        app.mouse_encoding = MouseEncoding::Bytes;
+        assert_eq!(mouse(down, 4, 1, &app), b"\x1b[M %\"");
+        assert_eq!(mouse(up, 4, 1, &app), b"\x1b[M#%\"");
+        assert_eq!(mouse(down, 300, 1, &app), b"");
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub enum Mode {
     Commands,
     /// A terminal pane that is watched.
     Pane,
+    /// A terminal pane in which text is selected.
+    Copying,
     /// A terminal pane that gets all keys.
     Attached,
     /// The help.
@@ -50,6 +52,21 @@ pub enum Action {
     Detach,
     CommandLine,
     Filter,
+    Search,
+    NextMatch,
+    PreviousMatch,
+    PreviousPrompt,
+    NextPrompt,
+    CopyMode,
+    SelectChar,
+    SelectLine,
+    SelectBlock,
+    WordForward,
+    WordBack,
+    Yank,
+    Edit,
+    Clear,
+    Mouse,
     Reconnect,
     Help,
     Suspend,
@@ -138,9 +155,10 @@ impl Binding {
     }
 }
 
-use Mode::{Agents, Attached, Commands, Confirm, Help, Pane, Prompt};
+use Mode::{Agents, Attached, Commands, Confirm, Copying, Help, Pane, Prompt};
 
 const LISTS: &[Mode] = &[Agents, Commands];
+const PANES: &[Mode] = &[Pane, Copying];
 const MAIN: &[Mode] = &[Agents, Commands, Pane];
 
 macro_rules! table {
@@ -151,10 +169,10 @@ macro_rules! table {
 
 /// All keys.
 pub const TABLE: &[Binding] = table! {
-    &[Agents, Commands, Pane, Help], [special(KeyCode::Up), plain('k')], Up, "up, or scroll up by a line";
-    &[Agents, Commands, Pane, Help], [special(KeyCode::Down), plain('j')], Down, "down, or scroll down by a line";
-    &[Agents, Commands, Pane, Help], [special(KeyCode::PageUp), ctrl('b')], PageUp, "a page up";
-    &[Agents, Commands, Pane, Help], [special(KeyCode::PageDown), ctrl('f')], PageDown, "a page down";
+    &[Agents, Commands, Pane, Copying, Help], [special(KeyCode::Up), plain('k')], Up, "up, or scroll up by a line";
+    &[Agents, Commands, Pane, Copying, Help], [special(KeyCode::Down), plain('j')], Down, "down, or scroll down by a line";
+    &[Agents, Commands, Pane, Copying, Help], [special(KeyCode::PageUp), ctrl('b')], PageUp, "a page up";
+    &[Agents, Commands, Pane, Copying, Help], [special(KeyCode::PageDown), ctrl('f')], PageDown, "a page down";
     MAIN, [special(KeyCode::Home), plain('0')], First, "the first, or the oldest line";
     MAIN, [special(KeyCode::End), plain('G')], Last, "the last; in a pane, follow the output again";
     &[Pane], [special(KeyCode::Left), plain('h')], Left, "look further left in a wide terminal";
@@ -164,6 +182,27 @@ pub const TABLE: &[Binding] = table! {
     &[Commands], [plain('+'), plain(' ')], OpenBeside, "show the command in a further pane";
     &[Commands], [special(KeyCode::Esc), special(KeyCode::Left)], Back, "back to the agents";
     &[Pane], [special(KeyCode::Esc)], Back, "back to the list";
+    PANES, [plain('/')], Search, "search for a regular expression, upwards";
+    PANES, [plain('n')], NextMatch, "the next match, further up";
+    PANES, [plain('N')], PreviousMatch, "the match before, further down";
+    PANES, [plain('{')], PreviousPrompt, "the prompt before (of shells that mark it)";
+    PANES, [plain('}')], NextPrompt, "the next prompt";
+    &[Pane], [plain('v')], CopyMode, "copy mode: select text by keys";
+    &[Pane], [plain('e')], Edit, "open all lines in $EDITOR";
+    &[Pane], [plain('c')], Clear, "forget the lines above the screen";
+    &[Copying], [special(KeyCode::Left), plain('h')], Left, "left";
+    &[Copying], [special(KeyCode::Right), plain('l')], Right, "right";
+    &[Copying], [plain('w')], WordForward, "to the next word";
+    &[Copying], [plain('b')], WordBack, "to the word before";
+    &[Copying], [special(KeyCode::Home), plain('0')], LineStart, "to the start of the line";
+    &[Copying], [special(KeyCode::End), plain('$')], LineEnd, "to the end of the line";
+    &[Copying], [plain('g')], First, "to the oldest line";
+    &[Copying], [plain('G')], Last, "to the newest line";
+    &[Copying], [plain('v'), plain(' ')], SelectChar, "select characters, or nothing again";
+    &[Copying], [plain('V')], SelectLine, "select lines";
+    &[Copying], [ctrl('v')], SelectBlock, "select a block";
+    &[Copying], [plain('y'), special(KeyCode::Enter)], Yank, "copy what is selected, else the link or the line";
+    &[Copying], [special(KeyCode::Esc), plain('q'), ctrl('c')], Back, "leave copy mode";
     MAIN, [special(KeyCode::Tab)], NextPane, "the next pane, or the list";
     MAIN, [special(KeyCode::BackTab)], PreviousPane, "the previous pane, or the list";
     MAIN, [plain('z')], Zoom, "one pane on the whole screen, and back";
@@ -179,6 +218,7 @@ pub const TABLE: &[Binding] = table! {
     MAIN, [plain('R')], Reconnect, "connect again now";
     MAIN, [plain('?'), special(KeyCode::F(1))], Help, "this help";
     &[Help], [special(KeyCode::Esc), plain('q'), plain('?')], Back, "close the help";
+    MAIN, [plain('m')], Mouse, "the mouse to the terminal, or back to opsctl";
     MAIN, [ctrl('l')], Redraw, "draw everything anew";
     MAIN, [ctrl('z')], Suspend, "suspend the console";
     MAIN, [plain('q')], Quit, "quit; commands go on";

@@ -4,10 +4,13 @@
 //!
 //! - `conn`: the connection to the daemon; events become [`state::Message`]s, and
 //!   [`state::Effect`]s are done.
+//! - `log`: older output and recordings, from the daemon's log.
 //! - [`keys`], [`encode`]: what a key means here, and what it is to a program.
 //! - [`state`]: a pure reducer; no IO, no clock.
+//! - [`export`]: a terminal's lines as text.
 //! - [`layout`], [`age`]: where things are, how long ago.
 //! - [`view`]: draws a `&State`.
+//! - `hand_over`: texts for the editor, the clipboard and files.
 //! - [`tty`]: the real terminal, and that it is left as it was found.
 //! - [`app`]: the loop around all of it.
 
@@ -19,6 +22,7 @@
 pub mod age;
 pub mod app;
 pub mod encode;
+pub mod export;
 pub mod keys;
 pub mod layout;
 pub mod state;
@@ -26,5 +30,7 @@ pub mod tty;
 pub mod view;
 
 mod conn;
+mod hand_over;
+mod log;
 
 pub use app::{Error, Options, run, run_on};

@@ -5,17 +5,22 @@ use std::io::{self, IsTerminal, Write, stdout};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::{SetCursorStyle, Show};
 use crossterm::event::{
     DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
 };
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{execute, queue};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
+
+/// Presses, releases, the wheel, and movement with a button down, in the form without a limit on columns.
+/// Not every movement (1003), which would wake the console for nothing.
+const MOUSE: &str = "\x1b[?1000h\x1b[?1002h\x1b[?1006h";
 
 /// Whether the terminal is ours now, so that it is given back once and only when taken.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -44,6 +49,21 @@ pub trait Stage {
     /// When the terminal can't be written to.
     fn suspend(&mut self) -> io::Result<()>;
 
+    /// Puts a text into the clipboard by the terminal (OSC 52).
+    ///
+    /// # Errors
+    /// When the terminal can't be written to.
+    fn copy(&mut self, text: &str) -> io::Result<()>;
+
+    /// Takes the mouse, or leaves it to the terminal.
+    ///
+    /// # Errors
+    /// When the terminal can't be written to.
+    fn mouse(&mut self, ours: bool) -> io::Result<()>;
+
+    /// Leaves the terminal to another program until the next [`Stage::clear`].
+    fn give_back(&mut self);
+
     /// Columns and rows.
     fn size(&self) -> (u16, u16);
 }
@@ -55,6 +75,8 @@ pub struct Tty {
     bytes: FrameBytes,
     /// The cursor's form as last set.
     cursor: Option<SetCursorStyle>,
+    /// Whether the mouse is ours.
+    mouse: bool,
 }
 
 /// Collects a frame, which is then written at once. What a panic leaves in it is never written: it
@@ -109,6 +131,7 @@ impl Tty {
             terminal,
             bytes,
             cursor: None,
+            mouse: false,
         })
     }
 }
@@ -138,8 +161,12 @@ impl Stage for Tty {
         // Another program may have changed anything in the meantime.
         TAKEN.store(false, Ordering::SeqCst);
         enter()?;
+        self.mouse(self.mouse)?;
         self.cursor = None;
-        self.terminal.clear()?;
+        // A new one compares with a blank screen. Its own way to clear would ask the terminal where the cursor
+        // is, and wait for an answer among what the person types.
+        self.terminal = Terminal::new(CrosstermBackend::new(self.bytes.clone()))?;
+        queue!(self.terminal.backend_mut(), Clear(ClearType::All))?;
         self.bytes.send()
     }
 
@@ -148,6 +175,24 @@ impl Stage for Tty {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
         // Here the shell has continued this program.
         self.clear()
+    }
+
+    fn copy(&mut self, text: &str) -> io::Result<()> {
+        execute!(stdout(), CopyToClipboard::to_clipboard_from(text))
+    }
+
+    fn mouse(&mut self, ours: bool) -> io::Result<()> {
+        self.mouse = ours;
+        if ours {
+            write!(stdout(), "{MOUSE}")?;
+            stdout().flush()
+        } else {
+            execute!(stdout(), DisableMouseCapture)
+        }
+    }
+
+    fn give_back(&mut self) {
+        give_back();
     }
 
     fn size(&self) -> (u16, u16) {

@@ -16,6 +16,7 @@ impl State {
         match (mode, action) {
             (Mode::Help, _) => self.help_action(action),
             (Mode::Confirm, _) => return self.confirmed(action == Action::Yes),
+            (Mode::Copying, _) => return self.copy_action(action),
             (Mode::Pane, Action::Back) => self.focus = Focus::List,
             (Mode::Commands, Action::Back) => self.list_agents(),
             (Mode::Agents, Action::Open) => return self.open_agent(),
@@ -43,6 +44,15 @@ impl State {
                 let filter = self.list.filter.clone();
                 self.ask(Purpose::Filter, &filter);
             }
+            (_, Action::Search) => self.ask_search(),
+            (_, Action::NextMatch) => self.next_match(true),
+            (_, Action::PreviousMatch) => self.next_match(false),
+            (_, Action::PreviousPrompt) => self.next_prompt(true),
+            (_, Action::NextPrompt) => self.next_prompt(false),
+            (_, Action::CopyMode) => self.copy_mode(),
+            (_, Action::Edit) => return self.edit(),
+            (_, Action::Clear) => self.clear_pane(),
+            (_, Action::Mouse) => return self.toggle_mouse(),
             (_, Action::Reconnect) => return vec![Effect::Reconnect],
             (_, Action::Help) => self.overlay = Some(Overlay::Help(0)),
             (_, Action::Redraw) => return vec![Effect::Redraw],
@@ -71,7 +81,7 @@ impl State {
     }
 
     /// Lines of a page in what has the focus.
-    fn page(&self) -> i64 {
+    pub(super) fn page(&self) -> i64 {
         let layout = Layout::of(self);
         let rows = match self.focus {
             Focus::Pane => layout.inner(self.panes.focused).1,
@@ -81,7 +91,7 @@ impl State {
     }
 
     /// Moves the selection, or scrolls the pane.
-    fn step(&mut self, by: i64) {
+    pub(super) fn step(&mut self, by: i64) {
         if self.focus == Focus::Pane {
             let size = Layout::of(self).inner(self.panes.focused);
             if let Some(pane) = self.panes.list.get_mut(self.panes.focused) {
@@ -134,6 +144,17 @@ impl State {
             self.focus = Focus::Pane;
             self.panes.focused = next - 1;
         }
+    }
+
+    fn toggle_mouse(&mut self) -> Vec<Effect> {
+        self.mouse = !self.mouse;
+        let text = if self.mouse {
+            "the mouse is opsctl's: it points, scrolls and selects"
+        } else {
+            "the mouse is your terminal's; m takes it back"
+        };
+        self.notify(text, false);
+        vec![Effect::Mouse(self.mouse)]
     }
 
     fn zoom(&mut self) {
@@ -201,7 +222,7 @@ impl State {
         vec![Effect::Unsubscribe(channel(pane.command))]
     }
 
-    fn ask(&mut self, purpose: Purpose, text: &str) {
+    pub(super) fn ask(&mut self, purpose: Purpose, text: &str) {
         self.overlay = Some(Overlay::Prompt(Prompt::new(purpose, text)));
     }
 
@@ -293,6 +314,7 @@ impl State {
         let text = prompt.text.trim().to_owned();
         match prompt.purpose {
             Purpose::Filter => self.keep_selection(),
+            Purpose::Search => self.search(&text),
             _ if text.is_empty() => {}
             Purpose::Run(agent) => return self.run(Target::Agent(agent), text),
             Purpose::Command => {
@@ -316,6 +338,7 @@ impl State {
             Line::Send { selector, command } => {
                 return self.run(Target::Selector(selector), command);
             }
+            Line::Export { form, path } => return self.export(form, &path),
             Line::Logs(id) => return self.logs(id.to_lowercase()),
             Line::Filter(text) => {
                 self.list.filter = text;

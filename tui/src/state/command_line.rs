@@ -1,5 +1,7 @@
 //! The `:` command line.
 
+use crate::export::Form;
+
 /// A command of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -28,6 +30,13 @@ pub enum Line {
     Attach,
     /// `logs ID`: a command by its id or the id's start.
     Logs(String),
+    /// `export text|ansi|cast FILE`
+    Export {
+        /// As what.
+        form: Form,
+        /// Where to.
+        path: String,
+    },
     /// `agents`
     Agents,
     /// `reconnect`
@@ -53,6 +62,11 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "logs",
         "ID",
         "show a command's output; the start of the id is enough",
+    ),
+    (
+        "export",
+        "text|ansi|cast FILE",
+        "write the pane to a file; cast: all output, for asciinema",
     ),
     ("filter", "TEXT", "show only what has these words"),
     ("grid", "", "all panes at once"),
@@ -94,6 +108,14 @@ impl Line {
                     return Err(usage());
                 }
                 Self::Send { selector, command }
+            }
+            "export" => {
+                let usage = || "export text|ansi|cast FILE".to_owned();
+                let (form, path) = rest.split_once(char::is_whitespace).ok_or_else(usage)?;
+                Self::Export {
+                    form: Form::named(form).ok_or_else(usage)?,
+                    path: path.trim().to_owned(),
+                }
             }
             "logs" => Self::Logs(needs("a command's id")?),
             "filter" => Self::Filter(rest.to_owned()),
@@ -160,7 +182,12 @@ mod tests {
     #[test]
     fn every_command_listed_is_known() {
         for (name, arguments, _) in COMMANDS {
-            let line = format!("{name} {}", arguments.replace("SELECT", "web-1"));
+            let line = format!(
+                "{name} {}",
+                arguments
+                    .replace("SELECT", "web-1")
+                    .replace("text|ansi|cast", "cast")
+            );
             assert!(Line::read(&line).is_ok(), "{line}");
         }
     }

@@ -1,7 +1,9 @@
 //! What the reducer is told, and what it asks for.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 use opsctl_protocol::message::{
     AgentInfo, AgentList, CommandAccepted, CommandQuery, CommandStatus, CommandSummary, Connected,
     ErrorPayload, Gap, Program, Signal, Subscribe, Target, TerminalSnapshot,
@@ -17,6 +19,8 @@ pub enum Input {
     Key(KeyEvent),
     /// Pasted text.
     Paste(String),
+    /// The mouse moved with a button down, was pressed, released or scrolled.
+    Mouse(MouseEvent),
     /// The terminal has this many columns and rows now.
     Resize(u16, u16),
     /// Time has passed and something visible depends on it.
@@ -106,6 +110,25 @@ pub enum Effect {
     Input(CommandId, Bytes),
     /// Say how large this console's view of a command is.
     Resize(CommandId, u16, u16),
+    /// Put a text into the clipboard.
+    Copy(String),
+    /// Open a text in the person's editor.
+    Edit(String),
+    /// Write a text to a file that doesn't exist yet.
+    Write(PathBuf, String),
+    /// Write the output of a command to such a file, for asciinema.
+    Record {
+        /// Whose output.
+        command: CommandId,
+        /// The output's length.
+        to: u64,
+        /// Columns and rows where the output doesn't say.
+        size: (u16, u16),
+        /// The file.
+        path: PathBuf,
+    },
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
     /// Connect again without waiting.
     Reconnect,
     /// Stop until the shell continues this program.

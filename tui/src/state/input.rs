@@ -22,6 +22,7 @@ impl State {
                 Vec::new()
             }
             Input::Paste(text) => self.paste(&text),
+            Input::Mouse(event) => self.mouse(event),
             Input::Key(event) if event.kind == KeyEventKind::Release => return Outcome::default(),
             Input::Key(event) => self.key(event),
         };
@@ -53,7 +54,7 @@ impl State {
         self.type_bytes(bytes)
     }
 
-    fn type_bytes(&mut self, bytes: Vec<u8>) -> Vec<Effect> {
+    pub(super) fn type_bytes(&mut self, bytes: Vec<u8>) -> Vec<Effect> {
         let Some(pane) = self.panes.current().filter(|_| !bytes.is_empty()) else {
             return Vec::new();
         };

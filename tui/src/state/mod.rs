@@ -5,19 +5,25 @@
 //! - [`link`]: the connection to the daemon.
 //! - [`fleet`]: agents and commands.
 //! - [`pane`]: a command's terminal.
+//! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
-//! - `messages`, `input`, `actions`: the reducer itself, by where things come from.
+//! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
 pub mod command_line;
+pub mod copy;
 pub mod effect;
 pub mod fleet;
+pub mod lines;
 pub mod link;
 pub mod pane;
 pub mod prompt;
+pub mod search;
 
 mod actions;
 mod input;
 mod messages;
+mod mouse;
+mod reading;
 
 use opsctl_protocol::message::{CommandSummary, Role, State as CommandState, Subscribe};
 use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
@@ -71,6 +77,10 @@ pub struct State {
     /// Whether the attached terminal answers what its application asks. Not while old output is
     /// replayed into a pane that was just opened: those questions were asked of others.
     answers: bool,
+    /// Whether the mouse is the console's, not the terminal's.
+    pub mouse: bool,
+    /// Where the mouse was pressed last.
+    press: Option<mouse::Press>,
     /// Where things are, as last drawn or to be drawn next.
     pub layout: Layout,
     /// The size last told to the daemon for the attached pane.
@@ -184,6 +194,8 @@ impl State {
             run_history: Vec::new(),
             line_history: Vec::new(),
             answers: false,
+            mouse: true,
+            press: None,
             layout: Layout::default(),
             told_size: None,
         };
@@ -212,10 +224,15 @@ impl State {
             Some(Overlay::Prompt(_)) => Mode::Prompt,
             Some(Overlay::ConfirmKill(_)) => Mode::Confirm,
             None if self.focus == Focus::Pane && self.attached => Mode::Attached,
+            None if self.focus == Focus::Pane && self.copies() => Mode::Copying,
             None if self.focus == Focus::Pane => Mode::Pane,
             None if self.list.commands => Mode::Commands,
             None => Mode::Agents,
         }
+    }
+
+    fn copies(&self) -> bool {
+        self.panes.current().is_some_and(|pane| pane.copy.is_some())
     }
 
     /// Whether the person may change anything, and if not, why.

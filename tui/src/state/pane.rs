@@ -5,6 +5,10 @@ use opsctl_protocol::message::{CommandSummary, Kind, TerminalSnapshot};
 use opsctl_protocol::{AgentId, CommandId};
 use opsctl_terminal::{Limit, Screen};
 
+use super::copy::{Copy, Step};
+use super::lines::{self, Place};
+use super::search::Search;
+
 /// What a pane keeps above the screen (requirement C10). The bytes are what 10,000 lines of 200 columns
 /// with colours take, so that a pane stays below 6 MB with its screen.
 pub const SCROLLBACK: Limit = Limit {
@@ -27,6 +31,10 @@ pub struct Pane {
     pub pty: bool,
     /// Whether something is missing in the output.
     pub gap: bool,
+    /// What is searched for.
+    pub search: Option<Search>,
+    /// Copy mode, while it is on.
+    pub copy: Option<Copy>,
     /// The offset of the next byte of output.
     next: u64,
     /// Of pipes: which of them spoke last.
@@ -60,6 +68,8 @@ impl Pane {
             screen: Screen::keeping(summary.cols, summary.rows, SCROLLBACK),
             pty: summary.pty,
             gap: false,
+            search: None,
+            copy: None,
             next: 0,
             kind: Kind::Output,
             last: 0,
@@ -92,6 +102,12 @@ impl Pane {
         self.screen.feed(&snapshot.data.0);
         self.next = snapshot.offset;
         self.top = None;
+        self.copy = None;
+    }
+
+    /// The offset after the last byte that has come.
+    pub fn seen(&self) -> u64 {
+        self.next
     }
 
     /// Takes note of output that will not come.
@@ -137,6 +153,7 @@ impl Pane {
     /// Follows the output again.
     pub fn follow(&mut self) {
         self.top = None;
+        self.copy = None;
     }
 
     /// Lines that have come since following was paused.
@@ -154,14 +171,86 @@ impl Pane {
         let oldest = self.screen.scrolled() as i64 - self.screen.history() as i64;
         let now = self.top.map_or(newest, |top| top as i64).max(oldest);
         let target = now.saturating_add(lines).max(oldest);
-        if target >= newest {
+        if target >= newest && self.copy.is_none() {
             self.top = None;
         } else {
             if self.top.is_none() {
                 self.paused_at = self.screen.scrolled();
             }
-            self.top = Some(target as u64);
+            self.top = Some(target.min(newest) as u64);
         }
+    }
+
+    /// The number of the line at the top of a view of `size`.
+    pub fn top_line(&self, size: (u16, u16)) -> u64 {
+        self.screen
+            .scrolled()
+            .saturating_add_signed(self.window(size).line.into())
+    }
+
+    /// Scrolls as far as needed for a place to be seen.
+    fn reveal(&mut self, place: Place, size: (u16, u16)) {
+        let top = self.top_line(size);
+        let rows = u64::from(size.1.max(1));
+        let by = if place.line < top {
+            place.line as i64 - top as i64
+        } else if place.line >= top + rows {
+            place.line as i64 - (top + rows - 1) as i64
+        } else {
+            0
+        };
+        self.scroll(by, size);
+        let col = self.window(size).col;
+        if !(col..col.saturating_add(size.0)).contains(&place.col) {
+            self.pan(
+                i32::from(place.col) - i32::from(col) - i32::from(size.0 / 2),
+                size,
+            );
+        }
+    }
+
+    /// Goes to the next match from a place on.
+    pub fn go_match(&mut self, from: Place, older: bool, size: (u16, u16)) {
+        let Some(search) = &mut self.search else {
+            return;
+        };
+        if let Some(found) = search.go(&self.screen, from, older) {
+            if let Some(copy) = &mut self.copy {
+                copy.cursor = found.start;
+            }
+            self.reveal(found.start, size);
+        }
+    }
+
+    /// Starts or changes copy mode; what is looked at stays.
+    pub fn start_copy(&mut self, copy: Copy, size: (u16, u16)) {
+        self.copy = Some(copy);
+        self.reveal(copy.cursor, size);
+    }
+
+    /// Moves the cursor of copy mode.
+    pub fn step_copy(&mut self, step: Step, size: (u16, u16)) {
+        if let Some(mut copy) = self.copy {
+            copy.step(&self.screen, step);
+            self.start_copy(copy, size);
+        }
+    }
+
+    /// The target of the hyperlink (OSC 8) at a place.
+    pub fn link(&self, place: Place) -> Option<String> {
+        lines::row(&self.screen, place.line)?
+            .cell(place.col)?
+            .link()
+    }
+
+    /// Gives up the lines above the screen; of pipes, those on it too.
+    pub fn clear(&mut self) {
+        self.screen.clear_history();
+        if !self.pty {
+            self.screen.feed(b"\x1b[2J\x1b[H");
+            self.screen.clear_history();
+        }
+        self.follow();
     }
 
     /// Moves the view by columns.

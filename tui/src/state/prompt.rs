@@ -12,8 +12,10 @@ const HISTORY_LIMIT: usize = 100;
 pub enum Purpose {
     /// `:`
     Command,
-    /// `/`
+    /// `/` in a list.
     Filter,
+    /// `/` in a pane.
+    Search,
     /// A command to run on this agent.
     Run(AgentId),
 }
@@ -46,7 +48,7 @@ impl Prompt {
     pub fn label(&self) -> String {
         match &self.purpose {
             Purpose::Command => ":".to_owned(),
-            Purpose::Filter => "/".to_owned(),
+            Purpose::Filter | Purpose::Search => "/".to_owned(),
             Purpose::Run(agent) => format!("run on {agent}: "),
         }
     }

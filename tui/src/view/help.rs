@@ -18,6 +18,7 @@ const KEYS: usize = 22;
 const SECTIONS: &[(&str, &[Mode])] = &[
     ("Lists", &[Mode::Agents, Mode::Commands]),
     ("Panes", &[Mode::Pane]),
+    ("Copy mode", &[Mode::Copying]),
     ("Attached", &[Mode::Attached]),
     ("Lines", &[Mode::Prompt]),
 ];

@@ -14,6 +14,7 @@ use ratatui::text::Line;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::age;
+use crate::keys::Mode;
 use crate::layout::Layout;
 use crate::state::{Overlay, State};
 pub use help::scroll as help_scroll;
@@ -32,7 +33,8 @@ pub fn draw(state: &State, theme: Theme, frame: &mut Frame<'_>) {
     }
     for (index, rect) in &layout.panes {
         let shown = pane::draw(state, *index, within(*rect), theme, buffer);
-        if state.attached && *index == state.panes.focused {
+        let typed = state.attached || state.mode() == Mode::Copying;
+        if typed && *index == state.panes.focused {
             cursor = shown;
         }
     }

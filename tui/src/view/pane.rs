@@ -1,5 +1,7 @@
 //! A pane: its title line, and the cells of its terminal.
 
+use std::fmt::Write;
+
 use opsctl_terminal::{Attributes, Cell, Color as CellColor, Underline, Width};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -10,6 +12,9 @@ use unicode_width::UnicodeWidthStr;
 use super::theme::Theme;
 use super::{ending, fit, put_line};
 use crate::layout::inner;
+use crate::state::copy::{Copy, Kind};
+use crate::state::lines::Place;
+use crate::state::search::{Match, Search};
 use crate::state::{Focus, Pane, State};
 
 /// Draws the pane with this index into `area`. The result is where the terminal's cursor is, if seen.
@@ -36,19 +41,7 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: Theme, buf
         theme.bar()
     };
     let (cols, rows) = pane.screen.size();
-    let mut right = String::new();
-    if !pane.follows() {
-        right = match pane.lines_since() {
-            0 => " PAUSED, G follows".to_owned(),
-            1 => " PAUSED, 1 new line".to_owned(),
-            lines => format!(" PAUSED, {lines} new lines"),
-        };
-    } else if attached {
-        " ATTACHED, Ctrl-] leaves".clone_into(&mut right);
-    }
-    if pane.gap {
-        right = format!(" GAP{right}");
-    }
+    let mut right = badges(pane, attached);
     let agent = format!(" {} ", pane.agent);
     if area.width > 60 {
         let size = if pane.pty {
@@ -90,6 +83,39 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: Theme, buf
     put_line(buffer, bar, &line);
 }
 
+/// What the person should know about what is looked at.
+fn badges(pane: &Pane, attached: bool) -> String {
+    let mut badges = String::new();
+    if pane.gap {
+        badges.push_str(" GAP");
+    }
+    if let Some(copy) = pane.copy {
+        badges.push_str(match (copy.anchor, copy.kind) {
+            (None, _) => " COPY",
+            (_, Kind::Char) => " COPY chars",
+            (_, Kind::Word) => " COPY words",
+            (_, Kind::Line) => " COPY lines",
+            (_, Kind::Block) => " COPY block",
+        });
+    }
+    if let Some(search) = &pane.search {
+        badges.push_str(" match ");
+        badges.push_str(&search.count());
+    }
+    if !pane.follows() {
+        // Writing to a String can't fail.
+        let _ = match pane.lines_since() {
+            0 if pane.copy.is_some() => Ok(()),
+            0 => write!(badges, " PAUSED, G follows"),
+            1 => write!(badges, " PAUSED, 1 new line"),
+            lines => write!(badges, " PAUSED, {lines} new lines"),
+        };
+    } else if attached {
+        badges.push_str(" ATTACHED, Ctrl-] leaves");
+    }
+    badges
+}
+
 /// Draws the part of the terminal that the pane looks at.
 fn cells(pane: &Pane, area: Rect, theme: Theme, buffer: &mut Buffer) -> Option<Position> {
     if area.is_empty() {
@@ -97,6 +123,7 @@ fn cells(pane: &Pane, area: Rect, theme: Theme, buffer: &mut Buffer) -> Option<P
     }
     let window = pane.window((area.width, area.height));
     let (cols, rows) = pane.screen.size();
+    let marked = Marked::of(pane, (area.width, area.height));
     for y in 0..area.height {
         let line = window.line + i32::from(y);
         if line >= i32::from(rows) {
@@ -116,8 +143,14 @@ fn cells(pane: &Pane, area: Rect, theme: Theme, buffer: &mut Buffer) -> Option<P
             } else {
                 draw_text(cell, target);
             }
-            target.set_style(style(cell, theme));
+            target.set_style(style(cell, theme).patch(marked.style(x, y, theme)));
         }
+    }
+    if let Some(copy) = pane.copy {
+        let y = copy.cursor.line.checked_sub(marked.top)?;
+        let x = copy.cursor.col.checked_sub(marked.left)?;
+        let seen = y < u64::from(area.height) && x < area.width;
+        return seen.then(|| Position::new(area.x + x, area.y + y as u16));
     }
     let cursor = pane.screen.cursor();
     let y = i32::from(cursor.row) - window.line;
@@ -126,6 +159,51 @@ fn cells(pane: &Pane, area: Rect, theme: Theme, buffer: &mut Buffer) -> Option<P
         && (0..i32::from(area.height)).contains(&y)
         && (0..i32::from(area.width)).contains(&x);
     seen.then(|| Position::new(area.x + x as u16, area.y + y as u16))
+}
+
+/// What is selected and what a search found, in the part of a pane that is looked at.
+struct Marked {
+    top: u64,
+    left: u16,
+    selected: Option<(Copy, (Place, Place))>,
+    current: Option<Match>,
+    found: Vec<Match>,
+}
+
+impl Marked {
+    fn of(pane: &Pane, size: (u16, u16)) -> Self {
+        let top = pane.top_line(size);
+        let search = pane.search.as_ref();
+        let selected = pane
+            .copy
+            .and_then(|copy| Some((copy, copy.range(&pane.screen)?)));
+        Self {
+            top,
+            left: pane.window(size).col,
+            selected,
+            current: search.and_then(Search::current),
+            found: search.map_or_else(Vec::new, |search| search.shown(&pane.screen, top, size.1)),
+        }
+    }
+
+    fn style(&self, x: u16, y: u16, theme: Theme) -> Style {
+        let place = Place {
+            line: self.top + u64::from(y),
+            col: self.left + x,
+        };
+        let selected = self
+            .selected
+            .is_some_and(|(copy, range)| copy.covers(range, place));
+        if selected {
+            Style::new().add_modifier(Modifier::REVERSED)
+        } else if self.current.is_some_and(|found| found.covers(place)) {
+            theme.current_match()
+        } else if self.found.iter().any(|found| found.covers(place)) {
+            theme.found()
+        } else {
+            Style::new()
+        }
+    }
 }
 
 /// Sets a cell's character with its marks. Where the two together would take another width than the
@@ -148,6 +226,9 @@ fn draw_text(cell: Cell<'_>, target: &mut ratatui::buffer::Cell) {
 fn style(cell: Cell<'_>, theme: Theme) -> Style {
     let attributes = cell.attributes();
     let mut style = Style::reset().add_modifier(modifiers(attributes));
+    if cell.has_link() {
+        style = style.add_modifier(Modifier::UNDERLINED);
+    }
     if theme.colour {
         style = style.fg(color(cell.fg())).bg(color(cell.bg()));
         if attributes.underline != Underline::None {

@@ -85,6 +85,24 @@ impl Theme {
         }
     }
 
+    /// What a search found.
+    pub fn found(self) -> Style {
+        if self.colour {
+            Style::new().fg(Color::Black).bg(Color::Yellow)
+        } else {
+            Style::new().add_modifier(Modifier::UNDERLINED)
+        }
+    }
+
+    /// The match that is shown.
+    pub fn current_match(self) -> Style {
+        if self.colour {
+            Style::new().fg(Color::Black).bg(Color::LightRed)
+        } else {
+            Style::new().add_modifier(Modifier::UNDERLINED | Modifier::REVERSED)
+        }
+    }
+
     /// Something went wrong.
     pub fn error(self) -> Style {
         self.fg(Color::Red).add_modifier(Modifier::BOLD)

@@ -1,0 +1,83 @@
+//! What is handed to other programs: a text for the person's editor, for a clipboard command, for a file.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use opsctl_protocol::CommandId;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+
+/// An editor that is open.
+pub(crate) struct Editor {
+    /// The editor's process.
+    pub(crate) child: Child,
+    file: PathBuf,
+}
+
+impl Editor {
+    /// Opens a text in `$VISUAL`, `$EDITOR` or vi, on the terminal.
+    pub(crate) fn open(text: &str) -> io::Result<Self> {
+        let named = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|value| !value.trim().is_empty())
+        };
+        let editor = named("VISUAL")
+            .or(named("EDITOR"))
+            .unwrap_or_else(|| "vi".to_owned());
+        let name = format!("opsctl-{}.txt", CommandId::random());
+        let file = std::env::temp_dir().join(name);
+        write_new(&file, text)?;
+        // The variable may have arguments, so that a shell must read it.
+        let child = Command::new("/bin/sh")
+            .args(["-c", &format!("{editor} \"$1\""), "sh"])
+            .arg(&file)
+            .spawn();
+        let child = child.inspect_err(|_| drop(fs::remove_file(&file)))?;
+        Ok(Self { child, file })
+    }
+}
+
+impl Drop for Editor {
+    fn drop(&mut self) {
+        // The person may have moved it away.
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+/// Writes a file that only this user may read; one that is there already is left alone.
+pub(crate) fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Gives a text to the command that is configured for the clipboard.
+///
+/// # Errors
+/// What went wrong, for people.
+pub(crate) async fn copy_by(command: &str, text: String) -> Result<(), String> {
+    let failed = |error: io::Error| format!("`{command}` could not be run: {error}");
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", command])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(text.as_bytes()).await.map_err(failed)?;
+    }
+    let status = child.wait().await.map_err(failed)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{command}` ended with {status}"))
+    }
+}

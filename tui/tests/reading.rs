@@ -1,0 +1,249 @@
+//! Reading a pane: search, copy mode, prompts, the mouse.
+
+mod world;
+
+use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use opsctl_protocol::Timestamp;
+use opsctl_protocol::message::State as CommandState;
+use opsctl_tui::export::Form;
+use opsctl_tui::keys::Mode;
+use opsctl_tui::layout::inner;
+use opsctl_tui::state::{Effect, Input, State};
+use world::*;
+
+/// A pane with this output, focused.
+fn reading(text: &str) -> State {
+    let mut state = console(80, 24);
+    keys(&mut state, "\n\n");
+    state.message(output(1, 0, text), NOW);
+    state
+}
+
+/// What the last line says.
+fn footer(state: &State) -> String {
+    text(state)
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+fn copied(effects: &[Effect]) -> Option<&str> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Copy(text) => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+fn click(state: &mut State, kind: MouseEventKind, line: u16, col: u16, after: u64) -> Vec<Effect> {
+    let view = inner(state.layout.panes[0].1);
+    let event = MouseEvent {
+        kind,
+        column: view.x + col,
+        row: view.y + line,
+        modifiers: KeyModifiers::NONE,
+    };
+    let now = Timestamp(NOW.0 + after);
+    state.input(Input::Mouse(event), now).effects
+}
+
+const DOWN: MouseEventKind = MouseEventKind::Down(MouseButton::Left);
+const DRAG: MouseEventKind = MouseEventKind::Drag(MouseButton::Left);
+const UP: MouseEventKind = MouseEventKind::Up(MouseButton::Left);
+
+#[test]
+fn a_search_goes_upwards_and_around() {
+    let mut state = reading(&numbered(200));
+    keys(&mut state, "/line 1?5\\b\n");
+    let pane = state.panes.current().unwrap();
+    let count = |state: &State| {
+        state
+            .panes
+            .current()
+            .unwrap()
+            .search
+            .as_ref()
+            .unwrap()
+            .count()
+    };
+    assert_eq!((count(&state).as_str(), pane.follows()), ("2/2", false));
+    assert!(text(&state).contains("line 15\n"), "{}", text(&state));
+    assert!(text(&state).contains("match 2/2"), "{}", text(&state));
+    keys(&mut state, "n");
+    assert_eq!(count(&state), "1/2");
+    assert!(text(&state).contains("line 5\n"), "{}", text(&state));
+    keys(&mut state, "n");
+    assert_eq!(count(&state), "2/2");
+    keys(&mut state, "N");
+    assert_eq!(count(&state), "1/2");
+    // Without capitals, case doesn't matter.
+    keys(&mut state, "/");
+    press(&mut state, KeyCode::Char('u'), KeyModifiers::CONTROL);
+    keys(&mut state, "LINE\n");
+    assert_eq!(count(&state), "0");
+    assert!(footer(&state).contains("nothing matches LINE"));
+    keys(&mut state, "/");
+    press(&mut state, KeyCode::Char('u'), KeyModifiers::CONTROL);
+    keys(&mut state, "(\n");
+    assert!(
+        footer(&state).contains("not a regular expression"),
+        "{}",
+        footer(&state)
+    );
+}
+
+#[test]
+fn what_the_terminal_wraps_is_found_and_copied_whole() {
+    let long = format!("{}needle{}", "x".repeat(77), "y".repeat(20));
+    let mut state = reading(&format!("{long}\r\nend\r\n"));
+    keys(&mut state, "/needle\n");
+    let search = state.panes.current().unwrap().search.as_ref().unwrap();
+    assert_eq!(search.count(), "1/1");
+    keys(&mut state, "v/\nVj");
+    assert_eq!(copied(&keys(&mut state, "y")), Some(long.as_str()));
+    assert_eq!(state.mode(), Mode::Pane);
+}
+
+#[test]
+fn text_is_selected_by_keys() {
+    let mut state = reading("one two/three four\r\nsecond line\r\nthird 界 line");
+    keys(&mut state, "vg0wv");
+    key(&mut state, KeyCode::End);
+    assert_eq!(copied(&keys(&mut state, "y")), Some("two/three four"));
+    keys(&mut state, "vgvj0");
+    key(&mut state, KeyCode::Right);
+    // From where the terminal's cursor is to the second column, in whichever order.
+    assert!(copied(&keys(&mut state, "y")).is_some());
+    keys(&mut state, "vg0");
+    press(&mut state, KeyCode::Char('v'), KeyModifiers::CONTROL);
+    keys(&mut state, "jjll");
+    assert_eq!(copied(&keys(&mut state, "y")), Some("one\nsec\nthi"));
+    keys(&mut state, "vgjV");
+    assert_eq!(copied(&keys(&mut state, "\n")), Some("second line"));
+    // Nothing selected: the line.
+    keys(&mut state, "vg");
+    assert_eq!(copied(&keys(&mut state, "y")), Some("one two/three four"));
+    keys(&mut state, "v");
+    key(&mut state, KeyCode::Esc);
+    assert_eq!(state.mode(), Mode::Pane);
+}
+
+#[test]
+fn output_does_not_move_what_is_being_selected() {
+    let first = numbered(50);
+    let mut state = reading(&first);
+    keys(&mut state, "vkkV");
+    state.message(output(1, first.len() as u64, &numbered(500)), NOW);
+    assert!(text(&state).contains("500 new lines"), "{}", text(&state));
+    assert_eq!(copied(&keys(&mut state, "y")), Some("line 48"));
+    keys(&mut state, "G");
+    assert!(state.panes.current().unwrap().follows());
+}
+
+#[test]
+fn text_is_selected_by_the_mouse() {
+    let mut state = reading("one two/three four\r\nsecond line\r\n");
+    click(&mut state, DOWN, 0, 4, 0);
+    click(&mut state, DRAG, 1, 5, 10);
+    assert_eq!(
+        copied(&click(&mut state, UP, 1, 5, 20)),
+        Some("two/three four\nsecond")
+    );
+    // A double click takes a word, a third the line; a click alone takes nothing.
+    click(&mut state, DOWN, 0, 6, 10_000);
+    assert_eq!(copied(&click(&mut state, UP, 0, 6, 10_010)), None);
+    click(&mut state, DOWN, 0, 6, 10_100);
+    assert_eq!(
+        copied(&click(&mut state, UP, 0, 6, 10_110)),
+        Some("two/three")
+    );
+    click(&mut state, DOWN, 0, 6, 10_200);
+    assert_eq!(
+        copied(&click(&mut state, UP, 0, 6, 10_210)),
+        Some("one two/three four")
+    );
+    keys(&mut state, "m");
+    assert!(!state.mouse && footer(&state).contains("m takes it back"));
+}
+
+#[test]
+fn the_wheel_scrolls_and_an_attached_program_gets_the_mouse() {
+    let first = numbered(100);
+    let mut state = reading(&first);
+    click(&mut state, MouseEventKind::ScrollUp, 3, 3, 0);
+    assert!(!state.panes.current().unwrap().follows());
+    click(&mut state, MouseEventKind::ScrollDown, 3, 3, 0);
+    assert!(state.panes.current().unwrap().follows());
+    state.message(output(1, first.len() as u64, "\x1b[?1000h\x1b[?1006h"), NOW);
+    assert_eq!(click(&mut state, DOWN, 2, 3, 0), [], "only watched");
+    keys(&mut state, "a");
+    // The view shows the last 21 of 24 rows.
+    let expected = Effect::Input(id(1), "\x1b[<0;4;6M".into());
+    assert_eq!(click(&mut state, DOWN, 2, 3, 0), [expected]);
+}
+
+#[test]
+fn prompts_are_jumped_to() {
+    let run = |n: usize| format!("\x1b]133;A\x07$ command {n}\r\n{}", numbered(30));
+    let all = (0..5).map(run).collect::<Vec<_>>().concat();
+    let mut state = reading(&all);
+    // The mark may come in pieces.
+    let cut = all.len() as u64;
+    state.message(output(1, cut, "\x1b]13"), NOW);
+    state.message(output(1, cut + 4, "3;A;k=i\x07$ last"), NOW);
+    keys(&mut state, "{");
+    keys(&mut state, "{");
+    let shown = text(&state);
+    assert!(shown.contains("$ command 3"), "{shown}");
+    keys(&mut state, "}");
+    assert!(text(&state).contains("$ command 4"), "{}", text(&state));
+    let mut plain = reading("no marks");
+    keys(&mut plain, "{");
+    assert!(footer(&plain).contains("marks no prompts"));
+}
+
+#[test]
+fn links_are_shown_and_copied() {
+    let mut state = reading("see \x1b]8;;https://example.org/x\x1b\\here\x1b]8;;\x1b\\.");
+    click(&mut state, DOWN, 0, 5, 0);
+    assert!(
+        footer(&state).contains("https://example.org/x"),
+        "{}",
+        footer(&state)
+    );
+    keys(&mut state, "vg0w");
+    assert_eq!(
+        copied(&keys(&mut state, "y")),
+        Some("https://example.org/x")
+    );
+}
+
+#[test]
+fn what_is_held_is_edited_exported_and_forgotten() {
+    let mut state = reading(&numbered(60));
+    assert_eq!(
+        keys(&mut state, "e"),
+        [Effect::Edit(numbered(60).replace('\r', ""))]
+    );
+    let effects = keys(&mut state, ":export ansi /tmp/x\n");
+    assert!(matches!(&effects[..], [Effect::Write(path, _)] if path.to_str() == Some("/tmp/x")));
+    let effects = keys(&mut state, ":export cast /tmp/y\n");
+    assert!(matches!(&effects[..], [Effect::Record { command, .. }] if *command == id(1)));
+    assert_eq!(Form::named("nonsense"), None);
+    keys(&mut state, "c");
+    assert_eq!(state.panes.current().unwrap().screen.history(), 0);
+}
+
+#[test]
+fn selecting_says_so_in_the_title() {
+    let mut state = reading("one two\r\n");
+    assert!(!text(&state).contains("COPY"));
+    keys(&mut state, "vgv");
+    insta::assert_snapshot!("copying_80x24", text(&state));
+    state.message(
+        status(command(1, "build-1", "x", CommandState::Exited)),
+        NOW,
+    );
+    assert!(text(&state).contains("COPY chars"));
+}
