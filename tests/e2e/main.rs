@@ -25,5 +25,6 @@ mod queue;
 mod restarts;
 mod send;
 mod settings;
+mod spool;
 mod up;
 mod witness;

@@ -291,14 +291,15 @@ impl Hub {
         self.push_output(&piece);
     }
 
+    /// An agent that doesn't know what has arrived tells all that it has dropped: what is here already is no gap.
     pub(super) fn handle_agent_gap(&mut self, agent_id: &AgentId, gap: Gap) {
-        let owned = self.commands.get(&gap.command_id).is_some_and(|command| {
-            command.row.summary.agent_id == *agent_id
-                && gap.from <= command.end
-                && gap.to > command.end
-        });
-        if owned {
-            self.open_gap(gap);
+        let known = self
+            .commands
+            .get(&gap.command_id)
+            .filter(|command| command.row.summary.agent_id == *agent_id)
+            .map(|command| command.end);
+        if let Some(end) = known.filter(|end| gap.from <= *end && gap.to > *end) {
+            self.open_gap(Gap { from: end, ..gap });
         }
     }
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{
     AgentConnect, AgentForget, CommandInput, CommandReport, CommandRequest, CommandSpec,
-    CommandStatus, CommandSummary, DashboardConnect, ErrorCode, Kind, Program, Rights, Role, State,
-    Subscribe, Target,
+    CommandStatus, CommandSummary, DashboardConnect, ErrorCode, Gap, Kind, Program, Rights, Role,
+    State, Subscribe, Target,
 };
 use opsctl_protocol::{
     AgentId, AgentMessage, CommandId, DashboardMessage, Header, OutputFrame, Pattern, Timestamp,
@@ -367,6 +367,39 @@ fn repeated_output_is_cut_and_missing_output_is_said() {
         matches!(&entry.body, crate::fanout::channel::Body::Message(message) if matches!(**message, ToDashboard::Gap(_)))
     }).count();
     assert_eq!(gaps, 1);
+}
+
+#[test]
+fn an_agents_gap_starts_where_the_output_ends() {
+    let mut world = World::new();
+    let (agent, heard) = world.agent("a", None, Vec::new());
+    let (conn, _) = world.dashboard(Role::Operator);
+    world.say(conn, request("k", "a"));
+    let id = executed(&heard)[0];
+    world.output(agent, id, 0, "hello");
+    // The agent doesn't know what has arrived: it tells what it has dropped.
+    for (from, to) in [(0, 3), (0, 8), (2, 8), (9, 20)] {
+        let gap = Gap {
+            command_id: id,
+            from,
+            to,
+            reason: "full".to_owned(),
+        };
+        let message = AgentMessage::Gap(gap);
+        world.handle(Event::AgentSaid(agent, Header::default(), message));
+    }
+    world.output(agent, id, 8, "!");
+    let stream = &world.hub.channels[&opsctl_protocol::Channel::Command(id)].stream;
+    let gap = |entry: &Arc<crate::fanout::channel::Entry>| match &entry.body {
+        crate::fanout::channel::Body::Message(message) => match &**message {
+            ToDashboard::Gap(gap) => Some((gap.from, gap.to)),
+            _ => None,
+        },
+        crate::fanout::channel::Body::Output(_) => None,
+    };
+    let gaps: Vec<(u64, u64)> = stream.ring().iter().filter_map(gap).collect();
+    assert_eq!(gaps, [(5, 8)]);
+    assert_eq!(world.hub.commands[&id].end, 9);
 }
 
 #[test]
