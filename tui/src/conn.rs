@@ -295,6 +295,7 @@ pub(crate) fn message(event: Event) -> Option<Message> {
             ToDashboard::AgentStatus(agent) => Message::Agent(agent),
             ToDashboard::AgentConnected(connected) => Message::Agent(connected.agent),
             ToDashboard::AgentDisconnected(gone) => Message::Agent(gone.agent),
+            ToDashboard::AgentForgotten(forgotten) => Message::Forgotten(forgotten.agent_id),
             ToDashboard::Status(status) => Message::Status(status),
             ToDashboard::Snapshot(snapshot) => Message::Snapshot(snapshot),
             ToDashboard::Gap(gap) => Message::Gap(gap),

@@ -313,6 +313,15 @@ fn a_later_list_says_only_what_was_missed() {
 }
 
 #[test]
+fn a_forgotten_agent_leaves_the_list() {
+    let mut state = console(120, 40);
+    let gone = state.list.agent.clone().unwrap();
+    state.message(Message::Forgotten(gone.clone()), NOW);
+    assert_eq!(state.fleet.counts().0, 3);
+    assert!(state.list.agent.is_some_and(|selected| selected != gone));
+}
+
+#[test]
 fn the_filter_works_while_it_is_typed() {
     let mut state = console(120, 40);
     keys(&mut state, "/env=prod");

@@ -8,7 +8,7 @@ use opsctl_protocol::message::{
     AgentInfo, AgentList, CommandAccepted, CommandQuery, CommandStatus, CommandSummary, Connected,
     ErrorPayload, Gap, Program, Signal, Subscribe, Target, TerminalSnapshot,
 };
-use opsctl_protocol::{CommandId, OutputFrame, Pattern};
+use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern};
 
 use super::link::Link;
 
@@ -38,6 +38,8 @@ pub enum Message {
     Agents(AgentList),
     /// An agent changed, came or went.
     Agent(AgentInfo),
+    /// An agent will not come back.
+    Forgotten(AgentId),
     /// A command changed.
     Status(CommandStatus),
     /// Output of a command.

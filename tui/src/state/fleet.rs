@@ -132,6 +132,11 @@ impl Fleet {
         missed.then_some(name)
     }
 
+    /// Takes an agent off the list. What is known of its commands stays; their ends come as for any other.
+    pub fn forget(&mut self, agent_id: &AgentId) {
+        self.agents.remove(agent_id);
+    }
+
     /// Takes a command's state, where the message says enough.
     pub fn status(&mut self, status: &CommandStatus) {
         let Some(summary) = &status.command else {

@@ -37,6 +37,10 @@ impl State {
                 self.keep_selection();
                 return Outcome::doing(missed.iter().map(commands_of).collect());
             }
+            Message::Forgotten(agent_id) => {
+                self.fleet.forget(&agent_id);
+                self.keep_selection();
+            }
             Message::Status(status) => {
                 let command = status.command_id;
                 self.fleet.status(&status);
