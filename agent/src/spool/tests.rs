@@ -371,6 +371,45 @@ proptest! {
     }
 
     #[test]
+    fn the_bound_is_kept_and_whoever_has_nothing_finds_room(
+        steps in prop::collection::vec((0_usize..3, 0_u8..4, 1_usize..150), 0..120),
+    ) {
+        let world = World::new();
+        let limits = SpoolLimits { reserved: 3, ..limits(6, WhenFull::Wait) };
+        let id = |who: usize| CommandId([who as u8; 16]);
+        let mut spools: Vec<Spool> = (0..3).map(|who| world.spool(who as u8, limits)).collect();
+        for (who, what, length) in steps {
+            let spool = &mut spools[who];
+            match what {
+                // It dies; its heir has what it had, and gives it back once that was delivered.
+                0 => {
+                    let (start, end, blocked) = (spool.start(), spool.end(), spool.is_blocked());
+                    let slots = world.slots(who as u8, limits);
+                    let mut heir = Spool::inherit(id(who), slots).unwrap();
+                    if start < end && !blocked {
+                        prop_assert_eq!((heir.start(), heir.end()), (start, end));
+                    }
+                    heir.clear();
+                    *spool = world.spool(who as u8, limits);
+                }
+                1 => {
+                    spool.ack(spool.end());
+                    prop_assert!(!spool.is_blocked());
+                }
+                _ if spool.is_blocked() => {
+                    spool.make_room(false);
+                }
+                _ => {
+                    let had_nothing = spool.start() == spool.end();
+                    put(spool, &vec![1; length]);
+                    prop_assert!(!(had_nothing && spool.is_blocked()));
+                }
+            }
+            prop_assert!(world.chunks().len() <= 6);
+        }
+    }
+
+    #[test]
     fn a_crash_at_any_byte_leaves_a_beginning(
         steps in prop::collection::vec(step(), 0..60),
         drops in any::<bool>(),
