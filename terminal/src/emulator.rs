@@ -193,10 +193,6 @@ impl Emulator {
         &mut self.history
     }
 
-    pub(crate) fn into_history(self) -> History {
-        self.history
-    }
-
     /// Takes note that lines are about to leave the top of the primary screen.
     fn leave(&mut self, lines: usize) {
         for line in 0..lines {

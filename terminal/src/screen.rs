@@ -159,11 +159,11 @@ impl Screen {
 
     /// Puts the scrollback of `older`, a screen that was fed with the output up to when `scrolled()`
     /// was `until`, in the place of what is kept from before then.
-    pub fn put_older(&mut self, older: Self, until: u64) {
+    pub fn put_older(&mut self, older: &Self, until: u64) {
         self.generation += 1;
         let since = usize::try_from(self.scrolled().saturating_sub(until)).unwrap_or(usize::MAX);
         let kept = self.emulator.history().len();
-        let older = older.emulator.into_history();
+        let older = older.emulator.history().clone();
         self.emulator
             .history_mut()
             .put_before(older, kept.saturating_sub(since));

@@ -259,6 +259,31 @@ fn only_who_is_attached_decides_the_size() {
 }
 
 #[test]
+fn scrolling_up_reaches_the_first_line_of_all() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let console = open(&daemon, 120, 40);
+    console.wait_text("web-1");
+    run(&console, "seq 1 60000");
+    console.wait_text("✓ exit 0");
+    console.wait_text("│60000");
+    // The pane keeps 10,000 lines; the others are in the daemon's log.
+    console.send("\t");
+    console.wait_screen("the first line", |screen| {
+        let pane = screen.lines().filter_map(|line| line.split_once('│'));
+        let first = pane.map(|(_, pane)| pane).nth(1) == Some("1");
+        if !first && !screen.contains("LOADING") {
+            console.send("\x1b[H");
+        }
+        first
+    });
+    console.send("G");
+    console.wait_text("│60000");
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+}
+
+#[test]
 fn a_pane_is_recorded_exported_and_edited() {
     let daemon = TestDaemon::start();
     let _agent = TestAgent::start(&daemon, "web-1");

@@ -1,5 +1,7 @@
 //! The connection to the daemon: its events become messages, effects become requests.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use opsctl_client::{Client, ConnState, Event, Events, RequestError};
@@ -10,6 +12,7 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{CommandId, Pattern, Timestamp};
 use tokio::sync::mpsc;
 
+use crate::state::older::Older;
 use crate::state::{Answer, Effect, Link, Message};
 
 /// Answers that may wait for the loop, which takes them before anything else of the daemon's.
@@ -31,6 +34,9 @@ pub(crate) struct Conn {
     input: mpsc::Sender<CommandInput>,
     subscriptions: mpsc::Sender<Subscription>,
 }
+
+/// Bytes of older output between two words about how far it is.
+const PROGRESS: u64 = 256 * 1024;
 
 enum Subscription {
     Start(Subscribe),
@@ -138,17 +144,22 @@ impl Conn {
                 size,
                 path,
             } => {
-                let (options, answers) = (self.options.clone(), self.answers.clone());
-                tokio::spawn(async move {
-                    let message = match crate::log::record(options, command, to, size, &path).await
-                    {
-                        Ok(done) => Message::News(done),
-                        Err(why) => Message::Error(why),
-                    };
-                    // Nobody listens any more when the console is being left.
-                    let _ = answers.send(message).await;
-                });
+                tokio::spawn(record(
+                    (self.options.clone(), self.answers.clone()),
+                    command,
+                    to,
+                    size,
+                    path,
+                ));
                 Some(Message::News("recording …".to_owned()))
+            }
+            Effect::LoadOlder(older) => {
+                tokio::spawn(load_older(
+                    self.options.clone(),
+                    *older,
+                    self.answers.clone(),
+                ));
+                None
             }
             Effect::Copy(_)
             | Effect::Edit(_)
@@ -281,6 +292,49 @@ async fn subscribe_in_order(
             return;
         }
     }
+}
+
+/// Records a command's output, and says what came of it.
+async fn record(
+    (options, answers): (opsctl_client::Options, mpsc::Sender<Message>),
+    command: CommandId,
+    to: u64,
+    size: (u16, u16),
+    path: PathBuf,
+) {
+    let message = match crate::log::record(options, command, to, size, &path).await {
+        Ok(done) => Message::News(done),
+        Err(why) => Message::Error(why),
+    };
+    // Nobody listens any more when the console is being left.
+    let _ = answers.send(message).await;
+}
+
+/// Reads older output and emulates it aside, telling how far it is.
+async fn load_older(options: opsctl_client::Options, older: Older, answers: mpsc::Sender<Message>) {
+    let command = older.command.command_id;
+    let mut pane = older.pane();
+    let (mut begun, mut told) = (false, 0);
+    let read = crate::log::read(options, command, older.from, older.to, |frame| {
+        let read = frame.end() - older.from;
+        pane.output(&older.part(frame, &mut begun));
+        // Where there is no room the next one tells it.
+        let due = read - told >= PROGRESS;
+        if due
+            && answers
+                .try_send(Message::Answer(Answer::Loading(command, read)))
+                .is_ok()
+        {
+            told = read;
+        }
+        Ok(())
+    });
+    let answer = match read.await {
+        Ok(()) => Answer::Older(Arc::new(pane), Box::new(older)),
+        Err(why) => Answer::NotLoaded(command, why),
+    };
+    // Nobody listens any more when the console is being left.
+    let _ = answers.send(Message::Answer(answer)).await;
 }
 
 /// An event as the reducer takes it; none for what the console has no place for.

@@ -2,13 +2,16 @@
 
 mod world;
 
+use std::sync::Arc;
+
 use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use opsctl_protocol::Timestamp;
 use opsctl_protocol::message::State as CommandState;
 use opsctl_tui::export::Form;
 use opsctl_tui::keys::Mode;
 use opsctl_tui::layout::inner;
-use opsctl_tui::state::{Effect, Input, State};
+use opsctl_tui::state::older::Older;
+use opsctl_tui::state::{Answer, Effect, Input, Message, State};
 use world::*;
 
 /// A pane with this output, focused.
@@ -246,4 +249,90 @@ fn selecting_says_so_in_the_title() {
         NOW,
     );
     assert!(text(&state).contains("COPY chars"));
+}
+
+/// The older output that is asked for.
+fn asked(effects: &[Effect]) -> Option<Older> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::LoadOlder(older) => Some((**older).clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn older_lines_are_loaded_where_those_that_are_held_end() {
+    let mut state = console(80, 24);
+    keys(&mut state, "\n\n");
+    let all = numbered(3000);
+    let held = all.find("line 2900\r\n").unwrap();
+    // Who comes late gets a part only.
+    let late = all[held..].to_owned();
+    state.message(output(1, held as u64, &late), NOW);
+    assert_eq!(asked(&key(&mut state, KeyCode::PageUp)), None);
+    let older = asked(&key(&mut state, KeyCode::Home)).unwrap();
+    assert_eq!((older.from, older.to), (0, all.len() as u64));
+    assert!(
+        text(&state).contains("LOADING older 0%"),
+        "{}",
+        text(&state)
+    );
+    assert_eq!(
+        asked(&key(&mut state, KeyCode::Home)),
+        None,
+        "once is enough"
+    );
+    let top = text(&state);
+    let mut pane = older.pane();
+    let Message::Output(frame) = output(1, 0, &all) else {
+        unreachable!("that is what it makes");
+    };
+    pane.output(&older.part(frame, &mut false));
+    // Meanwhile more has come, and the view stays where it is.
+    state.message(output(1, all.len() as u64, "more\r\n"), NOW);
+    state.message(
+        Message::Answer(Answer::Older(Arc::new(pane), Box::new(older))),
+        NOW,
+    );
+    let shown = text(&state);
+    assert!(
+        shown.contains("line 2900\n") && !shown.contains("LOADING"),
+        "{top}\n{shown}"
+    );
+    key(&mut state, KeyCode::Up);
+    assert!(text(&state).contains("line 2899\n"), "{}", text(&state));
+    assert_eq!(
+        asked(&key(&mut state, KeyCode::Home)),
+        None,
+        "there is nothing before the start"
+    );
+    assert!(text(&state).contains("line 0\n"), "{}", text(&state));
+    keys(&mut state, "G");
+    assert!(text(&state).contains("more"), "{}", text(&state));
+}
+
+#[test]
+fn a_line_whose_start_was_not_read_is_left_out() {
+    let mut state = console(80, 24);
+    keys(&mut state, "\n\n");
+    state.message(output(1, 10_000_000, &numbered(100)), NOW);
+    let mut older = asked(&key(&mut state, KeyCode::Home)).unwrap();
+    (older.from, older.to) = (100, 120);
+    let mut begun = false;
+    let mut parts = Vec::new();
+    for (offset, data) in [
+        (100, "half"),
+        (104, " line\r\nwhole\r\n"),
+        (118, "more than asked"),
+    ] {
+        let Message::Output(frame) = output(1, offset, data) else {
+            unreachable!("that is what it makes");
+        };
+        let part = older.part(frame, &mut begun);
+        parts.push((part.offset, String::from_utf8(part.data.to_vec()).unwrap()));
+    }
+    let expected = [(104, ""), (111, "whole\r\n"), (118, "mo")];
+    assert_eq!(
+        parts,
+        expected.map(|(offset, text)| (offset, text.to_owned()))
+    );
 }

@@ -151,7 +151,7 @@ fn older_lines_are_put_before_those_that_came_meanwhile() {
     older.feed(numbered(0..30).as_bytes());
     screen.feed(numbered(30..34).as_bytes());
     screen.set_scrollback(Limit::lines(1000));
-    screen.put_older(older, until);
+    screen.put_older(&older, until);
     let lines: Vec<_> = (1..=31)
         .map(|up| screen.row(-up).map(|row| row.text()))
         .collect();

@@ -1,6 +1,7 @@
 //! What the reducer is told, and what it asks for.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use crossterm::event::{KeyEvent, MouseEvent};
@@ -10,7 +11,9 @@ use opsctl_protocol::message::{
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern};
 
+use super::Pane;
 use super::link::Link;
+use super::older::Older;
 
 /// What the person at the terminal does.
 #[derive(Debug, Clone)]
@@ -77,6 +80,12 @@ pub enum Answer {
         /// Those that have it.
         commands: Vec<CommandSummary>,
     },
+    /// So many bytes of older output were read.
+    Loading(CommandId, u64),
+    /// Older output was read, into a pane of its own.
+    Older(Arc<Pane>, Box<Older>),
+    /// Older output could not be read.
+    NotLoaded(CommandId, String),
     /// A signal was sent to so many commands.
     Signalled(Signal, usize),
     /// It was refused.
@@ -129,6 +138,8 @@ pub enum Effect {
         /// The file.
         path: PathBuf,
     },
+    /// Load output that a pane no longer holds.
+    LoadOlder(Box<Older>),
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Connect again without waiting.

@@ -27,6 +27,7 @@ impl State {
             Input::Key(event) => self.key(event),
         };
         effects.extend(self.fit());
+        effects.extend(self.load_older());
         Outcome::doing(effects)
     }
 

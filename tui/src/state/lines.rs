@@ -17,15 +17,29 @@ pub struct Place {
     pub col: u16,
 }
 
+/// The number of a screen's first line when nothing has scrolled yet. Older lines that are loaded later
+/// come before it.
+const FIRST: u64 = 1 << 40;
+
+/// The number of the line at the top of the screen.
+pub fn top(screen: &Screen) -> u64 {
+    FIRST + screen.scrolled()
+}
+
 /// The numbers of all lines that can be looked at.
 pub fn all(screen: &Screen) -> RangeInclusive<u64> {
-    let oldest = screen.scrolled() - screen.history() as u64;
-    oldest..=screen.scrolled() + u64::from(screen.size().1) - 1
+    let top = top(screen);
+    top - screen.history() as u64..=top + u64::from(screen.size().1) - 1
+}
+
+/// The lines with a prompt of a shell that marks them, the oldest first.
+pub fn prompts(screen: &Screen) -> impl Iterator<Item = u64> {
+    screen.prompts().map(|line| FIRST + line)
 }
 
 /// A line by its number.
 pub fn row(screen: &Screen, line: u64) -> Option<Row<'_>> {
-    let line = i128::from(line) - i128::from(screen.scrolled());
+    let line = i128::from(line) - i128::from(top(screen));
     screen.row(i32::try_from(line).ok()?)
 }
 

@@ -145,6 +145,19 @@ impl State {
                     }
                 }
             }
+            Answer::Loading(command, read) => {
+                let pane = self.panes.of(command);
+                if let Some((done, _)) = pane.and_then(|(_, pane)| pane.past.loading.as_mut()) {
+                    *done = read;
+                }
+            }
+            Answer::Older(pane, older) => self.older(&pane, &older),
+            Answer::NotLoaded(command, why) => {
+                if let Some((_, pane)) = self.panes.of(command) {
+                    pane.past.loading = None;
+                }
+                self.notify(format!("older output could not be loaded: {why}"), true);
+            }
             Answer::Signalled(signal, 0) => {
                 self.notify(
                     format!("{}: nothing runs there any more", signal.as_str()),

@@ -4,7 +4,7 @@
 //! - [`effect`]: what goes in and comes out.
 //! - [`link`]: the connection to the daemon.
 //! - [`fleet`]: agents and commands.
-//! - [`pane`]: a command's terminal.
+//! - [`pane`], [`older`]: a command's terminal, and what it no longer holds.
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
@@ -15,6 +15,7 @@ pub mod effect;
 pub mod fleet;
 pub mod lines;
 pub mod link;
+pub mod older;
 pub mod pane;
 pub mod prompt;
 pub mod search;

@@ -7,6 +7,7 @@ use opsctl_terminal::{Limit, Screen};
 
 use super::copy::{Copy, Step};
 use super::lines::{self, Place};
+use super::older::Past;
 use super::search::Search;
 
 /// What a pane keeps above the screen (requirement C10). The bytes are what 10,000 lines of 200 columns
@@ -35,6 +36,8 @@ pub struct Pane {
     pub search: Option<Search>,
     /// Copy mode, while it is on.
     pub copy: Option<Copy>,
+    /// How it stands with older output.
+    pub past: Past,
     /// The offset of the next byte of output.
     next: u64,
     /// Of pipes: which of them spoke last.
@@ -69,6 +72,7 @@ impl Pane {
             pty: summary.pty,
             gap: false,
             search: None,
+            past: Past::default(),
             copy: None,
             next: 0,
             kind: Kind::Output,
@@ -84,6 +88,7 @@ impl Pane {
         if let Some((cols, rows)) = frame.size.filter(|_| self.pty) {
             self.screen.resize(cols, rows);
         }
+        self.past.begins.get_or_insert(frame.offset);
         let known = self.next.saturating_sub(frame.offset);
         let Some(bytes) = frame.data.get(known as usize..) else {
             return;
@@ -101,6 +106,7 @@ impl Pane {
         self.screen = Screen::keeping(snapshot.cols, snapshot.rows, SCROLLBACK);
         self.screen.feed(&snapshot.data.0);
         self.next = snapshot.offset;
+        self.past = Past::starting_at(snapshot.offset);
         self.top = None;
         self.copy = None;
     }
@@ -153,6 +159,7 @@ impl Pane {
     /// Follows the output again.
     pub fn follow(&mut self) {
         self.top = None;
+        self.forget_older();
         self.copy = None;
     }
 
@@ -167,12 +174,12 @@ impl Pane {
 
     /// Moves the view by lines, down if positive, within a view of `size`. Down to the end follows.
     pub fn scroll(&mut self, lines: i64, size: (u16, u16)) {
-        let newest = self.screen.scrolled() as i64 + i64::from(self.following(size).line);
-        let oldest = self.screen.scrolled() as i64 - self.screen.history() as i64;
+        let newest = lines::top(&self.screen) as i64 + i64::from(self.following(size).line);
+        let oldest = *lines::all(&self.screen).start() as i64;
         let now = self.top.map_or(newest, |top| top as i64).max(oldest);
         let target = now.saturating_add(lines).max(oldest);
         if target >= newest && self.copy.is_none() {
-            self.top = None;
+            self.follow();
         } else {
             if self.top.is_none() {
                 self.paused_at = self.screen.scrolled();
@@ -183,9 +190,7 @@ impl Pane {
 
     /// The number of the line at the top of a view of `size`.
     pub fn top_line(&self, size: (u16, u16)) -> u64 {
-        self.screen
-            .scrolled()
-            .saturating_add_signed(self.window(size).line.into())
+        lines::top(&self.screen).saturating_add_signed(self.window(size).line.into())
     }
 
     /// Scrolls as far as needed for a place to be seen.
@@ -267,7 +272,7 @@ impl Pane {
         let following = self.following(size);
         let line = self.top.map_or(following.line, |top| {
             let oldest = -(self.screen.history() as i64);
-            (top as i64 - self.screen.scrolled() as i64).max(oldest) as i32
+            (top as i64 - lines::top(&self.screen) as i64).max(oldest) as i32
         });
         let col = if self.pan > 0 {
             self.pan

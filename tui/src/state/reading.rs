@@ -90,12 +90,14 @@ impl State {
             .copy
             .map_or(pane.top_line(size), |copy| copy.cursor.line);
         let found = if older {
-            pane.screen.prompts().filter(|line| *line < from).last()
+            lines::prompts(&pane.screen)
+                .filter(|line| *line < from)
+                .last()
         } else {
-            pane.screen.prompts().find(|line| *line > from)
+            lines::prompts(&pane.screen).find(|line| *line > from)
         };
         let Some(line) = found else {
-            let text = if pane.screen.prompts().next().is_some() {
+            let text = if lines::prompts(&pane.screen).next().is_some() {
                 "no further prompt that way"
             } else {
                 "the shell marks no prompts (OSC 133)"
@@ -119,7 +121,7 @@ impl State {
         let cursor = pane.screen.cursor();
         let place = if pane.follows() {
             Place {
-                line: pane.screen.scrolled() + u64::from(cursor.row),
+                line: lines::top(&pane.screen) + u64::from(cursor.row),
                 col: cursor.col,
             }
         } else {

@@ -102,6 +102,11 @@ fn badges(pane: &Pane, attached: bool) -> String {
         badges.push_str(" match ");
         badges.push_str(&search.count());
     }
+    if let Some((done, all)) = pane.past.loading {
+        let percent = done * 100 / all.max(1);
+        // Writing to a String can't fail.
+        let _ = write!(badges, " LOADING older {percent}%");
+    }
     if !pane.follows() {
         // Writing to a String can't fail.
         let _ = match pane.lines_since() {

@@ -1,0 +1,184 @@
+//! Lines that a pane no longer holds, or never did: they are read from the daemon's log, emulated aside, and
+//! put before those that it has.
+
+use opsctl_protocol::frame::OutputFrame;
+use opsctl_protocol::message::CommandSummary;
+use opsctl_terminal::Limit;
+
+use super::{Effect, Pane, State};
+
+/// What a pane keeps while the person reads older lines. Beyond this there is the editor and `opsctl logs`.
+const LIMIT: Limit = Limit {
+    lines: 200_000,
+    bytes: 64 * 1024 * 1024,
+};
+
+/// Bytes of output that are read first; each further time it is [`GROWTH`] times as much.
+const FIRST: u64 = 2 * 1024 * 1024;
+
+/// Reading starts over each time, so that it must grow by more than a little.
+const GROWTH: u64 = 4;
+
+/// Older output that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Older {
+    /// Whose.
+    pub command: CommandSummary,
+    /// Columns and rows of the terminal, where the output doesn't say.
+    pub size: (u16, u16),
+    /// The first byte to read; 0, or somewhere within a line.
+    pub from: u64,
+    /// The byte after the last.
+    pub to: u64,
+    /// How many lines had scrolled out when `to` had come.
+    pub until: u64,
+}
+
+impl Older {
+    /// A pane to emulate the output in.
+    pub fn pane(&self) -> Pane {
+        let mut pane = Pane::new(&self.command);
+        pane.screen.set_scrollback(LIMIT);
+        pane.screen.resize(self.size.0, self.size.1);
+        pane
+    }
+
+    /// The part of a piece that was asked for; the start of a line whose rest was not is left out.
+    pub fn part(&self, mut frame: OutputFrame, begun: &mut bool) -> OutputFrame {
+        let length = self.to.saturating_sub(frame.offset);
+        frame
+            .data
+            .truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        if !std::mem::replace(begun, true) && self.from > 0 {
+            let line = frame.data.iter().position(|byte| *byte == b'\n');
+            let skipped = line.map_or(frame.data.len(), |at| at + 1);
+            *begun = line.is_some();
+            frame.data = frame.data.split_off(skipped);
+            frame.offset += skipped as u64;
+        }
+        frame
+    }
+}
+
+/// How a pane stands with what it doesn't hold.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Where the output that the pane holds begins, once something has come.
+    pub begins: Option<u64>,
+    /// Bytes read so far, and bytes to read, while older output is being loaded.
+    pub loading: Option<(u64, u64)>,
+    /// Bytes that were asked for last.
+    asked: u64,
+    /// Whether some of it was given up when the person went back to the end.
+    forgotten: bool,
+    /// Whether the limit allows no more.
+    full: bool,
+}
+
+impl Past {
+    /// Of a pane that starts at this offset.
+    pub fn starting_at(offset: u64) -> Self {
+        Self {
+            begins: Some(offset),
+            ..Self::default()
+        }
+    }
+}
+
+impl Pane {
+    /// Whether there are older lines than those that are held, and room for them.
+    fn has_older(&self) -> bool {
+        let lost = self.past.forgotten || self.screen.scrolled() > self.screen.history() as u64;
+        let before = self.past.begins.is_some_and(|begins| begins > 0);
+        self.past.loading.is_none()
+            && !self.past.full
+            && !self.screen.modes().alternate_screen
+            && (lost || before)
+    }
+
+    /// What to load next.
+    fn next_older(&mut self, command: CommandSummary) -> Older {
+        let most = self.seen();
+        let taken = self.screen.history_bytes() as u64;
+        self.past.asked = self.past.asked.max(taken).saturating_mul(GROWTH).max(FIRST);
+        // Output that is shown takes part in it: what is asked for must reach beyond that.
+        let held = most - self.past.begins.unwrap_or(0).min(most);
+        let asked = if self.past.begins == Some(0) {
+            self.past.asked
+        } else {
+            held + self.past.asked
+        };
+        let from = most.saturating_sub(asked);
+        self.past.loading = Some((0, most - from));
+        Older {
+            command,
+            size: self.screen.size(),
+            from,
+            to: most,
+            until: self.screen.scrolled(),
+        }
+    }
+
+    /// Takes older lines before those that are held.
+    fn take_older(&mut self, pane: &Self, older: &Older) {
+        self.past.loading = None;
+        let since = self.screen.scrolled() - older.until;
+        // Fewer than there are: a program that draws much and scrolls little. More is asked for next time.
+        if pane.screen.history() as u64 + since < self.screen.history() as u64 {
+            return;
+        }
+        self.past.forgotten = false;
+        self.past.full = pane.screen.scrolled() > pane.screen.history() as u64;
+        self.past.begins = Some(older.from);
+        self.screen.set_scrollback(LIMIT);
+        self.screen.put_older(&pane.screen, older.until);
+    }
+
+    /// Keeps no more than usual again.
+    pub(super) fn forget_older(&mut self) {
+        if self.screen.scrollback() == LIMIT {
+            let before = self.screen.history();
+            self.screen.set_scrollback(super::pane::SCROLLBACK);
+            self.past.forgotten |= self.screen.history() < before;
+        }
+        self.past.asked = 0;
+        self.past.full = false;
+    }
+}
+
+impl State {
+    /// Loads older lines when the oldest that the pane holds is looked at.
+    pub(super) fn load_older(&mut self) -> Vec<Effect> {
+        let Some(pane) = self.panes.current().filter(|pane| !pane.follows()) else {
+            return Vec::new();
+        };
+        let size = self.layout.inner(self.panes.focused);
+        let at_oldest = pane.top_line(size) == *super::lines::all(&pane.screen).start();
+        let summary = self.summary(&pane.command).cloned();
+        let Some(summary) =
+            summary.filter(|_| at_oldest && pane.has_older() && self.connection.is_connected())
+        else {
+            return Vec::new();
+        };
+        let pane = &mut self.panes.list[self.panes.focused];
+        vec![Effect::LoadOlder(Box::new(pane.next_older(summary)))]
+    }
+
+    /// Older output has come.
+    pub(super) fn older(&mut self, read: &Pane, older: &Older) {
+        if let Some((_, pane)) = self.panes.of(older.command.command_id) {
+            // Who has gone back to the end doesn't need it any more.
+            if pane.follows() {
+                pane.past.loading = None;
+            } else {
+                pane.take_older(read, older);
+            }
+            if pane.past.full {
+                self.notify(
+                    "there is more than a pane takes: `opsctl logs` has all of it",
+                    false,
+                );
+            }
+        }
+    }
+}
