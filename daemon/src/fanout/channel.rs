@@ -14,6 +14,7 @@ use opsctl_protocol::{
     AgentId, Channel, CommandId, Header, OutputFrame, Timestamp, ToDashboard, encode,
 };
 
+use super::weight::weight;
 use crate::ring::{Bounds, Ring, Weigh};
 
 /// A piece of a command's output, shared by the rings that hold it.
@@ -119,6 +120,8 @@ pub struct Entry {
     pub body: Body,
     /// When it was pushed.
     time: Timestamp,
+    /// What the message takes in memory; see [`weight`].
+    weight: usize,
     text: OnceLock<Option<Utf8Bytes>>,
     binary: OnceLock<Bytes>,
 }
@@ -127,7 +130,7 @@ impl Weigh for Arc<Entry> {
     fn bytes(&self) -> usize {
         match &self.body {
             Body::Output(piece) => piece.data.len(),
-            Body::Message(_) => 0,
+            Body::Message(_) => self.weight,
         }
     }
 
@@ -245,9 +248,14 @@ impl Stream {
         }
         let mut ring = self.ring();
         let seq = ring.next();
+        let weight = match &body {
+            Body::Message(message) => weight(message),
+            Body::Output(_) => 0,
+        };
         ring.push(Arc::new(Entry {
             seq,
             body,
+            weight,
             time,
             text: OnceLock::new(),
             binary: OnceLock::new(),

@@ -3,6 +3,7 @@
 //! snapshot.
 //!
 //! - [`channel`]: a channel's ring of pushes, encoded at most once for each encoding.
+//! - [`weight`]: what a push takes in memory.
 //! - [`outbox`]: what waits for one dashboard: control messages, and which subscriptions have news.
 //! - [`pace`]: when output may go out.
 //! - [`keyframe`]: the screen at the front of a command's ring, for those who come late.
@@ -17,6 +18,7 @@ pub mod keyframe;
 pub mod outbox;
 pub mod pace;
 pub mod replay;
+mod weight;
 
 pub use channel::{Entry, Piece, Stream};
 pub use delivery::Delivery;

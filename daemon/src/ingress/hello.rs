@@ -17,6 +17,9 @@ use super::rate::{Limiter, Rates, Refused};
 use crate::drain::{Group, stay_away};
 use crate::ingress::Lobby;
 
+/// Frames that a peer gets in when the daemon stops. More would let a flood hold the daemon up.
+const LAST_WORDS: u32 = 256;
+
 /// How long a peer that never kept to its limits is to stay away.
 const ABUSE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -87,6 +90,8 @@ pub(super) struct Ear<S, A> {
     limiter: Limiter,
     answer: A,
     stop: CancellationToken,
+    /// Frames that are still taken when the end has come, if they are there already.
+    last_words: u32,
     lobby: Arc<Lobby>,
 }
 
@@ -113,6 +118,7 @@ where
             limiter: Limiter::new(around.rates, Instant::now()),
             answer,
             stop: around.group.stop.clone(),
+            last_words: LAST_WORDS,
             lobby: Arc::clone(around.lobby),
         }
     }
@@ -120,8 +126,13 @@ where
     /// The next thing said. Cancel-safe.
     pub(super) async fn next<M: Direction>(&mut self) -> Result<Said<M>, Ended> {
         loop {
+            if self.stop.is_cancelled() {
+                self.last_words = self.last_words.saturating_sub(1);
+            }
             let frame = tokio::select! {
-                frame = self.reader.next() => frame?,
+                biased;
+                // What was said before the end is still heard.
+                frame = self.reader.next(), if self.last_words > 0 => frame?,
                 () = self.stop.cancelled() => {
                     return Err(Ended::Close(going_away(self.lobby.len())));
                 }

@@ -32,7 +32,7 @@ fn serving() -> (TestDaemon, TestAgent) {
 }
 
 /// The most that the daemon has had in memory, in bytes.
-fn resident(daemon: &TestDaemon) -> u64 {
+pub fn resident(daemon: &TestDaemon) -> u64 {
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", daemon.process().pid())).unwrap();
     let line = status

@@ -3,11 +3,13 @@
 //! - [`heartbeats`]: a connection that only looks alive is found, on each side.
 //! - [`limits`]: how often a connection may say what, and how many there may be.
 //! - [`patience`]: peers that take their time.
+//! - [`hostile`]: peers that try to fill the daemon's memory.
 //! - [`drain`]: the daemon stops.
 //! - [`returning`]: a fleet comes back.
 
 mod drain;
 mod heartbeats;
+mod hostile;
 mod limits;
 mod patience;
 mod returning;

@@ -10,10 +10,11 @@ use crate::harness::{DEADLINE, TestAgent, TestDaemon};
 use crate::raw::{Dial, Raw};
 
 /// Text that no compression makes much smaller.
-struct Noise(u64);
+pub struct Noise(pub u64);
 
 impl Noise {
-    fn text(&mut self, bytes: usize) -> String {
+    /// So many characters.
+    pub fn text(&mut self, bytes: usize) -> String {
         const DIGITS: &[u8; 64] =
             b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
         let digit = || {
