@@ -86,7 +86,7 @@ fn main() -> ExitCode {
         What::One(kind, seed, size) => {
             run_all(&Mutex::new(&mut std::iter::once((kind, seed, size))))
         }
-        What::For(time) => long(time),
+        What::For(time, kind) => long(time, kind),
         What::Nothing => 0,
     };
     if failed == 0 {
@@ -98,12 +98,12 @@ fn main() -> ExitCode {
 }
 
 /// Random seeds until the time is over.
-fn long(time: Duration) -> u32 {
+fn long(time: Duration, kind: Option<Kind>) -> u32 {
     let start = Instant::now();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let mut rng = Rng::new(now.unwrap().as_nanos() as u64);
     let mut plans = std::iter::from_fn(|| {
-        let kind = *rng.pick(&Kind::ALL);
+        let kind = kind.unwrap_or(*rng.pick(&Kind::ALL));
         // Short enough to be typed.
         (start.elapsed() < time).then(|| (kind, rng.within(1..1_000_000_000), LONG_SIZE))
     });

@@ -11,8 +11,8 @@ pub enum What {
     Short,
     /// One plan: kind, seed and size.
     One(Kind, u64, u32),
-    /// Random seeds for so long.
-    For(Duration),
+    /// Random seeds for so long, of one kind or of all.
+    For(Duration, Option<Kind>),
     /// Nothing: only a list was asked for.
     Nothing,
 }
@@ -55,7 +55,7 @@ impl Options {
         }
         let what = match (time, seed) {
             _ if list => What::Nothing,
-            (Some(time), _) => What::For(time),
+            (Some(time), _) => What::For(time, kind),
             (None, Some(seed)) => What::One(kind.unwrap_or(Kind::Everything), seed, size),
             (None, None) => What::Short,
         };

@@ -123,7 +123,7 @@ impl Witness {
             }
             ToDashboard::Gap(gap) => {
                 let own = !matches!(header.channel, Some(Channel::Agent(_)));
-                if own != self.by_agent {
+                if own || self.by_agent {
                     self.gap(gap)?;
                 }
             }

@@ -9,7 +9,7 @@ use crate::harness::{Finished, Opsctl};
 use crate::plan::{Job, Mode, Plan};
 use crate::program::Script;
 use crate::rng::Rng;
-use crate::world::{PATIENCE, World, agent_name, pause, tail};
+use crate::world::{PATIENCE, World, agent_name, pause, tail, words};
 
 /// `opsctl`: no daemon answers.
 const UNREACHABLE: i32 = 242;
@@ -292,14 +292,6 @@ fn without_words(stderr: &[u8]) -> Vec<u8> {
         rest = &rest[taken..];
     }
     kept
-}
-
-/// What opsctl itself said, without the program's lines.
-fn words(stderr: &str) -> String {
-    let said = stderr
-        .match_indices("opsctl: ")
-        .map(|(at, _)| stderr[at..].lines().next());
-    said.flatten().collect::<Vec<_>>().join("\n")
 }
 
 /// A line of `send` about an agent.

@@ -275,7 +275,7 @@ impl World {
             }
             Ok(finished) => Ok(Some(finished)),
             Err(process) => {
-                let said = tail(&process.stderr());
+                let said = words(&process.stderr());
                 process.kill();
                 Err(format!("did not end; said: {said}"))
             }
@@ -349,6 +349,14 @@ fn has_faketime() -> bool {
 /// The agent's name.
 pub fn agent_name(agent: usize) -> String {
     format!("agent-{agent}")
+}
+
+/// What opsctl itself said, without the program's lines.
+pub fn words(stderr: &str) -> String {
+    let said = stderr
+        .match_indices("opsctl: ")
+        .map(|(at, _)| stderr[at..].lines().next());
+    said.flatten().collect::<Vec<_>>().join("\n")
 }
 
 /// The end of a text, for a failure's message.
