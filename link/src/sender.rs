@@ -32,6 +32,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// just now gets to know why.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
+/// A message in a lane. Boxed, since a channel has room for 32 from its beginning: each of ten thousand idle connections would
+/// pay for that, twice.
+type Waiting = Box<Message>;
+
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
@@ -43,8 +47,8 @@ pub enum SendError {
     Full,
 }
 
-impl From<mpsc::error::TrySendError<Message>> for SendError {
-    fn from(error: mpsc::error::TrySendError<Message>) -> Self {
+impl From<mpsc::error::TrySendError<Waiting>> for SendError {
+    fn from(error: mpsc::error::TrySendError<Waiting>) -> Self {
         match error {
             mpsc::error::TrySendError::Full(_) => Self::Full,
             mpsc::error::TrySendError::Closed(_) => Self::Closed,
@@ -55,8 +59,8 @@ impl From<mpsc::error::TrySendError<Message>> for SendError {
 /// The sending half; clones share the lanes. Dropping the last one closes the connection.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    control: mpsc::Sender<Message>,
-    bulk: mpsc::Sender<Message>,
+    control: mpsc::Sender<Waiting>,
+    bulk: mpsc::Sender<Waiting>,
     goodbye: Arc<watch::Sender<Option<CloseFrame>>>,
     pulse: Arc<Pulse>,
 }
@@ -97,7 +101,7 @@ impl Sender {
     pub fn control(&self, text: String) -> Result<(), SendError> {
         let sent = self
             .control
-            .try_send(Message::text(text))
+            .try_send(Message::text(text).into())
             .map_err(SendError::from);
         if sent == Err(SendError::Full) {
             let code = CloseCode::TooSlow.number();
@@ -114,14 +118,14 @@ impl Sender {
     /// Sends a binary frame in order with the bulk lane, if there is room.
     pub fn try_bulk(&self, frame: Bytes) -> Result<(), SendError> {
         self.bulk
-            .try_send(Message::Binary(frame))
+            .try_send(Message::Binary(frame).into())
             .map_err(SendError::from)
     }
 
     /// Sends a binary frame in order with the bulk lane; waits for room.
     pub async fn bulk(&self, frame: Bytes) -> Result<(), SendError> {
         self.bulk
-            .send(Message::Binary(frame))
+            .send(Message::Binary(frame).into())
             .await
             .map_err(|_| SendError::Closed)
     }
@@ -129,14 +133,14 @@ impl Sender {
     /// Sends an envelope in order with the bulk lane, if there is room.
     pub fn try_bulk_text(&self, text: String) -> Result<(), SendError> {
         self.bulk
-            .try_send(Message::text(text))
+            .try_send(Message::text(text).into())
             .map_err(SendError::from)
     }
 
     /// Sends an envelope in order with the bulk lane (a status that must not overtake its output); waits for room.
     pub async fn bulk_text(&self, text: String) -> Result<(), SendError> {
         self.bulk
-            .send(Message::text(text))
+            .send(Message::text(text).into())
             .await
             .map_err(|_| SendError::Closed)
     }
@@ -168,8 +172,8 @@ fn ping_payload() -> Bytes {
 /// What the writing task owns.
 struct Lanes<S> {
     sink: SplitSink<WebSocketStream<S>, Message>,
-    control: mpsc::Receiver<Message>,
-    bulk: mpsc::Receiver<Message>,
+    control: mpsc::Receiver<Waiting>,
+    bulk: mpsc::Receiver<Waiting>,
     goodbye: watch::Receiver<Option<CloseFrame>>,
     pulse: Arc<Pulse>,
 }
@@ -215,8 +219,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lanes<S> {
                     Ok(()) => Next::Close(self.goodbye.borrow().clone()),
                     Err(_) => Next::Close(None),
                 },
-                Some(message) = self.control.recv() => Next::Send(message),
-                Some(message) = self.bulk.recv() => Next::Send(message),
+                Some(message) = self.control.recv() => Next::Send(*message),
+                Some(message) = self.bulk.recv() => Next::Send(*message),
                 () = self.pulse.changed() => continue,
                 () = tokio::time::sleep_until(idle_until) => Next::Send(Message::Ping(ping_payload())),
             };
@@ -235,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lanes<S> {
                 break;
             };
             bytes += message.len();
-            self.sink.feed(message).await.map_err(Box::new)?;
+            self.sink.feed(*message).await.map_err(Box::new)?;
         }
         self.sink.flush().await.map_err(Box::new)
     }
@@ -257,12 +261,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lanes<S> {
         // Whatever fails here, the connection ends with the socket.
         let _ = timeout(within, async {
             while let Ok(message) = self.control.try_recv() {
-                self.sink.feed(message).await?;
+                self.sink.feed(*message).await?;
             }
             while frame.is_none()
                 && let Ok(message) = self.bulk.try_recv()
             {
-                self.sink.feed(message).await?;
+                self.sink.feed(*message).await?;
             }
             self.sink.send(Message::Close(frame)).await?;
             self.sink.close().await
