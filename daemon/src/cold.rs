@@ -23,6 +23,11 @@ pub async fn stream(
     let channel = Channel::Command(summary.command_id);
     let stream = Stream::new(channel, epoch, Some(summary.agent_id.clone()), bounds)
         .of_command(summary.pty, summary.output_bytes);
+    if !summary.state.is_final() {
+        // Whoever comes back has perhaps not heard that it runs, and waits for that to send input.
+        let status = ToDashboard::Status(CommandStatus::of(summary));
+        stream.push(Body::Message(Arc::new(status)), Timestamp::now());
+    }
     if bounds.bytes > 0 {
         fill(log, summary, &stream, bounds).await?;
     }
