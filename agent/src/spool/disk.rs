@@ -15,6 +15,9 @@ use super::slots::{NoChunk, Slot, Slots, SpoolLimits};
 /// Bytes that are read back at once.
 const READ_AHEAD: usize = 4 * MAX_RECORD;
 
+/// Files that are kept to be written over: what one acknowledgement of a MiB, as they come in a flood, sets free.
+const SPARES: usize = 5;
+
 /// A chunk with records in it.
 #[derive(Debug)]
 struct Chunk {
@@ -53,9 +56,9 @@ pub(super) struct Disk {
     slots: Slots,
     /// Oldest first; none is empty.
     chunks: VecDeque<Chunk>,
-    /// A file that is free to be written over, while others are in use: a flood that is acknowledged as it comes makes
-    /// no new files.
-    spare: Option<Slot>,
+    /// Files that are free to be written over, while others are in use: a flood that is acknowledged as it comes makes
+    /// no new files. At most [`SPARES`].
+    spare: Vec<Slot>,
     /// The next chunk's number.
     number: u64,
     /// What was read back and not yet asked for: a chunk's number, a position, and the bytes from there.
@@ -72,7 +75,7 @@ impl Disk {
             command_id,
             slots,
             chunks: VecDeque::new(),
-            spare: None,
+            spare: Vec::new(),
             number: 0,
             ahead: (0, 0, Bytes::new()),
             remarks: Vec::new(),
@@ -206,7 +209,7 @@ impl Disk {
         // A chunk is never empty: one whose first record found no room waits for the next.
         match (fresh, &written) {
             (Some(chunk), Ok(())) => self.chunks.push_back(chunk),
-            (Some(chunk), Err(_)) => self.spare = Some(chunk.slot),
+            (Some(chunk), Err(_)) => self.spare.push(chunk.slot),
             (None, _) => {}
         }
         Ok(written?)
@@ -218,12 +221,12 @@ impl Disk {
             command_id: self.command_id,
             number: self.number,
         };
-        let slot = match self.spare.take() {
+        let slot = match self.spare.pop() {
             Some(slot) => {
                 let mut start = header.encode().to_vec();
                 start.resize(CHUNK_HEADER + END_MARK, 0);
                 if let Err(error) = slot.file.write_all_at(&start, 0) {
-                    self.spare = Some(slot);
+                    self.spare.push(slot);
                     return Err(error.into());
                 }
                 slot
@@ -241,7 +244,7 @@ impl Disk {
         })
     }
 
-    /// Lets go of the chunks that nobody needs who has `offset` bytes. One file is kept while there are others: whoever
+    /// Lets go of the chunks that nobody needs who has `offset` bytes. A few files are kept while there are others: whoever
     /// prints a lot needs the next one soon.
     pub(super) fn ack(&mut self, offset: u64) {
         while let Some(chunk) = self
@@ -250,10 +253,10 @@ impl Disk {
         {
             self.free(chunk.slot);
         }
-        if self.chunks.is_empty()
-            && let Some(spare) = self.spare.take()
-        {
-            self.slots.release(&spare);
+        if self.chunks.is_empty() {
+            for spare in self.spare.drain(..) {
+                self.slots.release(&spare);
+            }
         }
     }
 
@@ -266,8 +269,8 @@ impl Disk {
     }
 
     fn free(&mut self, slot: Slot) {
-        if self.spare.is_none() {
-            self.spare = Some(slot);
+        if self.spare.len() < SPARES {
+            self.spare.push(slot);
         } else {
             self.slots.release(&slot);
         }
@@ -352,7 +355,7 @@ impl Disk {
     /// Removes all chunks.
     pub(super) fn clear(&mut self) {
         let chunks = self.chunks.drain(..).map(|chunk| chunk.slot);
-        for slot in chunks.chain(self.spare.take()) {
+        for slot in chunks.chain(self.spare.drain(..)) {
             self.slots.release(&slot);
         }
     }
