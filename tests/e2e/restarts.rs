@@ -19,12 +19,14 @@ fn take_away(daemon: &mut TestDaemon, how: Going) {
     }
 }
 
-/// Restarts the daemon in both ways under a process that says on stderr that it reconnects.
-fn restart_twice(daemon: &mut TestDaemon, agent: &TestAgent, watcher: &Process) {
+/// Restarts the daemon in both ways under processes that say on stderr that they reconnect.
+fn restart_twice(daemon: &mut TestDaemon, agent: &TestAgent, watchers: &[&Process]) {
     for (at, how) in BOTH.into_iter().enumerate() {
         take_away(daemon, how);
         let said = |text: &'static str| {
-            watcher.wait_output(text, |_, stderr| stderr.matches(text).count() == at + 1)
+            for watcher in watchers {
+                watcher.wait_output(text, |_, stderr| stderr.matches(text).count() == at + 1);
+            }
         };
         said("reconnecting");
         daemon.start_again();
@@ -51,7 +53,7 @@ fn send_and_logs_go_on() {
     let logs = daemon.opsctl(["logs", "-f", id.trim()]).spawn();
     logs.wait_stdout("\n100\n");
     let_go(&daemon, "a");
-    restart_twice(&mut daemon, &agent, &send);
+    restart_twice(&mut daemon, &agent, &[&send, &logs]);
     let_go(&daemon, "b");
     for watcher in [send, logs] {
         let ended = watcher.wait().expect_code(6);
@@ -73,7 +75,7 @@ fn a_script_sees_a_command_go_only_forward() {
         .opsctl(["send", "a", "--jsonl", "--shell", IN_PARTS])
         .spawn();
     send.wait_stdout("running");
-    restart_twice(&mut daemon, &agent, &send);
+    restart_twice(&mut daemon, &agent, &[&send]);
     let_go(&daemon, "a");
     let_go(&daemon, "b");
     let ended = send.wait().expect_code(6);

@@ -21,12 +21,16 @@ fn run(sandbox: &Sandbox, line: &str) -> String {
     id
 }
 
-/// Runs so many commands that the daemon has those before only on disk.
-fn crowd_out(sandbox: &Sandbox) {
-    for _ in 0..70 {
-        let sent = sandbox.opsctl(["send", "a", "--detach", "--", "true"]);
-        sent.run().expect_code(0);
-    }
+/// Runs commands until what is wanted has come: the daemon keeps the last ones that ended in memory, and has those before
+/// them only on disk.
+fn crowd_out<T>(sandbox: &Sandbox, what: &str, mut wanted: impl FnMut() -> Option<T>) -> T {
+    wait_until(what, || {
+        for _ in 0..16 {
+            let sent = sandbox.opsctl(["send", "a", "--detach", "--", "true"]);
+            sent.run().expect_code(0);
+        }
+        wanted()
+    })
 }
 
 #[test]
@@ -53,8 +57,7 @@ fn output_beyond_the_size_goes_and_that_is_said() {
 fn output_beyond_the_age_goes_and_that_is_said() {
     let (daemon, _agent) = with_settings("[daemon]\nlog_max_age = \"1s\"\n");
     let id = run(&daemon, "echo soon gone; exit 3");
-    crowd_out(&daemon);
-    let logs = wait_until("the output to be too old", || {
+    let logs = crowd_out(&daemon, "the output to be too old", || {
         let logs = daemon.opsctl(["logs", &id]).run();
         (logs.code == 248).then_some(logs)
     });
@@ -76,7 +79,6 @@ fn history_beyond_the_age_goes_and_what_runs_stays() {
         .expect_code(0);
     let sleeper = sleeper.out().trim().to_owned();
     let first = run(&daemon, "true");
-    crowd_out(&daemon);
     let listed = || {
         daemon
             .opsctl(["ps", "-q", "--all"])
@@ -84,7 +86,7 @@ fn history_beyond_the_age_goes_and_what_runs_stays() {
             .expect_code(0)
             .out()
     };
-    wait_until("the first to be forgotten", || {
+    crowd_out(&daemon, "the first to be forgotten", || {
         (!listed().contains(&first)).then_some(())
     });
     daemon.opsctl(["logs", &first]).run().expect_code(245);

@@ -81,7 +81,10 @@ fn a_dashboard_that_takes_nothing_is_closed_and_nobody_else_waits() {
         .run()
         .expect_code(0);
     assert!(sent.out().ends_with("\nend\n"));
-    daemon.process().wait_stderr("the connection broke");
+    // Its own end: that of `send` may be told with more words.
+    daemon
+        .process()
+        .wait_stderr("\"reason\":\"the connection broke\"");
     // What was in the pipe comes first; then the end, with or without a word.
     let (code, reason) = deaf.closed();
     assert!([1006, 4008].contains(&code), "{code} {reason}");
