@@ -200,13 +200,15 @@ impl Watcher {
     }
 
     async fn turn(&mut self) {
+        // What is ready may have been read before it was told of; a ping is always there to be sent.
+        self.outbox.ping();
         let Gathered::Frames(frames) = self.delivery.gather().await else {
             panic!("nothing closes a connection here");
         };
         let bytes: usize = frames.iter().map(Message::len).sum();
         // A flush's worth, one piece more, and a screen: what is missed never gathers in memory.
         assert!(bytes < 4 * limits::MAX_OUTPUT_PIECE + 64 * 1024, "{bytes}");
-        for frame in frames {
+        for frame in frames.into_iter().filter(Message::is_text) {
             let text = frame.into_text().unwrap();
             self.seen.note(decode(&text).unwrap().message);
         }
