@@ -99,6 +99,7 @@ fn limits(settings: &Settings, open_files: u64) -> Limits {
             total: u64::from(limits.connections).min(possible) as usize,
             per_address: limits.connections_per_address as usize,
         },
+        agents: limits.agents as usize,
         requests: limits.requests_per_second,
         queries: limits.queries_per_second,
         subscriptions: limits.subscriptions_per_second,

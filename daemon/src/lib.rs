@@ -301,6 +301,7 @@ async fn restore(
     let hub_options = HubOptions {
         ring_lines: options.ring_lines,
         ring_bytes: options.ring_bytes,
+        max_agents: options.limits.agents,
         heartbeat: options.patience.heartbeat,
         agent_limits: announced(&options.limits.agent()),
         dashboard_limits: announced(&options.limits.dashboard()),

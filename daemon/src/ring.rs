@@ -36,10 +36,15 @@ pub struct Ring<T> {
 impl<T: Weigh> Ring<T> {
     /// An empty ring.
     pub fn new(bounds: Bounds) -> Self {
+        Self::starting_at(1, bounds)
+    }
+
+    /// An empty ring whose first entry gets this number.
+    pub fn starting_at(first: u64, bounds: Bounds) -> Self {
         Self {
             bounds,
             entries: VecDeque::new(),
-            first: 1,
+            first,
             bytes: 0,
             lines: 0,
         }

@@ -33,6 +33,12 @@ pub const MAX_SUBSCRIPTIONS: usize = 1024;
 /// The longest agent name, selector, key, label key or label value.
 pub const MAX_NAME: usize = 128;
 
+/// Labels that an agent may have, and facts.
+pub const MAX_ATTRIBUTES: usize = 64;
+
+/// Keys and values of an agent's labels, all together; the same for its facts. Every dashboard gets them.
+pub const MAX_ATTRIBUTE_BYTES: usize = 16 * 1024;
+
 /// The longest selector.
 pub const MAX_SELECTOR: usize = 4096;
 

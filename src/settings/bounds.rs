@@ -82,10 +82,11 @@ fn of_the_daemon(daemon: &Daemon) -> [Check; 8] {
     ]
 }
 
-fn of_the_limits(limits: &Limits) -> [Check; 7] {
+fn of_the_limits(limits: &Limits) -> [Check; 8] {
     [
         ("connections", limits.connections),
         ("connections_per_address", limits.connections_per_address),
+        ("agents", limits.agents),
         ("requests_per_second", limits.requests_per_second),
         ("queries_per_second", limits.queries_per_second),
         ("subscriptions_per_second", limits.subscriptions_per_second),

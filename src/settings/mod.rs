@@ -118,6 +118,8 @@ pub struct Limits {
     pub connections: u32,
     /// Connections from one address of another host.
     pub connections_per_address: u32,
+    /// Known agents, before new names need tokens of their own.
+    pub agents: u32,
     /// `command:request`.
     pub requests_per_second: u32,
     /// `command:query`.
@@ -135,6 +137,7 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             connections_per_address: 2000,
+            agents: 20_000,
             requests_per_second: 500,
             queries_per_second: 100,
             subscriptions_per_second: 200,

@@ -220,6 +220,15 @@ impl Stream {
         }
     }
 
+    /// The same, with its first push numbered thus: behind those of a channel of the same name that is no longer known.
+    #[must_use]
+    pub fn numbered_from(self, first: u64, bounds: Bounds) -> Self {
+        Self {
+            ring: Mutex::new(Ring::starting_at(first, bounds)),
+            ..self
+        }
+    }
+
     /// The same, for a command; see [`Stream::terminal`] and [`Stream::base`].
     #[must_use]
     pub fn of_command(self, terminal: bool, base: u64) -> Self {
@@ -283,6 +292,12 @@ impl Stream {
     pub fn ring(&self) -> MutexGuard<'_, Ring<Arc<Entry>>> {
         // A panic elsewhere leaves the ring whole: every change to it is a single call.
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number that the first push will get, while there is none.
+    pub fn fresh_seq(&self) -> Option<u64> {
+        let ring = self.ring();
+        (ring.first() == ring.next()).then(|| ring.first())
     }
 
     /// The number of the last push.

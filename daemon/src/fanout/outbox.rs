@@ -12,9 +12,14 @@ use opsctl_protocol::{CommandId, Header, Pattern, ToDashboard};
 use super::behind::Bridge;
 use super::channel::Stream;
 use super::replay::Replay;
+use super::weight::answer_weight;
 
 /// Answers and state copies that may wait for a dashboard that doesn't read; one more closes it as too slow.
 const CONTROL_LANE: usize = 4096;
+
+/// JSON of answers and state copies that may wait for a dashboard that doesn't read, in bytes: room for the state of a fleet
+/// of 20,000, twice. It is looked at before something comes, so that a larger fleet's state can be sent too.
+const CONTROL_BYTES: usize = 32 * 1024 * 1024;
 
 /// Output that is worth a write of its own, in bytes: what has gathered so far goes out without waiting longer.
 const WRITE_BYTES: usize = 32 * 1024;
@@ -35,13 +40,24 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Waiting {
     /// Answers and state copies, ahead of everything else and never lost.
-    control: VecDeque<(Header, ToDashboard)>,
+    control: VecDeque<Answer>,
+    /// What they weigh together.
+    control_bytes: usize,
     /// Subscriptions whose channel has news, each at most once.
     ready: VecDeque<Arc<Subscription>>,
     /// Whether a ping is due.
     ping: bool,
     /// Why the connection is to end.
     close: Option<(CloseCode, String)>,
+}
+
+/// An answer or a state copy.
+#[derive(Debug)]
+struct Answer {
+    header: Header,
+    message: ToDashboard,
+    /// Bytes; see [`answer_weight`].
+    weight: usize,
 }
 
 /// What a delivery does next.
@@ -57,14 +73,41 @@ pub enum Next {
     Close(CloseCode, String),
 }
 
+impl Waiting {
+    /// The first reason to end the connection is the one that counts; subscriptions have nothing more to come.
+    fn end(&mut self, why: (CloseCode, String)) {
+        self.close.get_or_insert(why);
+        self.ready.clear();
+    }
+}
+
+impl Answer {
+    fn new((header, message): (Header, ToDashboard)) -> Self {
+        let weight = answer_weight(&message);
+        Self {
+            header,
+            message,
+            weight,
+        }
+    }
+}
+
 impl Outbox {
     /// Leaves an answer or a state copy.
     pub fn control(&self, header: Header, message: impl Into<ToDashboard>) {
+        self.control_all(vec![(header, message.into())]);
+    }
+
+    /// Leaves state copies that belong together: all of them, where there is any room.
+    pub fn control_all(&self, messages: Vec<(Header, ToDashboard)>) {
+        let weighed: Vec<Answer> = messages.into_iter().map(Answer::new).collect();
         let mut waiting = self.waiting();
-        if waiting.control.len() < CONTROL_LANE {
-            waiting.control.push_back((header, message.into()));
+        if waiting.control.len() < CONTROL_LANE && waiting.control_bytes < CONTROL_BYTES {
+            waiting.control_bytes += weighed.iter().map(|answer| answer.weight).sum::<usize>();
+            waiting.control.extend(weighed);
         } else {
-            waiting.close = Some((CloseCode::TooSlow, "answers are not being read".to_owned()));
+            let why = "answers are not being read".to_owned();
+            waiting.end((CloseCode::TooSlow, why));
         }
         drop(waiting);
         self.tell_urgent();
@@ -78,7 +121,7 @@ impl Outbox {
 
     /// Ends the connection once what waits in the control lane has been sent.
     pub fn close(&self, code: CloseCode, reason: impl Into<String>) {
-        self.waiting().close.get_or_insert((code, reason.into()));
+        self.waiting().end((code, reason.into()));
         self.tell_urgent();
     }
 
@@ -103,7 +146,11 @@ impl Outbox {
     fn line_up(&self, subscription: &Arc<Subscription>) -> bool {
         let is_new = !subscription.ready.swap(true, Ordering::AcqRel);
         if is_new {
-            self.waiting().ready.push_back(Arc::clone(subscription));
+            let mut waiting = self.waiting();
+            // What is ready is not looked at any more once the connection is to end.
+            if waiting.close.is_none() {
+                waiting.ready.push_back(Arc::clone(subscription));
+            }
         }
         is_new
     }
@@ -116,8 +163,9 @@ impl Outbox {
     /// The next thing to do, if there is one.
     pub fn try_next(&self) -> Option<Next> {
         let mut waiting = self.waiting();
-        if let Some((header, message)) = waiting.control.pop_front() {
-            return Some(Next::Control(header, Box::new(message)));
+        if let Some(answer) = waiting.control.pop_front() {
+            waiting.control_bytes -= answer.weight;
+            return Some(Next::Control(answer.header, Box::new(answer.message)));
         }
         if std::mem::take(&mut waiting.ping) {
             return Some(Next::Ping);
@@ -148,7 +196,7 @@ impl Outbox {
 
     /// Whether a subscription has something to deliver.
     #[cfg(test)]
-    pub(super) fn has_ready(&self) -> bool {
+    pub fn has_ready(&self) -> bool {
         !self.waiting().ready.is_empty()
     }
 
@@ -199,6 +247,11 @@ impl Subscription {
     /// Stops the delivery.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
+    }
+
+    /// Whether there are pushes that the delivery has not looked at.
+    pub fn is_behind(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
     }
 
     /// Whether the delivery has been stopped.

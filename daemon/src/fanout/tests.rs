@@ -9,15 +9,16 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tokio_tungstenite::tungstenite::Message;
 
-use opsctl_protocol::message::{CommandStatus, Kind, State};
+use opsctl_protocol::close::CloseCode;
+use opsctl_protocol::message::{CommandStatus, ErrorCode, ErrorPayload, Kind, State};
 use opsctl_protocol::{
-    AgentId, Channel, CommandId, Pattern, Timestamp, ToDashboard, decode, limits,
+    AgentId, Channel, CommandId, Header, Pattern, Timestamp, ToDashboard, decode, limits,
 };
 
 use super::channel::{Body, Piece, Stream};
 use super::delivery::{Delivery, Gathered, Sources, Streams};
 use super::keyframe::Keyframes;
-use super::outbox::{Begin, Cursor, Options, Outbox, Subscription};
+use super::outbox::{Begin, Cursor, Next, Options, Outbox, Subscription};
 use super::pace::Pace;
 use crate::log::{Log, LogOptions, Opened, Record};
 use crate::ring::Bounds;
@@ -284,4 +285,22 @@ proptest! {
             }
         });
     }
+}
+
+#[test]
+fn answers_that_nobody_reads_are_bounded_in_bytes_too() {
+    let megabyte = || -> ToDashboard {
+        let message = "x".repeat(1024 * 1024);
+        ErrorPayload::new(ErrorCode::Internal, message).into()
+    };
+    let outbox = Outbox::default();
+    // The state of a large fleet goes in whole, where there is any room.
+    let fleet = (0..40).map(|_| (Header::default(), megabyte()));
+    outbox.control_all(fleet.collect());
+    assert_eq!(std::iter::from_fn(|| outbox.try_next()).count(), 40);
+    // What has been read is not counted any more.
+    (0..33).for_each(|_| outbox.control(Header::default(), megabyte()));
+    let next: Vec<Next> = std::iter::from_fn(|| outbox.try_next()).take(33).collect();
+    assert!(matches!(next[31], Next::Control(..)));
+    assert!(matches!(next[32], Next::Close(CloseCode::TooSlow, _)));
 }

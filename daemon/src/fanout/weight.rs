@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use opsctl_protocol::ToDashboard;
-use opsctl_protocol::message::AgentInfo;
+use opsctl_protocol::message::{AgentInfo, Direction as _};
 use serde_json::Value;
 
 /// A value itself, wherever it stands: a megabyte of `[0,0,…]` is many of them.
@@ -27,6 +27,13 @@ pub(super) fn weight(message: &ToDashboard) -> usize {
         ToDashboard::AgentDisconnected(news) => told(&news.agent),
         _ => 0,
     }
+}
+
+/// The bytes of an answer or a state copy, about: also what the daemon itself gathers in it, by the length of its JSON.
+pub(super) fn answer_weight(message: &ToDashboard) -> usize {
+    // What cannot be written is not sent either.
+    let json = message.payload().map_or(0, |json| json.get().len());
+    json.max(weight(message))
 }
 
 /// What an agent has told about itself.

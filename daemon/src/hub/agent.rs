@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{
-    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, CommandInput, ErrorCode,
-    ErrorPayload, Event as Published, Nothing, Presence, Rights,
+    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, AgentReport,
+    CommandInput, ErrorCode, ErrorPayload, Event as Published, Nothing, Presence, Rights,
+    check_attributes,
 };
 use opsctl_protocol::{AgentId, AgentMessage, Channel, CommandId, Header, ToAgent, ToDashboard};
 
@@ -70,6 +71,8 @@ impl Hub {
             waiting: Vec::new(),
         };
         self.agents.insert(agent_id.clone(), agent);
+        // Watchers may have been waiting for the name.
+        self.topics.remove(&Channel::Agent(agent_id.clone()));
         self.ensure_channel(&Channel::Agent(agent_id.clone()), Some(agent_id));
     }
 
@@ -83,6 +86,14 @@ impl Hub {
         recalled: &HashMap<CommandId, Recalled>,
     ) {
         let agent_id = hello.agent_id.clone();
+        if rights.agent.is_none()
+            && self.agents.len() >= self.options.max_agents
+            && !self.agents.contains_key(&agent_id)
+        {
+            tracing::warn!(%conn, agent = %agent_id, known = self.agents.len(), "an agent was refused: too many are known");
+            let why = "limits.agents is reached: forget agents, raise it, or issue a token with this agent's name";
+            return port.close(CloseCode::Forbidden, why);
+        }
         tracing::info!(%conn, agent = %agent_id, subject = rights.subject, "an agent connected");
         let row = AgentRow {
             agent_id: agent_id.clone(),
@@ -116,6 +127,8 @@ impl Hub {
             waiting,
         };
         self.agents.insert(agent_id.clone(), agent);
+        // Watchers may have been waiting for the name.
+        self.topics.remove(&Channel::Agent(agent_id.clone()));
         self.agent_conns.insert(conn, agent_id.clone());
         self.ensure_channel(&Channel::Agent(agent_id.clone()), Some(agent_id.clone()));
         let wanted = self.reconcile(&agent_id, hello.commands, recalled);
@@ -164,11 +177,8 @@ impl Hub {
                 );
             }
             AgentMessage::Report(report) => {
-                if let Some(agent) = self.agents.get_mut(&agent_id) {
-                    agent.row.activity = report.activity.unwrap_or(agent.row.activity);
-                    agent.row.facts.extend(report.facts);
-                }
-                self.push_agent(&agent_id);
+                let id = header.id.clone();
+                self.handle_report(&agent_id, id, report);
             }
             AgentMessage::Status(status) => self.handle_agent_status(&agent_id, &status),
             // Output comes as `AgentOutput`, with its room in the log.
@@ -206,6 +216,22 @@ impl Hub {
                 );
             }
         }
+    }
+
+    /// An agent tells what has changed about it.
+    fn handle_report(&mut self, agent_id: &AgentId, id: Option<String>, report: AgentReport) {
+        let Some(agent) = self.agents.get_mut(agent_id) else {
+            return;
+        };
+        let mut facts = agent.row.facts.clone();
+        facts.extend(report.facts);
+        if let Err(why) = check_attributes(&facts) {
+            let error = ErrorPayload::new(ErrorCode::BadRequest, why);
+            return self.to_agent(agent_id, &Header::answering(id), ToAgent::Error(error));
+        }
+        agent.row.facts = facts;
+        agent.row.activity = report.activity.unwrap_or(agent.row.activity);
+        self.push_agent(agent_id);
     }
 
     pub(super) fn handle_latency(&mut self, conn: ConnId, ms: u64) {

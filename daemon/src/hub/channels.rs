@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{ErrorCode, Event as Published, Publish};
 use opsctl_protocol::{AgentId, Channel, Header, ToDashboard};
 
@@ -19,9 +20,6 @@ const CHANNEL_BOUNDS: Bounds = Bounds {
     lines: usize::MAX,
 };
 
-/// Channels that are kept though they belong to no known agent or command. Beyond that, those that nobody watches go.
-const MAX_TOPICS: usize = 1024;
-
 /// A channel and those who watch it.
 pub(super) struct ChannelState {
     /// What was pushed.
@@ -36,7 +34,6 @@ impl Hub {
         if self.channels.contains_key(channel) {
             return;
         }
-        self.make_room_for(channel);
         let bounds = match channel {
             Channel::Command(_) => self.command_bounds(),
             _ => CHANNEL_BOUNDS,
@@ -47,33 +44,49 @@ impl Hub {
         {
             stream = stream.of_command(command.is_terminal(), command.end);
         }
+        if !matches!(channel, Channel::Command(_)) {
+            stream = stream.numbered_from(self.forgotten_seq + 1, bounds);
+        }
         self.adopt_channel(channel, Arc::new(stream));
+        if self.is_topic(channel) {
+            self.note_topic(channel);
+        }
     }
 
-    /// Anybody can name a channel; those that belong to nothing and that nobody watches must not pile up.
-    fn make_room_for(&mut self, channel: &Channel) {
-        let belongs = match channel {
-            Channel::Command(_) => true,
-            Channel::Agent(agent_id) => self.agents.contains_key(agent_id),
-            Channel::Topic(..) | Channel::System => false,
-        };
-        if belongs {
-            return;
+    /// Whether a channel is there only because somebody named it.
+    fn is_topic(&self, channel: &Channel) -> bool {
+        match channel {
+            Channel::Command(_) => false,
+            Channel::Agent(agent_id) => !self.agents.contains_key(agent_id),
+            Channel::Topic(..) | Channel::System => true,
         }
-        self.topics.push_back(channel.clone());
-        for _ in MAX_TOPICS..self.topics.len() {
-            let Some(old) = self.topics.pop_front() else {
-                return;
-            };
-            let known = matches!(&old, Channel::Agent(id) if self.agents.contains_key(id));
-            let watched = self
-                .channels
-                .get(&old)
-                .is_some_and(|state| !state.subscribers.is_empty());
-            if watched {
-                self.topics.push_back(old);
-            } else if !known {
-                self.channels.remove(&old);
+    }
+
+    /// Notes that a channel that belongs to nobody was made or published to, and lets go what is too much.
+    pub(super) fn note_topic(&mut self, channel: &Channel) {
+        let Some(state) = self.channels.get(channel) else {
+            return;
+        };
+        let bytes = state.stream.ring().bytes();
+        self.topics.touch(channel, bytes);
+        while let Some(old) = self.topics.pop_excess() {
+            self.forget_channel(&old);
+        }
+    }
+
+    /// Lets a channel go. Those who watch it have all that was pushed, or come back to hear that they have not.
+    fn forget_channel(&mut self, channel: &Channel) {
+        let Some(state) = self.channels.remove(channel) else {
+            return;
+        };
+        self.forgotten_seq = self.forgotten_seq.max(state.stream.last_seq());
+        for (conn, subscription, outbox) in state.subscribers {
+            if let Some(dashboard) = self.dashboards.get_mut(&conn) {
+                dashboard.subscriptions.remove(channel);
+            }
+            if subscription.is_behind() {
+                let why = format!("{channel} was not read before memory moved on past it");
+                outbox.close(CloseCode::TooSlow, why);
             }
         }
     }
@@ -85,6 +98,8 @@ impl Hub {
             streams.insert(*command_id, Arc::clone(&stream));
         }
         let mut subscribers = Vec::new();
+        // What was pushed under lower numbers, by a channel that was let go, is nothing that is missing here.
+        let seq = stream.fresh_seq().unwrap_or(1);
         for (conn, dashboard) in &mut self.dashboards {
             let Some((pattern, options)) = dashboard
                 .patterns
@@ -94,7 +109,7 @@ impl Hub {
                 continue;
             };
             let cursor = Cursor {
-                seq: 1,
+                seq,
                 ..Cursor::default()
             };
             let subscription =
@@ -134,6 +149,9 @@ impl Hub {
             .push(Body::Message(Arc::clone(message)), self.now);
         for (_, subscription, outbox) in &state.subscribers {
             outbox.wake(subscription);
+        }
+        if self.topics.contains(channel) {
+            self.note_topic(channel);
         }
     }
 

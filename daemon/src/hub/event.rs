@@ -8,7 +8,7 @@ use opsctl_protocol::message::{
 };
 use opsctl_protocol::{AgentId, AgentMessage, CommandId, DashboardMessage, Header, OutputFrame};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{AgentPort, Save, Version, Withdrawal};
 use crate::fanout::{Outbox, Stream};
@@ -144,4 +144,6 @@ pub struct Query {
     pub live: Vec<CommandSummary>,
     /// Every command in memory, so that the store's older word on it is not used.
     pub in_memory: HashSet<CommandId>,
+    /// Its place among the queries of its dashboard; free again when it has been answered.
+    pub place: OwnedSemaphorePermit,
 }

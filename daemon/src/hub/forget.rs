@@ -96,7 +96,7 @@ impl Hub {
         let channel = Channel::Agent(agent_id);
         self.push(&channel, forgotten.clone());
         // Those who watch the name still do, should it come back.
-        self.topics.push_back(channel);
+        self.note_topic(&channel);
         self.answer(conn, id, forgotten);
     }
 }

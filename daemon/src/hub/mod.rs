@@ -26,6 +26,7 @@ mod request;
 mod settle;
 mod steer;
 mod subscribe;
+mod topics;
 mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -50,6 +51,10 @@ use channels::ChannelState;
 use command::Command;
 use request::Request;
 use subscribe::Dashboard;
+use topics::Topics;
+
+/// After how long somebody who has too much under way is to try again: as long as a slow disk takes for a few syncs.
+const POSTPONED_MS: u64 = 100;
 
 /// How the hub keeps house.
 #[derive(Debug, Clone)]
@@ -58,6 +63,8 @@ pub struct HubOptions {
     pub ring_lines: usize,
     /// Bytes of output that a command's ring holds.
     pub ring_bytes: usize,
+    /// Agents that may be known before a new name needs a token of its own.
+    pub max_agents: usize,
     /// How often each side of a connection must be heard, as peers are told.
     pub heartbeat: Duration,
     /// The bounds as agents are told them.
@@ -91,8 +98,11 @@ pub struct Hub {
     dashboards: HashMap<ConnId, Dashboard>,
     /// Every channel that something can be pushed on.
     channels: HashMap<Channel, ChannelState>,
-    /// Channels that belong to no known agent or command, oldest first.
-    topics: VecDeque<Channel>,
+    /// Channels that belong to no known agent or command.
+    topics: Topics,
+    /// The highest number that a push on a channel had that is no longer known. Channels that are made go on behind it, so
+    /// that nobody takes one of that name for the one that he has followed.
+    forgotten_seq: u64,
     /// The commands' channels once more, shared with deliveries.
     streams: Streams,
     /// When queued commands will have waited too long.
@@ -121,7 +131,8 @@ impl Hub {
             requests: HashMap::new(),
             dashboards: HashMap::new(),
             channels: HashMap::new(),
-            topics: VecDeque::new(),
+            topics: Topics::default(),
+            forgotten_seq: 0,
             streams,
             deadlines: BTreeSet::new(),
             unsaved: HashSet::new(),
@@ -262,6 +273,18 @@ impl Hub {
         message: impl Into<String>,
     ) {
         self.answer(conn, id, ErrorPayload::new(code, message));
+    }
+
+    /// Answers a dashboard that its message can be served a little later, and when to send it again.
+    fn postpone(&self, conn: ConnId, id: Option<String>, why: &str) {
+        let error = ErrorPayload {
+            retry_after_ms: Some(POSTPONED_MS),
+            ..ErrorPayload::new(
+                ErrorCode::RateLimited,
+                format!("{why}; try again in {POSTPONED_MS} ms"),
+            )
+        };
+        self.answer(conn, id, error);
     }
 
     fn connected(

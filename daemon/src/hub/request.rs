@@ -1,6 +1,8 @@
 //! What people ask for becomes commands, once: the idempotency key names the request, and nothing is accepted before it
 //! is durable.
 
+use std::sync::Arc;
+
 use opsctl_protocol::message::{
     AcceptedCommand, CommandAccepted, CommandList, CommandQuery, CommandRequest, CommandSummary,
     ErrorCode, State, Target,
@@ -9,6 +11,7 @@ use opsctl_protocol::selector::Selector;
 use opsctl_protocol::{AgentId, CommandId, Timestamp, limits};
 
 use super::command::Command;
+use super::subscribe::MAX_QUERIES;
 use super::{ConnId, Effect, Hub, Journaled, Query};
 use crate::store::{CommandRow, RequestRow};
 
@@ -17,6 +20,9 @@ const DEFAULT_QUERY: u32 = 100;
 
 /// Commands in the answer to any query, so that it stays below the largest message.
 const MAX_QUERY: u32 = 1000;
+
+/// Requests of one dashboard that are being journaled at once. A disk that stands still must not gather more of them.
+pub(super) const MAX_JOURNALING: usize = 64;
 
 /// A request that is being journaled, or has commands that have not ended.
 pub(super) struct Request {
@@ -50,15 +56,27 @@ impl Hub {
                 let accepted = accepted(&known.row);
                 return self.answer(conn, id, accepted);
             }
+        }
+        let Some(dashboard) = self.dashboards.get_mut(&conn) else {
+            return;
+        };
+        if dashboard.journaling >= MAX_JOURNALING {
+            let why =
+                format!("{MAX_JOURNALING} requests of this connection are being written down");
+            return self.postpone(conn, id, &why);
+        }
+        if let Some(known) = self.requests.get_mut(&request.key) {
+            dashboard.journaling += 1;
             return known.asked_by.push((conn, id));
         }
         let (agents, offline) = match self.resolve(&request) {
             Ok(resolved) => resolved,
             Err((code, why)) => return self.refuse(conn, id, code, why),
         };
-        let Some(dashboard) = self.dashboards.get(&conn) else {
+        let Some(dashboard) = self.dashboards.get_mut(&conn) else {
             return;
         };
+        dashboard.journaling += 1;
         let subject = dashboard.rights.subject.clone();
         let commands = self.new_rows(&request, agents, &subject);
         let row = RequestRow {
@@ -183,6 +201,11 @@ impl Hub {
             return;
         };
         let asked_by = std::mem::take(&mut request.asked_by);
+        for (conn, _) in &asked_by {
+            if let Some(dashboard) = self.dashboards.get_mut(conn) {
+                dashboard.journaling -= 1;
+            }
+        }
         match outcome {
             Journaled::New => {
                 request.durable = true;
@@ -296,6 +319,10 @@ impl Hub {
                     .as_ref()
                     .is_none_or(|agents| agents.contains(&summary.agent_id))
         };
+        let Ok(place) = Arc::clone(&dashboard.queries).try_acquire_owned() else {
+            let why = format!("{MAX_QUERIES} queries of this connection are under way");
+            return self.postpone(conn, id, &why);
+        };
         let positions = self.positions();
         let live = self
             .commands
@@ -309,12 +336,13 @@ impl Hub {
             .collect();
         let limit = Some(query.limit.unwrap_or(DEFAULT_QUERY).min(MAX_QUERY));
         self.effects.push(Effect::Query(Box::new(Query {
-            outbox: std::sync::Arc::clone(&dashboard.outbox),
+            outbox: Arc::clone(&dashboard.outbox),
             id,
             query: CommandQuery { limit, ..query },
             agents,
             live,
             in_memory: self.commands.keys().copied().collect(),
+            place,
         })));
     }
 }

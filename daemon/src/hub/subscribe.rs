@@ -7,7 +7,8 @@ use opsctl_protocol::message::{
     AgentList, DashboardConnect, ErrorCode, Rights, Since, Subscribe, Subscribed, SubscribedStream,
     Unsubscribe,
 };
-use opsctl_protocol::{AgentId, Channel, Pattern, ToDashboard, limits};
+use opsctl_protocol::{AgentId, Channel, Header, Pattern, ToDashboard, limits};
+use tokio::sync::Semaphore;
 
 use super::{ConnId, Effect, Hub};
 use crate::fanout::Stream;
@@ -16,6 +17,9 @@ use crate::store::CommandRow;
 
 /// JSON in one `agent:list`, so that it stays below the largest message.
 const LIST_BYTES: usize = limits::MAX_MESSAGE / 2;
+
+/// Queries of one dashboard that the store answers at once; each reads up to a thousand rows into memory.
+pub(super) const MAX_QUERIES: usize = 4;
 
 /// A connected dashboard.
 pub(super) struct Dashboard {
@@ -27,6 +31,10 @@ pub(super) struct Dashboard {
     pub patterns: Vec<(Pattern, Options)>,
     /// The channels that these cover now.
     pub subscriptions: HashMap<Channel, Arc<Subscription>>,
+    /// Its requests that are being journaled.
+    pub journaling: usize,
+    /// A place for each query that may be under way.
+    pub queries: Arc<Semaphore>,
 }
 
 impl Hub {
@@ -50,6 +58,8 @@ impl Hub {
             rights,
             patterns: Vec::new(),
             subscriptions: HashMap::new(),
+            journaling: 0,
+            queries: Arc::new(Semaphore::new(MAX_QUERIES)),
         };
         self.dashboards.insert(conn, dashboard);
         self.answer(conn, id, connected);
@@ -72,19 +82,24 @@ impl Hub {
 
     /// Sends state copies of these agents, in messages of bounded size.
     fn send_agents(&self, conn: ConnId, agents: &[AgentId]) {
+        let Some(dashboard) = self.dashboards.get(&conn) else {
+            return;
+        };
+        let mut lists = Vec::new();
         let mut list = AgentList::default();
         let mut bytes = 0;
         for info in agents.iter().filter_map(|id| self.agent_info(id)) {
             let size = serde_json::to_vec(&info).map_or(0, |json| json.len());
             if bytes + size > LIST_BYTES && !list.agents.is_empty() {
                 list.more = true;
-                self.answer(conn, None, std::mem::take(&mut list));
+                lists.push((Header::default(), std::mem::take(&mut list).into()));
                 bytes = 0;
             }
             bytes += size;
             list.agents.push(info);
         }
-        self.answer(conn, None, list);
+        lists.push((Header::default(), list.into()));
+        dashboard.outbox.control_all(lists);
     }
 
     pub(super) fn handle_subscribe(

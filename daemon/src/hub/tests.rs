@@ -1,5 +1,6 @@
 //! The hub alone: events in, messages and effects out, no disk and no sockets.
 
+mod bounds;
 mod far_agent;
 mod reconcile;
 
@@ -60,6 +61,7 @@ impl World {
     fn new() -> Self {
         let options = HubOptions {
             ring_lines: 100,
+            max_agents: 100,
             heartbeat: std::time::Duration::from_secs(15),
             agent_limits: opsctl_protocol::message::LimitsInfo::default(),
             dashboard_limits: opsctl_protocol::message::LimitsInfo::default(),

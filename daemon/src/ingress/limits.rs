@@ -13,6 +13,8 @@ const BURST_SECONDS: u32 = 10;
 pub struct Limits {
     /// How many connections there may be.
     pub caps: Caps,
+    /// How many agents the daemon may know before it takes new names only from tokens that hold them.
+    pub agents: usize,
     /// `command:request`, each second.
     pub requests: u32,
     /// `command:query`, each second.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::command::{CommandReport, CommandSummary};
 use crate::ids::{AgentId, Timestamp};
+use crate::limits::{MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES};
 
 /// `agent:connect`: the first message of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,10 +16,10 @@ pub struct AgentConnect {
     /// The agent's name; a second live connection with it replaces the first.
     pub agent_id: AgentId,
     /// Labels that selectors match.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "attributes")]
     pub labels: BTreeMap<String, String>,
     /// Facts about the host: `os`, `arch`, `hostname`, `user`, `version`, …
-    #[serde(default)]
+    #[serde(default, deserialize_with = "attributes")]
     pub facts: BTreeMap<String, String>,
     /// What the agent can do beyond the contract's minimum: `pty`, `stdin`, `resize`.
     #[serde(default)]
@@ -39,8 +40,35 @@ pub struct AgentReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,
     /// Facts that changed.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "attributes"
+    )]
     pub facts: BTreeMap<String, String>,
+}
+
+/// Reads labels or facts within their bounds.
+fn attributes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    let attributes = BTreeMap::deserialize(deserializer)?;
+    check_attributes(&attributes).map_err(serde::de::Error::custom)?;
+    Ok(attributes)
+}
+
+/// Why an agent may not have these labels or facts: they are too many, or too large.
+pub fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), String> {
+    let bytes: usize = attributes
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
+    if attributes.len() <= MAX_ATTRIBUTES && bytes <= MAX_ATTRIBUTE_BYTES {
+        return Ok(());
+    }
+    Err(format!(
+        "an agent has at most {MAX_ATTRIBUTES} labels and as many facts, of {MAX_ATTRIBUTE_BYTES} bytes together, not {} of {bytes} bytes",
+        attributes.len()
+    ))
 }
 
 /// What an agent is doing, as a person would put it.

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 pub use agent::{
     Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo, AgentList,
-    AgentReport, Presence,
+    AgentReport, Presence, check_attributes,
 };
 pub use command::{
     AcceptedCommand, CommandAccepted, CommandCancel, CommandExecute, CommandInput,

@@ -123,6 +123,7 @@ struct World {
 
 fn hub(epoch: u64) -> Hub {
     let options = HubOptions {
+        max_agents: 100,
         heartbeat: std::time::Duration::from_secs(15),
         agent_limits: opsctl_protocol::message::LimitsInfo::default(),
         dashboard_limits: opsctl_protocol::message::LimitsInfo::default(),
