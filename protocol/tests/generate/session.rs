@@ -4,7 +4,7 @@ use opsctl_protocol::message::{
     Activity, ActivityLog, AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo,
     AgentList, AgentReport, Connected, DashboardConnect, ErrorCode, ErrorPayload, Event, Level,
     LimitsInfo, Notification, Position, Presence, Priority, Publish, RateInfo, Rights, Role, Since,
-    Subscribe, Subscribed, SubscribedStream, TaskStatus, Unsubscribe,
+    Subscribe, Subscribed, SubscribedStream, TaskStatus, Unsubscribe, check_attributes,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -119,8 +119,15 @@ pub(super) fn subscribed() -> impl Strategy<Value = Subscribed> {
     (pattern(), vec(stream, 0..4)).prop_map(|(channel, streams)| Subscribed { channel, streams })
 }
 
+/// Labels or facts that an agent may have.
+fn attributes() -> impl Strategy<Value = std::collections::BTreeMap<String, String>> {
+    words().prop_filter("more than an agent may have", |words| {
+        check_attributes(words).is_ok()
+    })
+}
+
 pub(super) fn agent_connect() -> impl Strategy<Value = AgentConnect> {
-    let said = (words(), words(), vec(text(), 0..4));
+    let said = (attributes(), attributes(), vec(text(), 0..4));
     (
         agent_id(),
         said,
@@ -145,7 +152,8 @@ fn activity() -> impl Strategy<Value = Activity> {
 }
 
 pub(super) fn agent_report() -> impl Strategy<Value = AgentReport> {
-    (option::of(activity()), words()).prop_map(|(activity, facts)| AgentReport { activity, facts })
+    (option::of(activity()), attributes())
+        .prop_map(|(activity, facts)| AgentReport { activity, facts })
 }
 
 pub(super) fn agent_info() -> impl Strategy<Value = AgentInfo> {
