@@ -80,8 +80,8 @@ fn all_topics_together_hold_so_many_bytes_also_where_a_wildcard_covers_them() {
         .sum();
     assert!(held <= MAX_TOPIC_BYTES, "{held}");
     assert!(world.hub.channels.contains_key(&topic(63)));
-    let watched = world.hub.dashboards[&watcher].subscriptions.len();
-    assert_eq!(watched, world.hub.channels.len());
+    let covered = world.hub.dashboards[&watcher].subscriptions.len();
+    assert_eq!(covered, world.hub.channels.len());
 }
 
 #[test]
