@@ -125,6 +125,10 @@ fn fill(daemon: &TestDaemon, places: usize) -> Vec<TcpStream> {
 fn connections_are_counted_also_those_that_say_nothing() {
     let daemon = daemon_with("[limits]\nconnections = 5\n");
     let open = fill(&daemon, 5);
+    // The kernel has connected them before the daemon knows them.
+    wait_until("all places to be taken", || {
+        (http(&daemon, HEALTH).0 == 503).then_some(())
+    });
     let token = daemon.token(["--role", "viewer"]);
     let (status, body) = Dial::remote(&daemon, "/ws/dashboard")
         .token(&token)
