@@ -9,7 +9,7 @@ fn one() -> (TestDaemon, TestAgent) {
 }
 
 /// Starts a command and leaves it; returns its id.
-fn detached(sandbox: &Sandbox, line: &str) -> String {
+pub fn detached(sandbox: &Sandbox, line: &str) -> String {
     let sent = sandbox
         .opsctl(["send", "a", "--detach", "--shell", line])
         .run()
@@ -18,7 +18,7 @@ fn detached(sandbox: &Sandbox, line: &str) -> String {
 }
 
 /// Waits until a command is in a state.
-fn wait_state(sandbox: &Sandbox, id: &str, state: &str) {
+pub fn wait_state(sandbox: &Sandbox, id: &str, state: &str) {
     wait_until(&format!("{id} to be {state}"), || {
         let listed = sandbox
             .opsctl(["ps", "-q", "--all", "--state", state])

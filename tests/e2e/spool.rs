@@ -1,6 +1,7 @@
 //! Output that waits at an agent, over the real binary: what survives, and what is said of what doesn't.
 
 use super::harness::{Sandbox, TestAgent, TestDaemon, wait_until};
+use super::lists::{detached, wait_state};
 
 /// The sum of what `bytes are gone` says in a text.
 fn gone(text: &str) -> u64 {
@@ -16,23 +17,6 @@ fn gone(text: &str) -> u64 {
         .sum()
 }
 
-fn send(sandbox: &Sandbox, line: &str) -> String {
-    let sent = sandbox
-        .opsctl(["send", "a", "--detach", "--shell", line])
-        .run()
-        .expect_code(0);
-    sent.out().trim().to_owned()
-}
-
-fn wait_state(sandbox: &Sandbox, id: &str, state: &str) {
-    wait_until(&format!("the command to be {state}"), || {
-        let listed = sandbox
-            .opsctl(["ps", "--all", "-q", "--state", state])
-            .run();
-        listed.out().contains(id).then_some(())
-    });
-}
-
 #[test]
 fn what_an_agent_had_to_drop_is_said_also_after_a_restart() {
     let sandbox = Sandbox::new();
@@ -46,7 +30,7 @@ fn what_an_agent_had_to_drop_is_said_also_after_a_restart() {
         go.display(),
         done.display()
     );
-    let id = send(&daemon, &line);
+    let id = detached(&daemon, &line);
     wait_state(&daemon, &id, "running");
     let whole = 6 + 6_888_896;
     daemon.kill();
@@ -74,7 +58,7 @@ fn what_an_agent_had_to_drop_is_said_also_after_a_restart() {
 fn a_killed_holders_output_arrives_before_its_command_is_lost() {
     let mut daemon = TestDaemon::start();
     let agent = TestAgent::start(&daemon, "a");
-    let id = send(&daemon, "echo $PPID $$; seq 1 100000; exec sleep 1000");
+    let id = detached(&daemon, "echo $PPID $$; seq 1 100000; exec sleep 1000");
     wait_state(&daemon, &id, "running");
     let logs = || daemon.opsctl(["logs", &id]).run();
     wait_until("all output", || {
