@@ -385,6 +385,7 @@ fn row(agent: &AgentInfo) -> Vec<Cell> {
     let host = agent.facts.get("hostname").cloned().unwrap_or_default();
     let (state, style) = match (agent.is_connected(), agent.activity) {
         (false, _) => ("offline", Style::Bad),
+        (true, Activity::Starting) => ("starting", Style::Good),
         (true, Activity::Working) => ("working", Style::Good),
         (true, Activity::Blocked) => ("blocked", Style::Warn),
         (true, Activity::Idle) => ("idle", Style::Good),

@@ -189,6 +189,7 @@ fn every_field_of_the_objects_is_described() {
         ("AgentInfo", "Agent"),
         ("CommandSummary", "Command summary"),
         ("CommandReport", "Command report"),
+        ("Approval", "Approval"),
         ("Since", "Since"),
         ("SubscribedStream", "Stream"),
     ];
@@ -212,7 +213,16 @@ fn every_field_of_the_objects_is_described() {
 fn every_word_is_described() {
     let schema = schema();
     for definition in [
-        "State", "Signal", "Kind", "Activity", "Presence", "Priority", "Level", "Role", "Stdin",
+        "State",
+        "Signal",
+        "Kind",
+        "Activity",
+        "ActivitySource",
+        "Presence",
+        "Priority",
+        "Level",
+        "Role",
+        "Stdin",
     ] {
         let words = schema["$defs"][definition].to_string();
         let words: Value = serde_json::from_str(&words).unwrap();

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::activity::{Activity, ActivitySource};
 use super::command::{CommandReport, CommandSummary};
-use crate::ids::{AgentId, Timestamp};
+use crate::ids::{AgentId, CommandId, Timestamp};
 use crate::limits::{MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES};
 
 /// `agent:connect`: the first message of an agent.
@@ -32,13 +33,25 @@ pub struct AgentConnect {
     pub commands: Vec<CommandReport>,
 }
 
-/// `agent:status` from an agent: what has changed about it.
+/// `agent:status` from an agent: what has changed about it, or about one of its commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AgentReport {
-    /// What the agent is doing.
+    /// What the command is doing, or the agent as a whole where no command is named; `unknown` takes back what was said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activity: Option<Activity>,
+    /// Why, in a few words for people: `approval`, `tests fail`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How it is known; absent, the program said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<ActivitySource>,
+    /// Which command does it; absent, the agent speaks for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<CommandId>,
+    /// Since when, by the agent's clock; absent, since the daemon heard of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Facts that changed.
     #[serde(
         skip_serializing_if = "BTreeMap::is_empty",
@@ -69,26 +82,6 @@ pub fn check_attributes(attributes: &BTreeMap<String, String>) -> Result<(), Str
         "an agent has at most {MAX_ATTRIBUTES} labels and as many facts, of {MAX_ATTRIBUTE_BYTES} bytes together, not {} of {bytes} bytes",
         attributes.len()
     ))
-}
-
-/// What an agent is doing, as a person would put it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Activity {
-    /// Busy.
-    Working,
-    /// Waits for a person.
-    Blocked,
-    /// Nothing to do.
-    Idle,
-    /// Finished, not yet looked at.
-    Done,
-    /// Failed.
-    Error,
-    /// Not known, and not guessed.
-    #[default]
-    #[serde(other)]
-    Unknown,
 }
 
 /// Whether an agent has a live connection.
@@ -122,9 +115,21 @@ pub struct AgentInfo {
     /// What it can do.
     #[serde(default)]
     pub capabilities: Vec<String>,
-    /// What it is doing.
+    /// What it is doing: what the one of its commands does that needs a person most, or what it said of itself.
     #[serde(default)]
     pub activity: Activity,
+    /// Why, in a few words for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_reason: Option<String>,
+    /// How it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_source: Option<ActivitySource>,
+    /// Since when it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_since: Option<Timestamp>,
+    /// The command that the activity is of; absent, the agent said it of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_command_id: Option<CommandId>,
     /// Commands that are running or wait on it, oldest first; the first 32 of them.
     #[serde(default)]
     pub commands: Vec<CommandSummary>,

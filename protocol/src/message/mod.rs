@@ -2,11 +2,13 @@
 //! and absent ones take their default, so that either side may be newer.
 //!
 //! - [`session`]: who is there, what is subscribed, what went wrong.
+//! - [`activity`]: what a program is doing, and how that is known.
 //! - [`agent`]: what an agent tells of itself, what dashboards see of it.
 //! - [`command`]: asking for commands, their life, steering them.
 //! - [`stream`]: their output.
 //! - [`topic`]: what agents and people publish.
 
+pub mod activity;
 pub mod agent;
 pub mod command;
 pub mod session;
@@ -17,8 +19,9 @@ use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+pub use activity::{Activity, ActivitySource, Approval};
 pub use agent::{
-    Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo, AgentList,
+    AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo, AgentList,
     AgentReport, Presence, check_attributes,
 };
 pub use command::{

@@ -1,17 +1,17 @@
 //! Payloads about commands, their life and their output.
 
 use opsctl_protocol::message::{
-    AcceptedCommand, CommandAccepted, CommandCancel, CommandExecute, CommandInterrupt, CommandList,
-    CommandQuery, CommandReport, CommandRequest, CommandResize, CommandSpec, CommandStatus,
-    CommandSummary, Gap, Program, Signal, State, Stdin, Target, TerminalAck, TerminalOutput,
-    TerminalSnapshot,
+    AcceptedCommand, Approval, CommandAccepted, CommandCancel, CommandExecute, CommandInterrupt,
+    CommandList, CommandQuery, CommandReport, CommandRequest, CommandResize, CommandSpec,
+    CommandStatus, CommandSummary, Gap, Program, Signal, State, Stdin, Target, TerminalAck,
+    TerminalOutput, TerminalSnapshot,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{agent_id, bytes, command_id, kind, number, side, text, timestamp, words};
+use super::{agent_id, bytes, command_id, kind, number, session, side, text, timestamp, words};
 
 fn program() -> impl Strategy<Value = Program> {
     prop_oneof![
@@ -164,6 +164,18 @@ pub(super) fn summary() -> impl Strategy<Value = CommandSummary> {
         option::of(timestamp()),
     );
     let queue = (option::of(any::<u32>()), option::of(timestamp()));
+    let approval = (text(), text(), text()).prop_map(|(asked, approve, deny)| Approval {
+        asked,
+        approve,
+        deny,
+    });
+    let doing = (
+        session::activity(),
+        option::of(text()),
+        option::of(session::activity_source()),
+        option::of(timestamp()),
+        option::of(approval),
+    );
     (
         names,
         size,
@@ -173,9 +185,10 @@ pub(super) fn summary() -> impl Strategy<Value = CommandSummary> {
         number(),
         any::<bool>(),
         queue,
+        doing,
     )
         .prop_map(
-            |(names, size, state, end, times, output_bytes, main, queue)| CommandSummary {
+            |(names, size, state, end, times, output_bytes, main, queue, doing)| CommandSummary {
                 command_id: names.0,
                 agent_id: names.1,
                 program: names.2,
@@ -196,6 +209,11 @@ pub(super) fn summary() -> impl Strategy<Value = CommandSummary> {
                 main,
                 queue_position: queue.0,
                 expires_at: queue.1,
+                activity: doing.0,
+                activity_reason: doing.1,
+                activity_source: doing.2,
+                activity_since: doing.3,
+                approval: doing.4,
             },
         )
 }

@@ -1,10 +1,11 @@
 //! Payloads about who is there, what is subscribed, and what people publish.
 
 use opsctl_protocol::message::{
-    Activity, ActivityLog, AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo,
-    AgentList, AgentReport, Connected, DashboardConnect, ErrorCode, ErrorPayload, Event, Level,
-    LimitsInfo, Notification, Position, Presence, Priority, Publish, RateInfo, Rights, Role, Since,
-    Subscribe, Subscribed, SubscribedStream, TaskStatus, Unsubscribe, check_attributes,
+    Activity, ActivityLog, ActivitySource, AgentConnect, AgentConnected, AgentDisconnected,
+    AgentForget, AgentInfo, AgentList, AgentReport, Connected, DashboardConnect, ErrorCode,
+    ErrorPayload, Event, Level, LimitsInfo, Notification, Position, Presence, Priority, Publish,
+    RateInfo, Rights, Role, Since, Subscribe, Subscribed, SubscribedStream, TaskStatus,
+    Unsubscribe, check_attributes,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -146,14 +147,29 @@ pub(super) fn agent_connect() -> impl Strategy<Value = AgentConnect> {
         )
 }
 
-fn activity() -> impl Strategy<Value = Activity> {
-    use Activity::{Blocked, Done, Error, Idle, Unknown, Working};
-    select(vec![Working, Blocked, Idle, Done, Error, Unknown])
+pub(super) fn activity() -> impl Strategy<Value = Activity> {
+    use Activity::{Blocked, Done, Error, Idle, Starting, Unknown, Working};
+    select(vec![Starting, Working, Blocked, Idle, Done, Error, Unknown])
+}
+
+pub(super) fn activity_source() -> impl Strategy<Value = ActivitySource> {
+    use ActivitySource::{Process, Program, Rule, Signal};
+    select(vec![Program, Signal, Rule, Process])
 }
 
 pub(super) fn agent_report() -> impl Strategy<Value = AgentReport> {
-    (option::of(activity()), attributes())
-        .prop_map(|(activity, facts)| AgentReport { activity, facts })
+    let said = (option::of(activity()), option::of(text()));
+    let about = (option::of(activity_source()), option::of(command_id()));
+    (said, about, option::of(timestamp()), attributes()).prop_map(
+        |((activity, reason), (source, command_id), since, facts)| AgentReport {
+            activity,
+            reason,
+            source,
+            command_id,
+            since,
+            facts,
+        },
+    )
 }
 
 pub(super) fn agent_info() -> impl Strategy<Value = AgentInfo> {
@@ -161,26 +177,39 @@ pub(super) fn agent_info() -> impl Strategy<Value = AgentInfo> {
     let times = (status, timestamp(), timestamp());
     let said = (words(), words(), vec(text(), 0..3), activity());
     let numbers = (option::of(number()), option::of(any::<u32>()));
+    let why = (
+        option::of(text()),
+        option::of(activity_source()),
+        option::of(timestamp()),
+        option::of(command_id()),
+    );
     (
         agent_id(),
         times,
         said,
+        why,
         vec(command::summary(), 0..3),
         numbers,
     )
-        .prop_map(|(agent_id, times, said, commands, numbers)| AgentInfo {
-            agent_id,
-            status: times.0,
-            since: times.1,
-            last_seen: times.2,
-            labels: said.0,
-            facts: said.1,
-            capabilities: said.2,
-            activity: said.3,
-            commands,
-            latency_ms: numbers.0,
-            max_commands: numbers.1,
-        })
+        .prop_map(
+            |(agent_id, times, said, why, commands, numbers)| AgentInfo {
+                agent_id,
+                status: times.0,
+                since: times.1,
+                last_seen: times.2,
+                labels: said.0,
+                facts: said.1,
+                capabilities: said.2,
+                activity: said.3,
+                activity_reason: why.0,
+                activity_source: why.1,
+                activity_since: why.2,
+                activity_command_id: why.3,
+                commands,
+                latency_ms: numbers.0,
+                max_commands: numbers.1,
+            },
+        )
 }
 
 pub(super) fn agent_list() -> impl Strategy<Value = AgentList> {

@@ -55,8 +55,8 @@ impl Doing {
             Activity::Blocked => Self::Blocked,
             Activity::Done => Self::Done,
             Activity::Error => Self::Error,
-            Activity::Idle | Activity::Unknown if runs => Self::Running,
-            Activity::Idle | Activity::Unknown => Self::Idle,
+            Activity::Starting | Activity::Idle | Activity::Unknown if runs => Self::Running,
+            Activity::Starting | Activity::Idle | Activity::Unknown => Self::Idle,
         }
     }
 

@@ -53,6 +53,11 @@ pub fn command(number: u8, agent: &str, line: &str, state: CommandState) -> Comm
         output_bytes: 0,
         queue_position: None,
         expires_at: None,
+        activity: Activity::Unknown,
+        activity_reason: None,
+        activity_source: None,
+        activity_since: None,
+        approval: None,
     }
 }
 
@@ -69,6 +74,10 @@ pub fn agent(name: &str, labels: &[(&str, &str)], commands: Vec<CommandSummary>)
         facts: BTreeMap::from([("hostname".to_owned(), "host-7".to_owned())]),
         capabilities: Vec::new(),
         activity: Activity::Unknown,
+        activity_reason: None,
+        activity_source: None,
+        activity_since: None,
+        activity_command_id: None,
         commands,
         latency_ms: Some(3),
         max_commands: None,

@@ -178,8 +178,8 @@ fn an_agents_facts_are_bounded_however_they_come() {
     let (agent, heard) = world.agent("a", None, Vec::new());
     for number in 0..1000 {
         let report = AgentReport {
-            activity: None,
             facts: [(number.to_string(), "x".repeat(100))].into(),
+            ..AgentReport::default()
         };
         let said = Event::AgentSaid(agent, Header::default(), AgentMessage::Report(report));
         world.handle(said);

@@ -178,13 +178,8 @@ fn command_row(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
     let state = State::from_word(&word)
         .ok_or_else(|| unreadable(11, format!("{word:?} is no state").into()))?;
     let summary = CommandSummary {
-        command_id: parsed(row, 0)?,
-        agent_id: parsed::<AgentId>(row, 1)?,
-        program: spec.program.abridged(),
-        pty: spec.pty,
         cols: row.get(9)?,
         rows: row.get(10)?,
-        cwd: spec.cwd.clone(),
         requested_by: row.get(3)?,
         created_at: time(row, 4)?,
         main: row.get(5)?,
@@ -196,8 +191,8 @@ fn command_row(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
         started_at: optional_time(row, 16)?,
         finished_at: optional_time(row, 17)?,
         output_bytes: row.get::<_, i64>(18)?.cast_unsigned(),
-        queue_position: None,
         expires_at: optional_time(row, 8)?,
+        ..CommandSummary::queued(parsed(row, 0)?, parsed::<AgentId>(row, 1)?, &spec)
     };
     let ttl_ms = row.get::<_, Option<i64>>(7)?.map(i64::cast_unsigned);
     Ok(CommandRow {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::activity::{Activity, ActivitySource, Approval};
 use super::spec::{CommandSpec, Program, default_cols, default_rows};
 use crate::ids::{AgentId, CommandId, Timestamp, bounded, bounded_option};
 
@@ -231,6 +232,29 @@ pub struct CommandSummary {
     /// When it expires if it has not started by then, by the daemon's clock; absent for one that may wait without end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// What it is doing, where that is known.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub activity: Activity,
+    /// Why, in a few words for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_reason: Option<String>,
+    /// How it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_source: Option<ActivitySource>,
+    /// Since when it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_since: Option<Timestamp>,
+    /// `blocked`: what its screen asks a person for, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a field over by reference"
+)]
+fn is_unknown(activity: &Activity) -> bool {
+    *activity == Activity::Unknown
 }
 
 impl CommandSummary {
@@ -257,6 +281,11 @@ impl CommandSummary {
             output_bytes: 0,
             queue_position: None,
             expires_at: None,
+            activity: Activity::Unknown,
+            activity_reason: None,
+            activity_source: None,
+            activity_since: None,
+            approval: None,
         }
     }
 

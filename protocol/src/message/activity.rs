@@ -1,0 +1,105 @@
+//! What a program is doing, how that is known, and what it asks.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What an agent or one of its commands is doing, as a person would put it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Activity {
+    /// Has been started and has shown nothing yet.
+    Starting,
+    /// Busy.
+    Working,
+    /// Waits for a person.
+    Blocked,
+    /// Nothing to do.
+    Idle,
+    /// Finished, not yet looked at.
+    Done,
+    /// Failed.
+    Error,
+    /// Not known, and not guessed.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl Activity {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Working => "working",
+            Self::Blocked => "blocked",
+            Self::Idle => "idle",
+            Self::Done => "done",
+            Self::Error => "error",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// How much it needs a person, most first: `blocked`, `error`, `done`, `working`, `starting`, `idle`, `unknown`.
+    /// Of an agent's commands the one with the largest speaks for it.
+    pub fn need(self) -> u8 {
+        match self {
+            Self::Blocked => 6,
+            Self::Error => 5,
+            Self::Done => 4,
+            Self::Working => 3,
+            Self::Starting => 2,
+            Self::Idle => 1,
+            Self::Unknown => 0,
+        }
+    }
+}
+
+impl std::fmt::Display for Activity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How an activity is known, the most trusted first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ActivitySource {
+    /// The program said it itself.
+    Program,
+    /// From what the program tells its terminal: prompt marks, progress, notifications.
+    Signal,
+    /// From the text on its screen.
+    Rule,
+    /// From its process alone: it has started, puts something out, has ended.
+    Process,
+    /// Never sent; how a reader of this version sees the word of a newer one.
+    #[serde(other)]
+    Other,
+}
+
+impl ActivitySource {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Program => "program",
+            Self::Signal => "signal",
+            Self::Rule => "rule",
+            Self::Process => "process",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What a program asks a person for, and which keys answer it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Approval {
+    /// What is asked, as it stands on the screen, one line or several.
+    pub asked: String,
+    /// What to type to approve it.
+    pub approve: String,
+    /// What to type to deny it.
+    pub deny: String,
+}
