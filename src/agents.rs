@@ -294,7 +294,7 @@ impl View {
             .commands
             .retain(|command| command.command_id != status.command_id);
         if !status.state.is_final() {
-            agent.commands.push(summary.clone());
+            agent.commands.push(summary.as_ref().clone());
             agent.commands.sort_by_key(|command| command.created_at);
         }
         agent.last_seen = agent.last_seen.max(Timestamp::now());

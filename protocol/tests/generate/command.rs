@@ -1,10 +1,11 @@
 //! Payloads about commands, their life and their output.
 
+use opsctl_protocol::Timestamp;
 use opsctl_protocol::message::{
-    AcceptedCommand, Approval, CommandAccepted, CommandCancel, CommandExecute, CommandInterrupt,
-    CommandList, CommandQuery, CommandReport, CommandRequest, CommandResize, CommandSpec,
-    CommandStatus, CommandSummary, Gap, Program, Signal, State, Stdin, Target, TerminalAck,
-    TerminalOutput, TerminalSnapshot,
+    AcceptedCommand, Activity, ActivitySource, Approval, CommandAccepted, CommandCancel,
+    CommandExecute, CommandInterrupt, CommandList, CommandQuery, CommandReport, CommandRequest,
+    CommandResize, CommandSpec, CommandStatus, CommandSummary, Gap, Program, Signal, State, Stdin,
+    Target, TerminalAck, TerminalOutput, TerminalSnapshot,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -108,8 +109,14 @@ pub(super) fn status() -> impl Strategy<Value = CommandStatus> {
     );
     let times = (option::of(timestamp()), option::of(timestamp()));
     let offsets = (option::of(number()), option::of(number()));
-    (names, end, times, offsets, option::of(summary())).prop_map(
-        |(names, end, times, offsets, command)| CommandStatus {
+    (
+        names,
+        end,
+        times,
+        offsets,
+        option::of(summary().prop_map(Box::new)),
+    )
+        .prop_map(|(names, end, times, offsets, command)| CommandStatus {
             command_id: names.0,
             agent_id: names.1,
             state: names.2,
@@ -122,8 +129,7 @@ pub(super) fn status() -> impl Strategy<Value = CommandStatus> {
             offset: offsets.0,
             input_offset: offsets.1,
             command,
-        },
-    )
+        })
 }
 
 pub(super) fn report() -> impl Strategy<Value = CommandReport> {
@@ -141,6 +147,30 @@ pub(super) fn report() -> impl Strategy<Value = CommandReport> {
             spec,
             main,
         })
+}
+
+/// What a command is doing: activity, reason, source, since when, and what it asks.
+fn doing() -> impl Strategy<
+    Value = (
+        Activity,
+        Option<String>,
+        Option<ActivitySource>,
+        Option<Timestamp>,
+        Option<Approval>,
+    ),
+> {
+    let approval = (text(), text(), text()).prop_map(|(asked, approve, deny)| Approval {
+        asked,
+        approve,
+        deny,
+    });
+    (
+        session::activity(),
+        option::of(text()),
+        option::of(session::activity_source()),
+        option::of(timestamp()),
+        option::of(approval),
+    )
 }
 
 pub(super) fn summary() -> impl Strategy<Value = CommandSummary> {
@@ -164,18 +194,6 @@ pub(super) fn summary() -> impl Strategy<Value = CommandSummary> {
         option::of(timestamp()),
     );
     let queue = (option::of(any::<u32>()), option::of(timestamp()));
-    let approval = (text(), text(), text()).prop_map(|(asked, approve, deny)| Approval {
-        asked,
-        approve,
-        deny,
-    });
-    let doing = (
-        session::activity(),
-        option::of(text()),
-        option::of(session::activity_source()),
-        option::of(timestamp()),
-        option::of(approval),
-    );
     (
         names,
         size,
@@ -185,7 +203,7 @@ pub(super) fn summary() -> impl Strategy<Value = CommandSummary> {
         number(),
         any::<bool>(),
         queue,
-        doing,
+        doing(),
     )
         .prop_map(
             |(names, size, state, end, times, output_bytes, main, queue, doing)| CommandSummary {

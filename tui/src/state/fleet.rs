@@ -139,7 +139,7 @@ impl Fleet {
 
     /// Takes a command's state, where the message says enough.
     pub fn status(&mut self, status: &CommandStatus) {
-        let Some(summary) = &status.command else {
+        let Some(summary) = status.command.as_deref() else {
             return;
         };
         let summary = summary.clone();

@@ -111,7 +111,7 @@ pub struct CommandStatus {
     pub input_offset: Option<u64>,
     /// To dashboards: the command itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub command: Option<CommandSummary>,
+    pub command: Option<Box<CommandSummary>>,
 }
 
 impl CommandStatus {
@@ -129,7 +129,7 @@ impl CommandStatus {
             finished_at: summary.finished_at,
             offset: Some(summary.output_bytes),
             input_offset: None,
-            command: Some(summary.clone()),
+            command: Some(Box::new(summary.clone())),
         }
     }
 
