@@ -1,8 +1,18 @@
-//! The one key table: what each key does in each mode, for dispatch, help and documentation.
+//! The one key table: what each key does in each mode. Dispatch, hints, help, palette, docs/keys.md and the
+//! configuration's `[tui.keys]` all come from it.
+//!
+//! - [`key`]: a key, as terminals report it and people write it.
+//! - [`map`]: the table with the configuration's keys.
+//! - [`doc`]: the table as a page.
 
-use std::fmt;
+pub mod doc;
+pub mod key;
+pub mod map;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyModifiers};
+
+pub use key::{Key, NoKey};
+pub use map::{Keymap, KeysError, text};
 
 /// What has the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +21,8 @@ pub enum Mode {
     Agents,
     /// The list of an agent's commands.
     Commands,
+    /// The connections.
+    Connections,
     /// A terminal pane that is watched.
     Pane,
     /// A terminal pane in which text is selected.
@@ -23,6 +35,51 @@ pub enum Mode {
     Prompt,
     /// A question.
     Confirm,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 9] = [
+        Self::Agents,
+        Self::Commands,
+        Self::Connections,
+        Self::Pane,
+        Self::Copying,
+        Self::Attached,
+        Self::Help,
+        Self::Prompt,
+        Self::Confirm,
+    ];
+
+    /// Where it is, for sentences.
+    pub fn place(self) -> &'static str {
+        match self {
+            Self::Agents => "in the list of agents",
+            Self::Commands => "in the list of an agent's commands",
+            Self::Connections => "in the view Connections",
+            Self::Pane => "in a pane",
+            Self::Copying => "in copy mode",
+            Self::Attached => "while attached",
+            Self::Help => "in the help",
+            Self::Prompt => "in a line",
+            Self::Confirm => "at a question",
+        }
+    }
+
+    /// Its heading in the help.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Agents => "Agents",
+            Self::Commands => "An agent's commands",
+            Self::Connections => "Connections",
+            Self::Pane => "Panes",
+            Self::Copying => "Copy mode",
+            Self::Attached => "Attached",
+            Self::Help => "Help",
+            Self::Prompt => "Lines",
+            Self::Confirm => "Questions",
+        }
+    }
 }
 
 /// What a key does.
@@ -39,6 +96,8 @@ pub enum Action {
     Right,
     Open,
     OpenBeside,
+    ShowFleet,
+    ShowConnections,
     Back,
     NextPane,
     PreviousPane,
@@ -81,10 +140,6 @@ pub enum Action {
     LineEnd,
 }
 
-/// A key with its modifiers. Shift is part of the character.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(pub KeyCode, pub KeyModifiers);
-
 const fn plain(c: char) -> Key {
     Key(KeyCode::Char(c), KeyModifiers::NONE)
 }
@@ -97,159 +152,114 @@ const fn special(code: KeyCode) -> Key {
     Key(code, KeyModifiers::NONE)
 }
 
-impl From<KeyEvent> for Key {
-    fn from(event: KeyEvent) -> Self {
-        let shift = match event.code {
-            KeyCode::Char(_) | KeyCode::BackTab => KeyModifiers::SHIFT,
-            _ => KeyModifiers::NONE,
-        };
-        Self(event.code, event.modifiers - shift)
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.1.contains(KeyModifiers::CONTROL) {
-            f.write_str("Ctrl-")?;
-        }
-        match self.0 {
-            KeyCode::Char(' ') => f.write_str("Space"),
-            KeyCode::Char(c) => write!(f, "{c}"),
-            KeyCode::BackTab => f.write_str("Shift-Tab"),
-            KeyCode::Up => f.write_str("↑"),
-            KeyCode::Down => f.write_str("↓"),
-            KeyCode::Left => f.write_str("←"),
-            KeyCode::Right => f.write_str("→"),
-            KeyCode::PageUp => f.write_str("PgUp"),
-            KeyCode::PageDown => f.write_str("PgDn"),
-            KeyCode::F(number) => write!(f, "F{number}"),
-            other => write!(f, "{other:?}"),
-        }
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// One row of the table.
 #[derive(Debug)]
 pub struct Binding {
     /// Where it holds.
     pub modes: &'static [Mode],
-    /// The keys, the one to show first.
+    /// What the configuration calls it.
+    pub name: &'static str,
+    /// Its keys where the configuration says nothing, the one to show first.
     pub keys: &'static [Key],
     /// What they do.
     pub action: Action,
-    /// The same for people.
+    /// A word or two for the line at the bottom, which has rows in the table's order as far as there is room;
+    /// empty for what doesn't matter there.
+    pub hint: &'static str,
+    /// What they do, for people.
     pub help: &'static str,
 }
 
-impl Binding {
-    /// The keys as people read them.
-    pub fn keys_text(&self) -> String {
-        let keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
-        keys.join(" ")
-    }
-}
-
-use Mode::{Agents, Attached, Commands, Confirm, Copying, Help, Pane, Prompt};
+use Mode::{Agents, Attached, Commands, Confirm, Connections, Copying, Help, Pane, Prompt};
 
 const LISTS: &[Mode] = &[Agents, Commands];
 const PANES: &[Mode] = &[Pane, Copying];
-const MAIN: &[Mode] = &[Agents, Commands, Pane];
+/// What is about agents, commands and their panes.
+const FLEET: &[Mode] = &[Agents, Commands, Pane];
+/// Wherever no line is typed and no question asked.
+const MAIN: &[Mode] = &[Agents, Commands, Connections, Pane];
+/// What moves through lines.
+const LINES: &[Mode] = &[Agents, Commands, Connections, Pane, Copying, Help];
 
 macro_rules! table {
-    ($($modes:expr, [$($key:expr),+], $action:ident, $help:expr;)+) => {
-        &[$(Binding { modes: $modes, keys: &[$($key),+], action: Action::$action, help: $help }),+]
+    ($($modes:expr, $name:literal, [$($key:expr),+], $action:ident, $hint:literal, $help:literal;)+) => {
+        &[$(Binding {
+            modes: $modes, name: $name, keys: &[$($key),+], action: Action::$action, hint: $hint, help: $help,
+        }),+]
     };
 }
 
-/// All keys.
+/// All keys. What matters most in a mode comes first.
 pub const TABLE: &[Binding] = table! {
-    &[Agents, Commands, Pane, Copying, Help], [special(KeyCode::Up), plain('k')], Up, "up, or scroll up by a line";
-    &[Agents, Commands, Pane, Copying, Help], [special(KeyCode::Down), plain('j')], Down, "down, or scroll down by a line";
-    &[Agents, Commands, Pane, Copying, Help], [special(KeyCode::PageUp), ctrl('b')], PageUp, "a page up";
-    &[Agents, Commands, Pane, Copying, Help], [special(KeyCode::PageDown), ctrl('f')], PageDown, "a page down";
-    MAIN, [special(KeyCode::Home), plain('0')], First, "the first, or the oldest line";
-    MAIN, [special(KeyCode::End), plain('G')], Last, "the last; in a pane, follow the output again";
-    &[Pane], [special(KeyCode::Left), plain('h')], Left, "look further left in a wide terminal";
-    &[Pane], [special(KeyCode::Right), plain('l')], Right, "look further right in a wide terminal";
-    &[Agents], [special(KeyCode::Enter), plain('o')], Open, "the agent's commands";
-    &[Commands], [special(KeyCode::Enter), plain('o')], Open, "show the command in the pane";
-    &[Commands], [plain('+'), plain(' ')], OpenBeside, "show the command in a further pane";
-    &[Commands], [special(KeyCode::Esc), special(KeyCode::Left)], Back, "back to the agents";
-    &[Pane], [special(KeyCode::Esc)], Back, "back to the list";
-    PANES, [plain('/')], Search, "search for a regular expression, upwards";
-    PANES, [plain('n')], NextMatch, "the next match, further up";
-    PANES, [plain('N')], PreviousMatch, "the match before, further down";
-    PANES, [plain('{')], PreviousPrompt, "the prompt before (of shells that mark it)";
-    PANES, [plain('}')], NextPrompt, "the next prompt";
-    &[Pane], [plain('v')], CopyMode, "copy mode: select text by keys";
-    &[Pane], [plain('e')], Edit, "open all lines in $EDITOR";
-    &[Pane], [plain('c')], Clear, "forget the lines above the screen";
-    &[Copying], [special(KeyCode::Left), plain('h')], Left, "left";
-    &[Copying], [special(KeyCode::Right), plain('l')], Right, "right";
-    &[Copying], [plain('w')], WordForward, "to the next word";
-    &[Copying], [plain('b')], WordBack, "to the word before";
-    &[Copying], [special(KeyCode::Home), plain('0')], LineStart, "to the start of the line";
-    &[Copying], [special(KeyCode::End), plain('$')], LineEnd, "to the end of the line";
-    &[Copying], [plain('g')], First, "to the oldest line";
-    &[Copying], [plain('G')], Last, "to the newest line";
-    &[Copying], [plain('v'), plain(' ')], SelectChar, "select characters, or nothing again";
-    &[Copying], [plain('V')], SelectLine, "select lines";
-    &[Copying], [ctrl('v')], SelectBlock, "select a block";
-    &[Copying], [plain('y'), special(KeyCode::Enter)], Yank, "copy what is selected, else the link or the line";
-    &[Copying], [special(KeyCode::Esc), plain('q'), ctrl('c')], Back, "leave copy mode";
-    MAIN, [special(KeyCode::Tab)], NextPane, "the next pane, or the list";
-    MAIN, [special(KeyCode::BackTab)], PreviousPane, "the previous pane, or the list";
-    MAIN, [plain('z')], Zoom, "one pane on the whole screen, and back";
-    MAIN, [plain('g')], Grid, "all panes at once, or one";
-    MAIN, [plain('w')], ClosePane, "close the pane";
-    MAIN, [plain('r')], Run, "run a command on the agent";
-    MAIN, [plain('x'), ctrl('c')], Interrupt, "interrupt the command";
-    MAIN, [plain('K')], Kill, "kill the command";
-    MAIN, [plain('a')], Attach, "attach: every key goes to the terminal";
-    &[Attached], [ctrl(']'), ctrl('5')], Detach, "leave the terminal";
-    MAIN, [plain(':')], CommandLine, "command line";
-    LISTS, [plain('/')], Filter, "filter the list";
-    MAIN, [plain('R')], Reconnect, "connect again now";
-    MAIN, [plain('?'), special(KeyCode::F(1))], Help, "this help";
-    &[Help], [special(KeyCode::Esc), plain('q'), plain('?')], Back, "close the help";
-    MAIN, [plain('m')], Mouse, "the mouse to the terminal, or back to opsctl";
-    MAIN, [ctrl('l')], Redraw, "draw everything anew";
-    MAIN, [ctrl('z')], Suspend, "suspend the console";
-    MAIN, [plain('q')], Quit, "quit; commands go on";
-    &[Prompt], [special(KeyCode::Enter)], Accept, "do it";
-    &[Prompt], [special(KeyCode::Esc), ctrl('c')], Back, "leave the line";
-    &[Prompt], [special(KeyCode::Up), ctrl('p')], Up, "the line before";
-    &[Prompt], [special(KeyCode::Down), ctrl('n')], Down, "the line after";
-    &[Prompt], [special(KeyCode::Tab)], Complete, "complete the word";
-    &[Prompt], [special(KeyCode::Home), ctrl('a')], LineStart, "to the start";
-    &[Prompt], [special(KeyCode::End), ctrl('e')], LineEnd, "to the end";
-    &[Prompt], [ctrl('u')], EraseLine, "erase up to the start";
-    &[Prompt], [ctrl('w')], EraseWord, "erase a word";
-    &[Confirm], [plain('y'), plain('Y')], Yes, "yes";
-    &[Confirm], [special(KeyCode::Esc), special(KeyCode::Enter), plain('n'), plain('q'), ctrl('c')], Back, "no";
+    &[Agents], "open-agent", [special(KeyCode::Enter), plain('o')], Open, "commands", "the agent's commands";
+    &[Commands], "open", [special(KeyCode::Enter), plain('o')], Open, "show", "show the command in the pane";
+    &[Commands], "open-beside", [plain('+'), plain(' ')], OpenBeside, "show beside", "show the command in a further pane";
+    FLEET, "attach", [plain('a')], Attach, "attach", "attach: every key goes to the terminal";
+    FLEET, "run", [plain('r')], Run, "run", "run a command on the agent";
+    FLEET, "interrupt", [plain('x'), ctrl('c')], Interrupt, "interrupt", "interrupt the command";
+    FLEET, "kill", [plain('K')], Kill, "", "kill the command";
+    LISTS, "filter", [plain('/')], Filter, "filter", "filter the list";
+    PANES, "search", [plain('/')], Search, "search", "search for a regular expression, upwards";
+    &[Pane], "copy-mode", [plain('v')], CopyMode, "copy", "copy mode: select text by keys";
+    FLEET, "next-pane", [special(KeyCode::Tab)], NextPane, "next", "the next pane, or the list";
+    FLEET, "previous-pane", [special(KeyCode::BackTab)], PreviousPane, "", "the previous pane, or the list";
+    FLEET, "zoom", [plain('z')], Zoom, "zoom", "one pane on the whole screen, and back";
+    FLEET, "grid", [plain('g')], Grid, "", "all panes at once, or one";
+    FLEET, "close-pane", [plain('w')], ClosePane, "", "close the pane";
+    &[Commands], "back-to-agents", [special(KeyCode::Esc), special(KeyCode::Left)], Back, "agents", "back to the agents";
+    &[Pane], "back-to-list", [special(KeyCode::Esc)], Back, "list", "back to the list";
+    &[Connections], "back-to-fleet", [special(KeyCode::Esc)], Back, "fleet", "back to the fleet";
+    &[Connections], "reconnect-now", [special(KeyCode::Enter)], Reconnect, "reconnect", "connect again now";
+    LINES, "up", [special(KeyCode::Up), plain('k')], Up, "", "up, or scroll up by a line";
+    LINES, "down", [special(KeyCode::Down), plain('j')], Down, "", "down, or scroll down by a line";
+    LINES, "page-up", [special(KeyCode::PageUp), ctrl('b')], PageUp, "", "a page up";
+    LINES, "page-down", [special(KeyCode::PageDown), ctrl('f')], PageDown, "", "a page down";
+    MAIN, "first", [special(KeyCode::Home), plain('0')], First, "", "the first, or the oldest line";
+    MAIN, "last", [special(KeyCode::End), plain('G')], Last, "", "the last; in a pane, follow the output again";
+    &[Pane], "left", [special(KeyCode::Left), plain('h')], Left, "", "look further left in a wide terminal";
+    &[Pane], "right", [special(KeyCode::Right), plain('l')], Right, "", "look further right in a wide terminal";
+    PANES, "next-match", [plain('n')], NextMatch, "", "the next match, further up";
+    PANES, "previous-match", [plain('N')], PreviousMatch, "", "the match before, further down";
+    PANES, "previous-prompt", [plain('{')], PreviousPrompt, "", "the prompt before (of shells that mark it)";
+    PANES, "next-prompt", [plain('}')], NextPrompt, "", "the next prompt";
+    &[Pane], "edit", [plain('e')], Edit, "", "open all lines in $EDITOR";
+    &[Pane], "clear", [plain('c')], Clear, "", "forget the lines above the screen";
+    &[Copying], "copy.select", [plain('v'), plain(' ')], SelectChar, "select", "select characters, or nothing again";
+    &[Copying], "copy.select-lines", [plain('V')], SelectLine, "lines", "select lines";
+    &[Copying], "copy.select-block", [ctrl('v')], SelectBlock, "block", "select a block";
+    &[Copying], "copy.yank", [plain('y'), special(KeyCode::Enter)], Yank, "copy", "copy what is selected, else the link or the line";
+    &[Copying], "copy.left", [special(KeyCode::Left), plain('h')], Left, "", "left";
+    &[Copying], "copy.right", [special(KeyCode::Right), plain('l')], Right, "", "right";
+    &[Copying], "copy.word-forward", [plain('w')], WordForward, "", "to the next word";
+    &[Copying], "copy.word-back", [plain('b')], WordBack, "", "to the word before";
+    &[Copying], "copy.line-start", [special(KeyCode::Home), plain('0')], LineStart, "", "to the start of the line";
+    &[Copying], "copy.line-end", [special(KeyCode::End), plain('$')], LineEnd, "", "to the end of the line";
+    &[Copying], "copy.first", [plain('g')], First, "", "to the oldest line";
+    &[Copying], "copy.last", [plain('G')], Last, "", "to the newest line";
+    &[Copying], "copy.leave", [special(KeyCode::Esc), plain('q'), ctrl('c')], Back, "leave", "leave copy mode";
+    &[Attached], "detach", [ctrl(']'), ctrl('5')], Detach, "leaves; all other keys go to the terminal", "leave the terminal";
+    MAIN, "view-fleet", [plain('1')], ShowFleet, "", "the fleet: agents and panes";
+    MAIN, "view-connections", [plain('5')], ShowConnections, "", "the connection to the daemon, and who else watches";
+    MAIN, "command-line", [plain(':')], CommandLine, "command line", "command line";
+    MAIN, "help", [plain('?'), special(KeyCode::F(1))], Help, "help", "this help";
+    MAIN, "quit", [plain('q')], Quit, "quit", "quit; commands go on";
+    MAIN, "reconnect", [plain('R')], Reconnect, "", "connect again now";
+    MAIN, "mouse", [plain('m')], Mouse, "", "the mouse to the terminal, or back to opsctl";
+    MAIN, "redraw", [ctrl('l')], Redraw, "", "draw everything anew";
+    MAIN, "suspend", [ctrl('z')], Suspend, "", "suspend the console";
+    &[Help], "help.close", [special(KeyCode::Esc), plain('q'), plain('?')], Back, "close", "close the help";
+    &[Prompt], "line.accept", [special(KeyCode::Enter)], Accept, "", "do it";
+    &[Prompt], "line.leave", [special(KeyCode::Esc), ctrl('c')], Back, "", "leave the line";
+    &[Prompt], "line.older", [special(KeyCode::Up), ctrl('p')], Up, "", "the line before";
+    &[Prompt], "line.newer", [special(KeyCode::Down), ctrl('n')], Down, "", "the line after";
+    &[Prompt], "line.complete", [special(KeyCode::Tab)], Complete, "", "complete the word";
+    &[Prompt], "line.start", [special(KeyCode::Home), ctrl('a')], LineStart, "", "to the start";
+    &[Prompt], "line.end", [special(KeyCode::End), ctrl('e')], LineEnd, "", "to the end";
+    &[Prompt], "line.erase", [ctrl('u')], EraseLine, "", "erase up to the start";
+    &[Prompt], "line.erase-word", [ctrl('w')], EraseWord, "", "erase a word";
+    &[Confirm], "yes", [plain('y'), plain('Y')], Yes, "", "yes";
+    &[Confirm], "no", [special(KeyCode::Esc), special(KeyCode::Enter), plain('n'), plain('q'), ctrl('c')], Back, "", "no";
 };
-
-/// What `key` does in `mode`.
-pub fn action(mode: Mode, key: Key) -> Option<Action> {
-    TABLE
-        .iter()
-        .find(|binding| binding.modes.contains(&mode) && binding.keys.contains(&key))
-        .map(|binding| binding.action)
-}
-
-/// The key to show for `action` in `mode`.
-pub fn shown(mode: Mode, action: Action) -> Option<Key> {
-    let binding = TABLE
-        .iter()
-        .find(|binding| binding.modes.contains(&mode) && binding.action == action)?;
-    binding.keys.first().copied()
-}
 
 #[cfg(test)]
 mod tests {
@@ -270,16 +280,23 @@ mod tests {
     }
 
     #[test]
+    fn every_row_has_a_name_of_its_own() {
+        let mut seen = HashSet::new();
+        assert!(TABLE.iter().all(|row| seen.insert(row.name)));
+    }
+
+    #[test]
+    fn every_key_can_be_written() {
+        for key in TABLE.iter().flat_map(|row| row.keys) {
+            assert_eq!(key.name().parse(), Ok(*key));
+        }
+    }
+
+    #[test]
     fn attached_leaves_only_one_chord() {
         let chords = TABLE
             .iter()
             .filter(|binding| binding.modes.contains(&Attached));
         assert_eq!(chords.count(), 1);
-    }
-
-    #[test]
-    fn shifted_letters_are_found() {
-        let event = KeyEvent::new(KeyCode::Char('G'), KeyModifiers::SHIFT);
-        assert_eq!(action(Pane, event.into()), Some(Action::Last));
     }
 }

@@ -3,7 +3,7 @@
 
 use ratatui::layout::{Constraint, Layout as Split, Rect};
 
-use crate::state::{Focus, State};
+use crate::state::{Focus, State, View};
 
 /// From this many columns on there is room for a list and several panes.
 const WIDE: u16 = 120;
@@ -26,6 +26,8 @@ pub struct Layout {
     pub list: Option<Rect>,
     /// The panes shown, by their index, each with its title line.
     pub panes: Vec<(usize, Rect)>,
+    /// All between the bars, for a view other than the fleet.
+    pub room: Option<Rect>,
     /// Where a pane would be, while there is none.
     pub blank: Option<Rect>,
     /// One line at the bottom: keys, a prompt, news.
@@ -38,8 +40,10 @@ impl Layout {
         let area = Rect::new(0, 0, state.size.0, state.size.1);
         if area.height < 3 {
             // Not even a title: what has the focus gets it all.
+            let fleet = state.view == View::Fleet;
             return Self {
-                list: Some(area),
+                list: fleet.then_some(area),
+                room: (!fleet).then_some(area),
                 ..Self::default()
             };
         }
@@ -54,6 +58,10 @@ impl Layout {
             footer,
             ..Self::default()
         };
+        if state.view != View::Fleet {
+            layout.room = Some(body);
+            return layout;
+        }
         let panes = state.panes.len();
         let at_pane = state.focus == Focus::Pane && panes > 0;
         if area.width < TINY.0 || area.height < TINY.1 {
@@ -90,6 +98,7 @@ impl Layout {
             .map(|(_, rect)| *rect)
             .or(self.blank)
             .or(self.list)
+            .or(self.room)
             .unwrap_or_default();
         let inner = inner(rect);
         (inner.width, inner.height)

@@ -119,6 +119,15 @@ fn nobody_there_and_nothing_known() {
 }
 
 #[test]
+fn the_connections() {
+    everywhere("connections", |cols, rows| {
+        let mut state = console(cols, rows);
+        keys(&mut state, "5");
+        state
+    });
+}
+
+#[test]
 fn the_help() {
     everywhere("help", |cols, rows| {
         let mut state = console(cols, rows);

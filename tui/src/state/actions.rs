@@ -6,7 +6,7 @@ use opsctl_protocol::{AgentId, CommandId};
 use super::command_line::Line;
 use super::messages::commands_of;
 use super::prompt::remember;
-use super::{Effect, Focus, Overlay, Prompt, Purpose, State, channel};
+use super::{Effect, Focus, Overlay, Prompt, Purpose, State, View, channel};
 use crate::keys::{Action, Mode};
 use crate::layout::Layout;
 
@@ -17,6 +17,10 @@ impl State {
             (Mode::Help, _) => self.help_action(action),
             (Mode::Confirm, _) => return self.confirmed(action == Action::Yes),
             (Mode::Copying, _) => return self.copy_action(action),
+            (_, action) if View::of(action).is_some() => {
+                self.show(View::of(action).unwrap_or_default());
+            }
+            (Mode::Connections, Action::Back) => self.show(View::Fleet),
             (Mode::Pane, Action::Back) => self.focus = Focus::List,
             (Mode::Commands, Action::Back) => self.list_agents(),
             (Mode::Agents, Action::Open) => return self.open_agent(),
@@ -75,8 +79,9 @@ impl State {
             _ => self.overlay = None,
         }
         // Not beyond the last line, so that the way back isn't longer than what is seen.
+        let most = crate::view::help_scroll(self);
         if let Some(Overlay::Help(line)) = &mut self.overlay {
-            *line = (*line).min(crate::view::help_scroll(self.size.1));
+            *line = (*line).min(most);
         }
     }
 

@@ -6,7 +6,7 @@ use opsctl_protocol::Timestamp;
 
 use super::{Effect, Input, Outcome, Overlay, Purpose, State};
 use crate::encode;
-use crate::keys::{self, Action, Mode};
+use crate::keys::{Action, Mode};
 
 impl State {
     /// Takes what the person did, or that time has passed.
@@ -33,7 +33,7 @@ impl State {
 
     fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
         let mode = self.mode();
-        let action = keys::action(mode, event.into());
+        let action = self.keys.action(mode, event.into());
         match mode {
             Mode::Attached => match action {
                 Some(Action::Detach) => {

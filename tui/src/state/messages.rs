@@ -25,6 +25,7 @@ impl State {
             Message::Link(link) => self.link(link),
             Message::Connected(connected) => {
                 self.role = Some(connected.rights.role);
+                self.daemon = Some(connected);
                 self.fleet.expect_all();
             }
             Message::Agents(list) => {

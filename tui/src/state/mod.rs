@@ -6,6 +6,7 @@
 //! - [`fleet`]: agents and commands.
 //! - [`pane`], [`older`]: a command's terminal, and what it no longer holds.
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
+//! - [`room`]: the views, and the way from one to another.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
@@ -18,6 +19,7 @@ pub mod link;
 pub mod older;
 pub mod pane;
 pub mod prompt;
+pub mod room;
 pub mod search;
 
 mod actions;
@@ -26,15 +28,16 @@ mod messages;
 mod mouse;
 mod reading;
 
-use opsctl_protocol::message::{CommandSummary, Role, State as CommandState, Subscribe};
+use opsctl_protocol::message::{CommandSummary, Connected, Role, State as CommandState, Subscribe};
 use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
 
-use crate::keys::Mode;
+use crate::keys::{Keymap, Mode};
 use crate::layout::Layout;
 pub use effect::{Answer, Effect, Input, Message, Outcome};
 pub use link::{Connection, Link};
 pub use pane::Pane;
 pub use prompt::{Prompt, Purpose};
+pub use room::View;
 
 /// Panes that can be open at once.
 pub const MAX_PANES: usize = 9;
@@ -55,6 +58,12 @@ pub struct State {
     pub read_only: bool,
     /// What the daemon lets this connection do, once it has said so.
     pub role: Option<Role>,
+    /// The daemon's introduction, the last one.
+    pub daemon: Option<Connected>,
+    /// Which keys do what.
+    pub keys: Keymap,
+    /// What is shown.
+    pub view: View,
     /// The connection to the daemon.
     pub connection: Connection,
     /// Agents and commands.
@@ -184,6 +193,9 @@ impl State {
             endpoint,
             read_only,
             role: None,
+            daemon: None,
+            keys: Keymap::default(),
+            view: View::default(),
             connection: Connection::default(),
             fleet: Fleet::default(),
             list: List::default(),
@@ -224,6 +236,7 @@ impl State {
             Some(Overlay::Help(_)) => Mode::Help,
             Some(Overlay::Prompt(_)) => Mode::Prompt,
             Some(Overlay::ConfirmKill(_)) => Mode::Confirm,
+            None if self.view == View::Connections => Mode::Connections,
             None if self.focus == Focus::Pane && self.attached => Mode::Attached,
             None if self.focus == Focus::Pane && self.copies() => Mode::Copying,
             None if self.focus == Focus::Pane => Mode::Pane,

@@ -7,10 +7,13 @@ use unicode_width::UnicodeWidthStr;
 
 use super::theme::Theme;
 use super::{fit, put_line};
-use crate::keys::{self, Action, Mode};
-use crate::state::{Overlay, State};
+use crate::keys::{Action, Binding, Key};
+use crate::state::{Overlay, State, View};
 
-/// Counts at the left, the connection at the right; where there is room for one, the connection.
+/// From this many columns on all views are named, not only the one that is shown.
+const WIDE: usize = 120;
+
+/// Views and counts at the left, the connection at the right; where there is room for one, the connection.
 pub(super) fn header(state: &State, area: Rect, theme: Theme, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
@@ -28,26 +31,53 @@ pub(super) fn header(state: &State, area: Rect, theme: Theme, buffer: &mut Buffe
     let only_watching = state.read_only || state.role.is_some_and(|role| !role.may_operate());
     let watch = if only_watching { "  watching only" } else { "" };
     let left = match all {
-        0 => format!(" opsctl{watch}"),
-        1 => format!(" opsctl  1 agent, {connected} connected{watch}"),
-        _ => format!(" opsctl  {all} agents, {connected} connected{watch}"),
+        0 => format!("  {watch}"),
+        1 => format!("  1 agent, {connected} connected{watch}"),
+        _ => format!("  {all} agents, {connected} connected{watch}"),
     };
     right = fit(&right, width);
-    let left = fit(&left, width.saturating_sub(right.width() + 1));
-    let room = width.saturating_sub(left.width() + right.width());
+    let tabs = tabs(state, width, theme);
+    let tabs_width = tabs.iter().map(Span::width).sum::<usize>();
+    let left = fit(&left, width.saturating_sub(tabs_width + right.width() + 1));
+    let room = width.saturating_sub(tabs_width + left.width() + right.width());
     let endpoint = if room > endpoint.width() + 2 {
         endpoint
     } else {
         String::new()
     };
     let gap = room.saturating_sub(endpoint.width());
-    let line = Line::from(vec![
+    let mut spans = tabs;
+    spans.extend([
         Span::styled(left, theme.strong()),
         Span::raw(" ".repeat(gap)),
         Span::styled(endpoint, theme.dim()),
         Span::styled(right, theme.grade(grade)),
     ]);
-    put_line(buffer, area, &line);
+    put_line(buffer, area, &Line::from(spans));
+}
+
+/// The views with their keys; where there is little room, the one that is shown.
+fn tabs(state: &State, width: usize, theme: Theme) -> Vec<Span<'static>> {
+    if width < WIDE {
+        return vec![Span::styled(
+            format!(" {} ", state.view.title()),
+            theme.focused_bar(),
+        )];
+    }
+    let mode = state.mode();
+    let mut spans = Vec::new();
+    for view in View::ALL {
+        let key = state.keys.shown(mode, view.action());
+        let key = key.map_or_else(String::new, |key| format!("{key} "));
+        let text = format!(" {key}{} ", view.title());
+        let style = if view == state.view {
+            theme.focused_bar()
+        } else {
+            theme.dim()
+        };
+        spans.push(Span::styled(text, style));
+    }
+    spans
 }
 
 /// What is asked or new, else the keys that help here. The result is where typing goes, if a line is
@@ -127,65 +157,26 @@ fn skip_columns(text: &str, columns: usize) -> (&str, usize) {
     )
 }
 
-/// The keys that matter most in each mode, as many as fit.
+/// The keys that matter most in each mode, as many as fit; the way to the help has its place in any case.
 fn hints(state: &State, width: usize, theme: Theme) -> Line<'static> {
     let mode = state.mode();
-    let wanted: &[(Action, &str)] = match mode {
-        Mode::Attached => &[(Action::Detach, "leaves; all other keys go to the terminal")],
-        Mode::Help => &[(Action::Back, "close")],
-        Mode::Pane => &[
-            (Action::Attach, "attach"),
-            (Action::Interrupt, "interrupt"),
-            (Action::NextPane, "next"),
-            (Action::Zoom, "zoom"),
-            (Action::Up, "scroll"),
-            (Action::Search, "search"),
-            (Action::CopyMode, "copy"),
-            (Action::Last, "follow"),
-            (Action::Back, "list"),
-            (Action::Help, "help"),
-            (Action::Quit, "quit"),
-        ],
-        Mode::Copying => &[
-            (Action::SelectChar, "select"),
-            (Action::SelectLine, "lines"),
-            (Action::SelectBlock, "block"),
-            (Action::Yank, "copy"),
-            (Action::Search, "search"),
-            (Action::Back, "leave"),
-        ],
-        Mode::Commands => &[
-            (Action::Open, "show"),
-            (Action::OpenBeside, "show beside"),
-            (Action::Run, "run"),
-            (Action::Interrupt, "interrupt"),
-            (Action::Filter, "filter"),
-            (Action::Back, "agents"),
-            (Action::Help, "help"),
-            (Action::Quit, "quit"),
-        ],
-        _ => &[
-            (Action::Open, "commands"),
-            (Action::Run, "run"),
-            (Action::Interrupt, "interrupt"),
-            (Action::NextPane, "pane"),
-            (Action::CommandLine, "command line"),
-            (Action::Filter, "filter"),
-            (Action::Help, "help"),
-            (Action::Quit, "quit"),
-        ],
-    };
+    let here = state.keys.rows().filter(|(row, keys)| {
+        row.modes.contains(&mode) && !row.hint.is_empty() && !keys.is_empty()
+    });
+    let (help, others): (Vec<_>, Vec<_>) = here.partition(|(row, _)| row.action == Action::Help);
+    let texts =
+        |(row, keys): &(&Binding, &[Key])| (keys[0].to_string(), format!(" {}  ", row.hint));
+    let help: Vec<_> = help.iter().map(texts).collect();
+    let needed = |(key, word): &(String, String)| key.width() + word.width();
+    // Two columns of blanks at the end of the line may be cut off.
+    let mut left = (width + 1).saturating_sub(help.iter().map(needed).sum());
+    let fitting = others.iter().map(texts).take_while(|hint| {
+        let fits = needed(hint) <= left;
+        left = left.saturating_sub(needed(hint));
+        fits
+    });
     let mut spans = vec![Span::raw(" ")];
-    let mut used = 1;
-    for (action, word) in wanted {
-        let Some(key) = keys::shown(mode, *action) else {
-            continue;
-        };
-        let (key, word) = (key.to_string(), format!(" {word}  "));
-        used += key.width() + word.width();
-        if used > width + 2 {
-            break;
-        }
+    for (key, word) in fitting.collect::<Vec<_>>().into_iter().chain(help) {
         spans.push(Span::styled(key, theme.key()));
         spans.push(Span::styled(word, theme.dim()));
     }

@@ -7,29 +7,20 @@ use ratatui::widgets::{Block, Clear, Widget};
 
 use super::theme::Theme;
 use super::{fit, put_line};
-use crate::keys::{Mode, TABLE};
+use crate::keys::{self, Mode};
 use crate::state::command_line::COMMANDS;
 use crate::state::{Link, State};
 
 /// Columns for keys, and for commands with their arguments.
 const KEYS: usize = 22;
 
-/// The help's sections: a heading, and the mode whose keys belong to it.
-const SECTIONS: &[(&str, &[Mode])] = &[
-    ("Lists", &[Mode::Agents, Mode::Commands]),
-    ("Panes", &[Mode::Pane]),
-    ("Copy mode", &[Mode::Copying]),
-    ("Attached", &[Mode::Attached]),
-    ("Lines", &[Mode::Prompt]),
-];
-
 /// How far the help can be scrolled on a terminal of so many rows.
-pub fn scroll(rows: u16) -> u16 {
-    let lines = text(Theme { colour: false }).len() as u16;
-    lines.saturating_sub(rows.saturating_sub(2))
+pub fn scroll(state: &State) -> u16 {
+    let lines = text(state, Theme { colour: false }).len() as u16;
+    lines.saturating_sub(state.size.1.saturating_sub(2))
 }
 
-fn text(theme: Theme) -> Vec<Line<'static>> {
+fn text(state: &State, theme: Theme) -> Vec<Line<'static>> {
     let row = |left: String, right: &'static str| {
         let pad = KEYS.max(left.chars().count() + 1);
         Line::from(vec![
@@ -38,16 +29,13 @@ fn text(theme: Theme) -> Vec<Line<'static>> {
         ])
     };
     let mut lines = Vec::new();
-    for (heading, modes) in SECTIONS {
-        lines.push(Line::styled(*heading, theme.strong()));
-        let here = TABLE.iter().filter(|binding| {
-            let first = binding
-                .modes
-                .iter()
-                .find(|mode| SECTIONS.iter().any(|(_, m)| m.contains(mode)));
-            first.is_some_and(|first| modes.contains(first))
+    for mode in Mode::ALL {
+        // A row that holds in several modes is told once, in the first of them.
+        let here = state.keys.rows().filter(|(binding, _)| {
+            Mode::ALL.iter().find(|mode| binding.modes.contains(mode)) == Some(&mode)
         });
-        lines.extend(here.map(|binding| row(binding.keys_text(), binding.help)));
+        lines.push(Line::styled(mode.heading(), theme.strong()));
+        lines.extend(here.map(|(binding, keys)| row(keys::text(keys), binding.help)));
         lines.push(Line::default());
     }
     lines.push(Line::styled("Command line", theme.strong()));
@@ -60,9 +48,9 @@ fn text(theme: Theme) -> Vec<Line<'static>> {
 }
 
 /// Draws the help over everything, from its line `first`.
-pub(super) fn draw(first: u16, area: Rect, theme: Theme, buffer: &mut Buffer) {
+pub(super) fn draw(state: &State, first: u16, area: Rect, theme: Theme, buffer: &mut Buffer) {
     let width = area.width.min(84);
-    let text = text(theme);
+    let text = text(state, theme);
     let height = area.height.min(text.len() as u16 + 2);
     let over = Rect {
         x: area.x + (area.width - width) / 2,

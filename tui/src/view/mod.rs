@@ -1,6 +1,7 @@
 //! Drawing: the state goes in, cells come out. Nothing here changes anything.
 
 mod bars;
+mod connections;
 mod help;
 mod list;
 mod pane;
@@ -16,7 +17,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::age;
 use crate::keys::Mode;
 use crate::layout::Layout;
-use crate::state::{Overlay, State};
+use crate::state::{Overlay, State, View};
 pub use help::scroll as help_scroll;
 pub use theme::Theme;
 
@@ -38,6 +39,9 @@ pub fn draw(state: &State, theme: Theme, frame: &mut Frame<'_>) {
             cursor = shown;
         }
     }
+    if let (View::Connections, Some(room)) = (state.view, layout.room) {
+        connections::draw(state, within(room), theme, buffer);
+    }
     separators(layout, theme, area, buffer);
     if let Some(blank) = layout.blank {
         help::first_steps(state, within(blank), theme, buffer);
@@ -45,7 +49,7 @@ pub fn draw(state: &State, theme: Theme, frame: &mut Frame<'_>) {
     bars::header(state, within(layout.header), theme, buffer);
     let typed = bars::footer(state, within(layout.footer), theme, buffer);
     if let Some(Overlay::Help(line)) = state.overlay {
-        help::draw(line, area, theme, buffer);
+        help::draw(state, line, area, theme, buffer);
         cursor = None;
     }
     if let Some(position) = typed.or(cursor) {

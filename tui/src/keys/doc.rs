@@ -1,0 +1,50 @@
+//! The key table as a page for people; docs/keys.md is exactly this.
+
+use super::{Mode, TABLE};
+
+const INTRODUCTION: &str = "# The console's keys
+
+Generated from the key table (`tui/src/keys.rs`) by `INSTA_UPDATE=always cargo test -p opsctl-tui --test keys`;
+a test compares. `?` in the console shows the same, with the keys as they are configured.
+
+The configuration changes them by the names here: `[tui.keys]` takes for each action a list of keys, which replaces
+those below; `[]` leaves it without. Keys are characters and names, with `ctrl-`, `alt-` and `shift-` before them:
+
+```toml
+[tui.keys]
+zoom = [\"f5\", \"alt-z\"]
+interrupt = [\"x\"]
+```
+
+An unknown action or key, or a key that would do two things in one place, is an error at the start that says what to do.
+";
+
+/// The page.
+pub fn page() -> String {
+    let mut page = vec![INTRODUCTION.to_owned()];
+    let mut told: Vec<&str> = Vec::new();
+    for mode in Mode::ALL {
+        let rows = TABLE.iter().filter(|row| row.modes.contains(&mode));
+        let (shared, own): (Vec<_>, Vec<_>) = rows.partition(|row| told.contains(&row.name));
+        page.push(format!("\n## {}\n\n", mode.heading()));
+        if !own.is_empty() {
+            page.push("| keys | action | |\n|---|---|---|\n".to_owned());
+        }
+        for row in own {
+            let keys = each(row.keys.iter().map(|key| key.name()));
+            page.push(format!("| {keys} | `{}` | {} |\n", row.name, row.help));
+            told.push(row.name);
+        }
+        if !shared.is_empty() {
+            let shared = each(shared.iter().map(|row| row.name.to_owned()));
+            page.push(format!("\nAlso here, as above: {shared}.\n"));
+        }
+    }
+    page.concat()
+}
+
+/// Names as code, one after the other.
+fn each(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    names.join(" ")
+}

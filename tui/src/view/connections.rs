@@ -1,0 +1,84 @@
+//! The view Connections: the daemon and the link to it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::theme::Theme;
+use super::{fit, put_line};
+use crate::age;
+use crate::keys::{Action, Mode};
+use crate::state::State;
+
+/// Columns for what a line is about.
+const NAMES: usize = 12;
+
+/// Draws the view into `area`.
+pub(super) fn draw(state: &State, area: Rect, theme: Theme, buffer: &mut Buffer) {
+    for (at, line) in lines(state, area.width.into(), theme)
+        .iter()
+        .take(area.height.into())
+        .enumerate()
+    {
+        let row = Rect {
+            y: area.y + at as u16,
+            height: 1,
+            ..area
+        };
+        put_line(buffer, row, line);
+    }
+}
+
+fn lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>> {
+    let row = |name: &str, text: &str| {
+        let name = format!(" {name:<NAMES$}");
+        let room = width.saturating_sub(NAMES + 2);
+        Line::from(vec![
+            Span::styled(name, theme.dim()),
+            Span::raw(fit(text, room)),
+        ])
+    };
+    let heading = |text: &'static str| Line::styled(text, theme.strong());
+    let (grade, label) = state.connection.label(state.now);
+    let mut lines = vec![heading(" Link")];
+    lines.push(Line::from(vec![
+        Span::styled(format!(" {:<NAMES$}", "state"), theme.dim()),
+        Span::styled(label, theme.grade(grade)),
+    ]));
+    if let Some(trouble) = state.connection.trouble() {
+        lines.push(row("because", trouble));
+    }
+    if let Some(key) = state
+        .keys
+        .shown(Mode::Connections, Action::Reconnect)
+        .filter(|_| state.connection.offers_reconnect())
+    {
+        lines.push(row("", &format!("{key} connects again now")));
+    }
+    lines.push(Line::default());
+    lines.push(heading(" Daemon"));
+    lines.push(row("endpoint", &state.endpoint));
+    if let Some(daemon) = &state.daemon {
+        let own = env!("CARGO_PKG_VERSION");
+        let version = if daemon.server_version == own {
+            own.to_owned()
+        } else {
+            format!("{} (this console: {own})", daemon.server_version)
+        };
+        lines.push(row("version", &version));
+        if let Some(started) = daemon.started_at {
+            lines.push(row("up for", &age::text(started, state.now)));
+        }
+        lines.push(row("epoch", &daemon.epoch));
+        let rights = &daemon.rights;
+        let role = rights.role.as_str();
+        lines.push(row(
+            "you are",
+            &format!(
+                "{}, {role}, connection {}",
+                rights.subject, daemon.client_id
+            ),
+        ));
+    }
+    lines
+}
