@@ -18,7 +18,7 @@ pub mod keyframe;
 pub mod outbox;
 pub mod pace;
 pub mod replay;
-mod weight;
+pub(crate) mod weight;
 
 pub use channel::{Entry, Piece, Stream};
 pub use delivery::Delivery;
