@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,17 +14,19 @@ use crate::cold;
 use crate::fanout::keyframe::Keyframes;
 use crate::hub::{ConnId, Effect, Event, Hub, Journaled, Query};
 use crate::log::{Durable, Log, LogError};
-use crate::queue::{Queue, ToHub};
 use crate::ring::Bounds;
 use crate::saver::Saver;
 use crate::store::{CommandFilter, RequestRow, Store, StoreError, Write};
+
+/// Events that may wait for the hub; whoever has one more waits with it.
+pub const EVENT_QUEUE: usize = 4096;
 
 /// The hub with what it works on.
 pub struct Core {
     /// The state.
     pub hub: Hub,
     /// To the hub.
-    pub events: ToHub,
+    pub events: mpsc::Sender<Event>,
     /// Rows.
     pub store: Arc<dyn Store>,
     /// Output.
@@ -40,7 +43,7 @@ pub struct Core {
 
 impl Core {
     /// Runs the hub until `stop`; then writes what is behind. The queue is drained first.
-    pub async fn run(mut self, mut events: Queue, stop: CancellationToken) {
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
         let saver = Arc::new(Saver::default());
         let writer = Arc::clone(&saver).run(Arc::clone(&self.store), self.events.clone());
         let writer = tokio::spawn(writer);
@@ -48,7 +51,7 @@ impl Core {
         loop {
             let event = tokio::select! {
                 biased;
-                event = events.next() => event,
+                event = events.recv() => event,
                 durable = self.durable.next() => durable.map(Event::Durable),
                 () = tick(self.hub.next_deadline()) => Some(Event::Tick),
                 () = stop.cancelled() => None,
@@ -120,7 +123,7 @@ async fn journal(
     store: Arc<dyn Store>,
     health: Result<(), LogError>,
     row: Box<RequestRow>,
-    events: ToHub,
+    events: mpsc::Sender<Event>,
 ) {
     let key = row.key.clone();
     let written = match health {
@@ -149,7 +152,7 @@ struct Find {
     log: Log,
     bounds: Bounds,
     epoch: Arc<str>,
-    events: ToHub,
+    events: mpsc::Sender<Event>,
 }
 
 impl Find {

@@ -5,14 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::hub::Event;
 use crate::ingress::Lobby;
-use crate::queue::ToHub;
 
 /// How long the whole of it may take.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -73,7 +72,7 @@ impl Edges {
     }
 
     /// Ends all of it. `closed` is called when nobody new gets in any more.
-    pub async fn drain(&self, events: &ToHub, closed: impl FnOnce()) {
+    pub async fn drain(&self, events: &mpsc::Sender<Event>, closed: impl FnOnce()) {
         let deadline = Instant::now() + DRAIN;
         self.doors.end(deadline).await;
         closed();

@@ -6,7 +6,6 @@
 //! - [`auth`]: the secret, tokens, and what they permit.
 //! - [`drain`]: how the daemon stops.
 //! - [`ingress`]: listeners, routes, upgrades; bytes become hub events.
-//! - [`queue`]: events on their way to the hub, bounded in number and bytes.
 //! - [`hub`]: who is online, which command is where, who watches; pure state.
 //! - [`core`]: the task that owns the hub and performs its effects.
 //! - [`saver`]: rows on their way to the store.
@@ -27,7 +26,6 @@ pub mod fuzz;
 pub mod hub;
 pub mod ingress;
 pub mod log;
-pub mod queue;
 pub mod retention;
 pub mod ring;
 pub mod saver;
@@ -41,6 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +49,7 @@ use opsctl_protocol::CommandId;
 use opsctl_protocol::limits::silence;
 
 use crate::auth::{Secret, SecretError};
-use crate::core::Core;
+use crate::core::{Core, EVENT_QUEUE};
 use crate::drain::Edges;
 use crate::fanout::delivery::{Sources, Streams};
 use crate::fanout::keyframe::Keyframes;
@@ -59,7 +58,6 @@ use crate::ingress::limits::{Limits, announced};
 use crate::ingress::listen::{self, ListenError};
 use crate::ingress::{Lobby, Serving};
 use crate::log::{Durable, Log, LogError, LogOptions, Opened};
-use crate::queue::ToHub;
 use crate::ring::Bounds;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::store::{Sqlite, Store, StoreError};
@@ -155,7 +153,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     };
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&state_dir.db_path())?);
     let (log, durable) = open_log(&options, &state_dir)?;
-    let (events, queued) = queue::queue();
+    let (events, queue) = mpsc::channel(EVENT_QUEUE);
     let sources = sources(log.clone());
     let core = restore(
         &options,
@@ -187,7 +185,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
         version: options.version,
     };
     let hub_stop = CancellationToken::new();
-    let mut hub = tokio::spawn(core.run(queued, hub_stop.clone()));
+    let mut hub = tokio::spawn(core.run(queue, hub_stop.clone()));
     let serving = Serving::new(
         ingress::router(context),
         edges.clone(),
@@ -297,7 +295,7 @@ async fn restore(
     log: Log,
     durable: Durable,
     sources: &Sources,
-    events: ToHub,
+    events: mpsc::Sender<hub::Event>,
 ) -> Result<Core, DaemonError> {
     let epoch: Arc<str> = CommandId::random().short().into();
     let hub_options = HubOptions {

@@ -9,11 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use opsctl_protocol::{AgentId, CommandId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::hub::{Event, Save, Version, Withdrawal};
-use crate::queue::ToHub;
 use crate::store::{AgentRow, CommandRow, Store, StoreError, Write};
 
 /// How long the store is left alone after it failed.
@@ -123,7 +122,7 @@ impl Saver {
     }
 
     /// Writes until [`Saver::close`].
-    pub async fn run(self: Arc<Self>, store: Arc<dyn Store>, events: ToHub) {
+    pub async fn run(self: Arc<Self>, store: Arc<dyn Store>, events: mpsc::Sender<Event>) {
         loop {
             let (batch, closed) = {
                 let mut waiting = self.waiting();
@@ -161,7 +160,7 @@ impl Saver {
 }
 
 /// Tells the hub what is durable. Without a hub there is nobody to tell.
-async fn tell(events: &ToHub, batch: Waiting) {
+async fn tell(events: &mpsc::Sender<Event>, batch: Waiting) {
     let saved = batch.saved();
     if !saved.is_empty() {
         let _ = events.send(Event::Saved(saved)).await;
@@ -174,7 +173,7 @@ async fn tell(events: &ToHub, batch: Waiting) {
 }
 
 /// Tells those who wait that it failed; returns what is tried again.
-async fn give_up(events: &ToHub, mut batch: Waiting, error: &StoreError) -> Waiting {
+async fn give_up(events: &mpsc::Sender<Event>, mut batch: Waiting, error: &StoreError) -> Waiting {
     let all = std::mem::take(&mut batch.withdrawals);
     for withdrawal in all {
         if withdrawal.asked.is_some() {

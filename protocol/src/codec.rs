@@ -57,8 +57,6 @@ pub struct Decoded<M> {
     pub header: Header,
     /// What was said.
     pub message: M,
-    /// Bytes of its text: of the frame, or of the payload where that is longer once decompressed. Not written.
-    pub bytes: usize,
 }
 
 /// The envelope as it is written.
@@ -253,7 +251,6 @@ pub fn decode<M: Direction>(text: &str) -> Result<Decoded<M>, DecodeError> {
                 seq: incoming.seq,
             },
             message,
-            bytes: text.len().max(payload.len()),
         }),
     }
 }

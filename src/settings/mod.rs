@@ -21,11 +21,12 @@ use opsctl_agent::WhenFull;
 use opsctl_link::Endpoint;
 use opsctl_protocol::message::command::DEFAULT_KILL_GRACE_MS;
 use opsctl_protocol::{AgentId, limits};
+use opsctl_tui::view::theme::{Ascii, Colors};
 use serde::{Deserialize, Serialize};
 
 use crate::exit_code::{ExitCode, Failure};
 use file::Source;
-use values::{Level, Listen, Name, Place, Size, Time, Url};
+use values::{Level, Listen, Name, Place, Size, ThemeName, Time, Url};
 
 /// How long output and history are kept when nobody says.
 const MONTH: Duration = Duration::from_hours(30 * 24);
@@ -43,7 +44,7 @@ pub struct Settings {
     /// How clients and agents reach the daemon.
     pub client: Client,
     /// The console.
-    pub console: Console,
+    pub tui: Tui,
     /// What daemon and agents write about themselves.
     pub log: Log,
     /// The token from `OPSCTL_TOKEN`; never in the file, where others might read it.
@@ -207,7 +208,15 @@ impl Default for Client {
 /// The console.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Console {
+pub struct Tui {
+    /// Which theme: `auto`, a built-in one, or one of the person's own.
+    pub theme: ThemeName,
+    /// How many colours the terminal has.
+    pub colors: Colors,
+    /// Whether only ASCII is drawn.
+    pub ascii: Ascii,
+    /// Whether nothing moves by itself.
+    pub reduced_motion: bool,
     /// What puts its standard input into the clipboard; by the terminal when empty.
     pub copy_command: String,
 }
@@ -390,6 +399,20 @@ impl Settings {
             })
             .map(|(section, key, _)| format!("{section}.{key}"))
             .collect()
+    }
+
+    /// Where a theme of the person's own is: beside the settings file, in `themes`.
+    pub fn theme_file(&self, name: &str) -> Option<PathBuf> {
+        let settings = self
+            .file()
+            .map(Path::to_owned)
+            .or_else(places::config_file)?;
+        Some(
+            settings
+                .parent()?
+                .join("themes")
+                .join(format!("{name}.toml")),
+        )
     }
 
     /// The file that was read.

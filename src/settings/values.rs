@@ -39,7 +39,7 @@ macro_rules! as_text {
     )+};
 }
 
-as_text!(Listen, Time, Size, Place, Url, Name, Level);
+as_text!(Listen, Time, Size, Place, Url, Name, Level, ThemeName);
 
 /// A TCP address to listen on, or none: `127.0.0.1:7600`, `[::1]:7600`, `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +201,39 @@ impl fmt::Display for Place {
         self.0
             .as_ref()
             .map_or(Ok(()), |path| write!(f, "{}", path.display()))
+    }
+}
+
+/// The name of a theme: `auto`, a built-in one's, or a file's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThemeName(pub String);
+
+impl Default for ThemeName {
+    fn default() -> Self {
+        Self("auto".to_owned())
+    }
+}
+
+impl FromStr for ThemeName {
+    type Err = BadValue;
+
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        let fits = |c: char| c.is_alphanumeric() || "-_".contains(c);
+        // A name and no path: themes are looked for in one place.
+        if !given.is_empty() && given.chars().all(fits) {
+            return Ok(Self(given.to_owned()));
+        }
+        let all = opsctl_tui::view::theme::BUILT_IN.join(", ");
+        Err(bad(
+            given,
+            format!("auto, {all}, or the name of a theme of your own (letters, digits, - and _)"),
+        ))
+    }
+}
+
+impl fmt::Display for ThemeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

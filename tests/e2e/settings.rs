@@ -125,3 +125,24 @@ fn the_schema_is_json_with_every_direction() {
         assert!(schema["properties"][direction].is_object(), "{direction}");
     }
 }
+
+#[test]
+fn a_wrong_theme_is_told_what_there_is_and_where() {
+    let sandbox = Sandbox::new();
+    let settings = sandbox.file("config.toml", "[tui]\ntheme = \"mine\"\n");
+    let refused = sandbox.opsctl(["tui", "--config"]).arg(&settings).run();
+    refused
+        .expect_code(2)
+        .expect_err(&["themes/mine.toml", "cannot be read", "contrast"]);
+    std::fs::create_dir(sandbox.path("themes")).unwrap();
+    sandbox.file("themes/mine.toml", "[roles.error]\nfg = \"reddish\"\n");
+    let refused = sandbox.opsctl(["tui", "--config"]).arg(&settings).run();
+    refused
+        .expect_code(2)
+        .expect_err(&["themes/mine.toml:2:6", "#rrggbb"]);
+    let refused = sandbox.opsctl(["tui", "--theme", "a/b"]).run();
+    refused.expect_code(2).expect_err(&["a/b", "contrast"]);
+    let settings = sandbox.file("config.toml", "[tui]\ncolors = \"8\"\n");
+    let refused = sandbox.opsctl(["status", "--config"]).arg(&settings).run();
+    refused.expect_code(2).expect_err(&[":2:10", "truecolor"]);
+}

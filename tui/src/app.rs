@@ -19,6 +19,7 @@ use crate::conn::{self, Conn, Heard};
 use crate::hand_over;
 use crate::state::{Effect, Input, Message, Outcome, State};
 use crate::tty::{Stage, Tty};
+use crate::view::theme::{Depth, Wishes};
 use crate::view::{self, Theme};
 
 /// The shortest time between two frames (requirement D6: about 60 a second).
@@ -39,6 +40,10 @@ pub struct Options {
     pub read_only: bool,
     /// A command that takes what is copied on its standard input, for terminals without OSC 52.
     pub copy_command: Option<String>,
+    /// What it should look like.
+    pub look: Wishes,
+    /// Whether nothing should move by itself.
+    pub reduced_motion: bool,
 }
 
 /// Why the console ended other than by being left.
@@ -61,13 +66,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         io::ErrorKind::Unsupported => Error::NotATerminal,
         _ => Error::Terminal(error),
     })?;
-    run_on(
-        &mut tty,
-        crossterm::event::EventStream::new,
-        Theme::from_env(),
-        options,
-    )
-    .await
+    run_on(&mut tty, crossterm::event::EventStream::new, options).await
 }
 
 /// Opens the console on any stage, with input from anywhere: `inputs` opens it, also again after another
@@ -77,17 +76,21 @@ pub async fn run(options: Options) -> Result<(), Error> {
 /// # Errors
 /// When the stage or the input fails.
 pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
-    stage: &mut impl Stage,
+    terminal: &mut impl Stage,
     inputs: impl FnMut() -> I,
-    theme: Theme,
     options: Options,
 ) -> Result<(), Error> {
+    let theme = options.look.theme(|name| std::env::var(name).ok());
+    // Crossterm looks at NO_COLOR itself, and would win over a person who asked for colours all the same.
+    crossterm::style::force_color_output(theme.depth() != Depth::None);
     let endpoint = options.client.target.endpoint.to_string();
     let (conn, heard) = Conn::start(options.client);
-    let size = stage.size();
+    let size = terminal.size();
+    let mut state = State::new(size, Timestamp::now(), endpoint, options.read_only);
+    state.keep_still(options.reduced_motion);
     let mut console = Console {
-        stage,
-        state: State::new(size, Timestamp::now(), endpoint, options.read_only),
+        stage: terminal,
+        state,
         conn,
         theme,
         copy_command: options.copy_command,
@@ -297,8 +300,9 @@ impl<S: Stage> Console<'_, S> {
     fn draw(&mut self) -> Result<(), Error> {
         self.dirty = false;
         self.held = None;
-        let (state, theme) = (&self.state, self.theme);
-        self.stage.draw(cursor_style(state), &mut |frame| {
+        let (state, theme) = (&self.state, &self.theme);
+        let cursor = cursor_style(state);
+        self.stage.draw(cursor, &mut |frame| {
             view::draw(state, theme, frame);
         })?;
         Ok(())
@@ -332,7 +336,8 @@ fn cursor_style(state: &State) -> SetCursorStyle {
     let Some(cursor) = pane.map(|pane| pane.screen.cursor()) else {
         return SetCursorStyle::DefaultUserShape;
     };
-    match (cursor.shape, cursor.blinking) {
+    let blinking = cursor.blinking && !state.still;
+    match (cursor.shape, blinking) {
         (CursorShape::Block, false) => SetCursorStyle::DefaultUserShape,
         (CursorShape::Block, true) => SetCursorStyle::BlinkingBlock,
         (CursorShape::Underline, false) => SetCursorStyle::SteadyUnderScore,

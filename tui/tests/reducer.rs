@@ -13,7 +13,6 @@ use opsctl_protocol::{AgentId, OutputFrame, Pattern, Timestamp};
 use opsctl_tui::keys::Mode;
 use opsctl_tui::layout::Layout;
 use opsctl_tui::state::{Answer, Effect, Focus, Input, Link, Message, State};
-use opsctl_tui::view::Theme;
 use proptest::prelude::*;
 use world::*;
 
@@ -451,7 +450,7 @@ proptest! {
                     || state.fleet.agents(&state.list.filter).any(|other| other.agent_id == *agent);
                 prop_assert!(listed, "{agent} is selected and not listed");
             }
-            draw(&state, Theme { colour: true });
+            draw(&state, &sixteen());
         }
     }
 }

@@ -184,7 +184,7 @@ fn the_connection_is_always_seen() {
 fn no_color_means_none() {
     for mut state in [console(120, 40), with_pane(120, 40)] {
         keys(&mut state, "?");
-        let buffer = draw(&state, Theme { colour: false });
+        let buffer = draw(&state, &Theme::plain());
         for cell in &buffer.content {
             assert_eq!(
                 (cell.fg, cell.bg),
@@ -209,7 +209,7 @@ fn names_cannot_write_to_the_terminal() {
     state.message(Message::Answer(Answer::Commands(vec![evil])), NOW);
     state.list.agent = Some(AgentId::new("web-1").unwrap());
     keys(&mut state, "\n\n");
-    let buffer = draw(&state, Theme { colour: true });
+    let buffer = draw(&state, &sixteen());
     assert!(
         buffer
             .content

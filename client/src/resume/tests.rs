@@ -63,7 +63,6 @@ fn push(channel: &Channel, epoch: &str, seq: u64) -> Decoded<ToDashboard> {
     Decoded {
         header,
         message: message.into(),
-        bytes: 0,
     }
 }
 
@@ -148,7 +147,6 @@ fn a_gap_moves_on_and_a_snapshot_starts_over() {
     let copy = |message| Decoded {
         header: Header::default(),
         message,
-        bytes: 0,
     };
     assert!(resume.message(&copy(gap.clone().into())));
     assert!(
@@ -191,7 +189,6 @@ fn a_state_that_a_reconnect_brings_again_is_no_news() {
         resume.message(&Decoded {
             header: Header::default(),
             message: CommandStatus::new(COMMAND, state).into(),
-            bytes: 0,
         })
     };
     assert!(told(&mut resume, State::Delivered));

@@ -18,7 +18,7 @@ pub mod keyframe;
 pub mod outbox;
 pub mod pace;
 pub mod replay;
-pub(crate) mod weight;
+mod weight;
 
 pub use channel::{Entry, Piece, Stream};
 pub use delivery::Delivery;

@@ -28,8 +28,8 @@ pub(super) struct Command {
     pub is_sent: bool,
     /// The store calls it delivered already, so that it can be sent at once.
     pub is_stored_as_delivered: bool,
-    /// How many attempts to make its end without a start durable are under way; it is not given out meanwhile.
-    pub withdrawals: usize,
+    /// Its end without a start is being made durable; it is not given out meanwhile.
+    pub is_withdrawn: bool,
     /// The command's end is durable in the store.
     pub end_saved: bool,
     /// The agent has been told that it may forget the command.
@@ -53,7 +53,7 @@ impl Command {
             version: Version::default(),
             is_sent: false,
             is_stored_as_delivered: false,
-            withdrawals: 0,
+            is_withdrawn: false,
             end_saved: false,
             settled: false,
             input_offset: 0,
@@ -65,11 +65,6 @@ impl Command {
     /// Whether it has a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.row.summary.pty
-    }
-
-    /// Whether its end without a start is being made durable.
-    pub(super) fn is_withdrawn(&self) -> bool {
-        self.withdrawals > 0
     }
 
     /// Whether its end and all of its output are durable.

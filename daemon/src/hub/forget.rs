@@ -71,7 +71,7 @@ impl Hub {
         let Asked { conn, id, .. } = asked;
         for (row, _) in rows {
             if let Some(command) = self.commands.get_mut(&row.summary.command_id) {
-                command.withdrawals = command.withdrawals.saturating_sub(1);
+                command.is_withdrawn = false;
             }
         }
         if let Some(agent) = self.agents.get(&agent_id)

@@ -66,7 +66,7 @@ impl Hub {
         reason: &str,
     ) -> Option<(CommandRow, Version)> {
         let command = self.commands.get_mut(&command_id)?;
-        command.withdrawals += 1;
+        command.is_withdrawn = true;
         command.version.advance();
         let mut row = command.row.clone();
         row.summary.state = state;
@@ -138,7 +138,7 @@ impl Hub {
     fn end_withdrawn(&mut self, row: &CommandRow) -> Option<CommandSummary> {
         let command_id = row.summary.command_id;
         let command = self.commands.get_mut(&command_id)?;
-        command.withdrawals = command.withdrawals.saturating_sub(1);
+        command.is_withdrawn = false;
         if command.is_held_back() {
             self.apply_status(command_id, &end_of(row));
         } else {
@@ -149,16 +149,12 @@ impl Hub {
             .map(|command| command.row.summary.clone())
     }
 
-    /// The store did not take the end: the command waits as before, unless somebody else has asked for it too. That end may
-    /// still become durable, and a row that says otherwise must not follow it.
+    /// The store did not take the end: the command waits as before.
     fn hold_again(&mut self, command_id: CommandId) {
         let Some(command) = self.commands.get_mut(&command_id) else {
             return;
         };
-        command.withdrawals = command.withdrawals.saturating_sub(1);
-        if command.is_withdrawn() {
-            return;
-        }
+        command.is_withdrawn = false;
         let agent_id = command.row.summary.agent_id.clone();
         self.mark_unsaved(command_id);
         self.note_deadline(command_id);
@@ -172,11 +168,9 @@ impl Hub {
             && at <= self.now
         {
             self.deadlines.pop_first();
+            let withdrawn = |command: &Command| command.is_withdrawn;
             if self.is_held_back(command_id)
-                && !self
-                    .commands
-                    .get(&command_id)
-                    .is_some_and(Command::is_withdrawn)
+                && !self.commands.get(&command_id).is_some_and(withdrawn)
             {
                 due.push(command_id);
             }

@@ -12,10 +12,9 @@ use opsctl_protocol::{
 };
 
 use super::Context;
-use super::hello::{Ear, Ended, Goodbye, Introduction, Said, Surroundings};
+use super::hello::{Ear, Ended, Goodbye, Said, Surroundings};
 use super::intake::Intake;
 use super::upgrade::{Admitted, Socket};
-use super::weigh::Weigh;
 use crate::hub::{AgentPort, ConnId, Event, Recalled};
 
 /// Frames of input that may wait for an agent: eight commands with a full window each.
@@ -113,8 +112,7 @@ where
             None
         }
     };
-    let Introduction { id, hello, bytes }: Introduction<AgentConnect> =
-        ear.hello(context.hello_timeout, pick).await?;
+    let (id, hello): (_, AgentConnect) = ear.hello(context.hello_timeout, pick).await?;
     if admitted
         .rights
         .agent
@@ -140,7 +138,7 @@ where
     };
     context
         .events
-        .send_weighing(joined, bytes)
+        .send(joined)
         .await
         .map_err(|_| Ended::Gone("the daemon stops".to_owned()))
 }
@@ -183,7 +181,6 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     A: Fn(Option<String>, ErrorPayload),
 {
-    // Output has its room in the log, and counts there.
     let mut intake = Intake::new(context.sources.log.clone(), conn);
     loop {
         let said = tokio::select! {
@@ -193,12 +190,10 @@ where
                 return Ended::Close(Goodbye::new(CloseCode::GoingAway, why));
             }
         };
-        let mut bytes = 0;
         let event = match said {
             Ok(Said::Message(decoded)) => match decoded.message {
                 AgentMessage::Output(output) => intake.output(output.into()).await,
                 message if intake.may_pass(&message) => {
-                    bytes = message.weigh(decoded.bytes);
                     Some(Event::AgentSaid(conn, decoded.header, message))
                 }
                 _ => None,
@@ -216,7 +211,7 @@ where
             Err(ended) => return ended,
         };
         let Some(event) = event else { continue };
-        if context.events.send_weighing(event, bytes).await.is_err() {
+        if context.events.send(event).await.is_err() {
             return Ended::Gone("the daemon stops".to_owned());
         }
     }

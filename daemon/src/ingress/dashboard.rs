@@ -15,9 +15,8 @@ use opsctl_protocol::message::ErrorPayload;
 use opsctl_protocol::{BinaryFrame, CommandId, DashboardMessage, DecodeError, Header};
 
 use super::Context;
-use super::hello::{Ear, Ended, Introduction, Said, Surroundings};
+use super::hello::{Ear, Ended, Said, Surroundings};
 use super::upgrade::{Admitted, Socket};
-use super::weigh::Weigh as _;
 use crate::fanout::delivery::Gathered;
 use crate::fanout::pace::Pace;
 use crate::fanout::{Delivery, Outbox};
@@ -91,7 +90,7 @@ where
             None
         }
     };
-    let Introduction { id, hello, bytes } = match ear.hello(context.hello_timeout, pick).await {
+    let (id, hello) = match ear.hello(context.hello_timeout, pick).await {
         Ok(hello) => hello,
         Err(ended) => return ended,
     };
@@ -105,7 +104,7 @@ where
         outbox: Arc::clone(outbox),
     };
     let stopped = || Ended::Gone("the daemon stops".to_owned());
-    if context.events.send_weighing(joined, bytes).await.is_err() {
+    if context.events.send(joined).await.is_err() {
         return stopped();
     }
     let every = context.patience.heartbeat;
@@ -119,21 +118,16 @@ where
                 continue;
             }
         };
-        let (event, bytes) = match said {
+        let event = match said {
             Ok(Said::Message(decoded)) => match with_offset(context, decoded.message).await {
-                Ok(message) => {
-                    let bytes = message.weigh(decoded.bytes);
-                    (Event::DashboardSaid(conn, decoded.header, message), bytes)
-                }
+                Ok(message) => Event::DashboardSaid(conn, decoded.header, message),
                 Err(error) => {
                     outbox.control(Header::answering(decoded.header.id), error);
                     continue;
                 }
             },
             Ok(Said::Bulk(BinaryFrame::Input(input))) => {
-                let bytes = input.data.0.len();
-                let input = DashboardMessage::Input(input);
-                (Event::DashboardSaid(conn, Header::default(), input), bytes)
+                Event::DashboardSaid(conn, Header::default(), DashboardMessage::Input(input))
             }
             Ok(Said::Bulk(_)) => {
                 let error =
@@ -146,7 +140,7 @@ where
             Ok(Said::Latency(_)) => continue,
             Err(ended) => return ended,
         };
-        if context.events.send_weighing(event, bytes).await.is_err() {
+        if context.events.send(event).await.is_err() {
             return stopped();
         }
     }

@@ -83,17 +83,6 @@ pub(super) enum Said<M> {
     Latency(u64),
 }
 
-/// A peer's first message.
-#[derive(Debug)]
-pub(super) struct Introduction<T> {
-    /// The `id` to answer.
-    pub id: Option<String>,
-    /// What was said.
-    pub hello: T,
-    /// Bytes of its text.
-    pub bytes: usize,
-}
-
 /// A peer's frames as messages. What cannot be read is answered through `answer`.
 pub(super) struct Ear<S, A> {
     reader: Reader<S>,
@@ -170,7 +159,7 @@ where
         &mut self,
         wait: Duration,
         pick: impl Fn(M) -> Option<T>,
-    ) -> Result<Introduction<T>, Ended>
+    ) -> Result<(Option<String>, T), Ended>
     where
         M: Direction,
     {
@@ -184,9 +173,9 @@ where
             })??;
             let id = match said {
                 Said::Message(decoded) => {
-                    let (id, bytes) = (decoded.header.id, decoded.bytes);
+                    let id = decoded.header.id;
                     if let Some(hello) = pick(decoded.message) {
-                        return Ok(Introduction { id, hello, bytes });
+                        return Ok((id, hello));
                     }
                     id
                 }

@@ -9,7 +9,6 @@
 //! - [`hello`]: a fresh connection says who it is, in time.
 //! - [`agent`], [`dashboard`]: a connection's life.
 //! - [`intake`]: an agent's output on its way into the log.
-//! - [`weigh`]: what a message takes in the hub's queue.
 //! - [`conduct`]: how often a peer may send what cannot be read.
 //! - [`limits`], [`rate`]: how often it may send what can.
 
@@ -26,19 +25,18 @@ mod router;
 mod serve;
 mod turn_away;
 mod upgrade;
-mod weigh;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use opsctl_link::Patience;
+use tokio::sync::mpsc;
 
 use crate::auth::Secret;
 use crate::drain::Edges;
 use crate::fanout::delivery::Sources;
-use crate::hub::ConnId;
-use crate::queue::ToHub;
+use crate::hub::{ConnId, Event};
 use crate::store::Store;
 
 pub use census::{Caps, LOCAL_RESERVE, Lobby};
@@ -50,7 +48,7 @@ pub use serve::Serving;
 #[derive(Clone)]
 pub struct Context {
     /// To the hub.
-    pub events: ToHub,
+    pub events: mpsc::Sender<Event>,
     /// Which commands have ended, for agents that come back.
     pub store: Arc<dyn Store>,
     /// What deliveries read.

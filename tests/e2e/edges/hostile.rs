@@ -53,13 +53,3 @@ fn events_of_many_small_values_do_not_pile_up_either() {
         publish(&mut raw, &data, 40);
     });
 }
-
-#[test]
-fn nor_do_those_of_many_small_objects() {
-    stays_small(|daemon| {
-        let mut raw = Raw::dashboard(daemon);
-        // Each takes eight bytes on the wire, and a whole node of a tree in memory.
-        let data: Value = vec![json!({"": 0}); 10_000].into();
-        publish(&mut raw, &data, 60);
-    });
-}

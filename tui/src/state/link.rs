@@ -55,6 +55,8 @@ pub enum Grade {
 pub struct Connection {
     /// The state now.
     pub link: Link,
+    /// Whether it is told without a countdown.
+    pub still: bool,
     /// When connections were lost lately.
     losses: Vec<Timestamp>,
 }
@@ -63,6 +65,7 @@ impl Default for Connection {
     fn default() -> Self {
         Self {
             link: Link::Connecting { attempt: 1 },
+            still: false,
             losses: Vec::new(),
         }
     }
@@ -119,9 +122,14 @@ impl Connection {
             Link::Waiting { attempt, until, .. } => {
                 let seconds = until.0.saturating_sub(now.0).div_ceil(1000);
                 let next = attempt + 1;
+                let when = if self.still {
+                    String::new()
+                } else {
+                    format!(" in {seconds} s")
+                };
                 (
                     Grade::Warning,
-                    format!("⚡ reconnecting, attempt {next} in {seconds} s"),
+                    format!("⚡ reconnecting, attempt {next}{when}"),
                 )
             }
             Link::Refused { .. } => (Grade::Bad, "✗ offline".to_owned()),
@@ -141,7 +149,7 @@ impl Connection {
     /// When the label will read differently by itself.
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.link {
-            Link::Waiting { until, .. } => {
+            Link::Waiting { until, .. } if !self.still => {
                 let left = until.0.saturating_sub(now.0);
                 // The next whole second of the countdown.
                 (left > 0).then(|| Timestamp(until.0 - (left - 1) / 1000 * 1000))
@@ -185,6 +193,12 @@ mod tests {
             Some(Timestamp(9_000))
         );
         assert_eq!(connection.next_change(Timestamp(10_000)), None);
+        connection.still = true;
+        assert_eq!(
+            connection.label(Timestamp(7_500)).1,
+            "⚡ reconnecting, attempt 3"
+        );
+        assert_eq!(connection.next_change(Timestamp(7_500)), None);
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct State {
     pub overlay: Option<Overlay>,
     /// News in the last line.
     pub notice: Option<Notice>,
+    /// Whether nothing moves by itself: no countdowns, no percentages, no blinking.
+    pub still: bool,
     /// Lines typed before: commands run, and the command line's.
     pub run_history: Vec<String>,
     /// Lines of the command line.
@@ -204,6 +206,7 @@ impl State {
             attached: false,
             overlay: None,
             notice: None,
+            still: false,
             run_history: Vec::new(),
             line_history: Vec::new(),
             answers: false,
@@ -214,6 +217,12 @@ impl State {
         };
         state.layout = Layout::of(&state);
         state
+    }
+
+    /// Shows whatever moves by itself in a form that doesn't.
+    pub fn keep_still(&mut self, still: bool) {
+        self.still = still;
+        self.connection.still = still;
     }
 
     /// What is to be done first of all.

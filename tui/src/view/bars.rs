@@ -14,7 +14,7 @@ use crate::state::{Overlay, State, View};
 const WIDE: usize = 120;
 
 /// Views and counts at the left, the connection at the right; where there is room for one, the connection.
-pub(super) fn header(state: &State, area: Rect, theme: Theme, buffer: &mut Buffer) {
+pub(super) fn header(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
@@ -57,7 +57,7 @@ pub(super) fn header(state: &State, area: Rect, theme: Theme, buffer: &mut Buffe
 }
 
 /// The views with their keys; where there is little room, the one that is shown.
-fn tabs(state: &State, width: usize, theme: Theme) -> Vec<Span<'static>> {
+fn tabs(state: &State, width: usize, theme: &Theme) -> Vec<Span<'static>> {
     if width < WIDE {
         return vec![Span::styled(
             format!(" {} ", state.view.title()),
@@ -85,7 +85,7 @@ fn tabs(state: &State, width: usize, theme: Theme) -> Vec<Span<'static>> {
 pub(super) fn footer(
     state: &State,
     area: Rect,
-    theme: Theme,
+    theme: &Theme,
     buffer: &mut Buffer,
 ) -> Option<Position> {
     if area.is_empty() {
@@ -158,7 +158,7 @@ fn skip_columns(text: &str, columns: usize) -> (&str, usize) {
 }
 
 /// The keys that matter most in each mode, as many as fit; the way to the help has its place in any case.
-fn hints(state: &State, width: usize, theme: Theme) -> Line<'static> {
+fn hints(state: &State, width: usize, theme: &Theme) -> Line<'static> {
     let mode = state.mode();
     let here = state.keys.rows().filter(|(row, keys)| {
         row.modes.contains(&mode) && !row.hint.is_empty() && !keys.is_empty()

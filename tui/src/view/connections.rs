@@ -14,7 +14,7 @@ use crate::state::State;
 const NAMES: usize = 12;
 
 /// Draws the view into `area`.
-pub(super) fn draw(state: &State, area: Rect, theme: Theme, buffer: &mut Buffer) {
+pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     for (at, line) in lines(state, area.width.into(), theme)
         .iter()
         .take(area.height.into())
@@ -29,7 +29,7 @@ pub(super) fn draw(state: &State, area: Rect, theme: Theme, buffer: &mut Buffer)
     }
 }
 
-fn lines(state: &State, width: usize, theme: Theme) -> Vec<Line<'static>> {
+fn lines(state: &State, width: usize, theme: &Theme) -> Vec<Line<'static>> {
     let row = |name: &str, text: &str| {
         let name = format!(" {name:<NAMES$}");
         let room = width.saturating_sub(NAMES + 2);

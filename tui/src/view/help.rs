@@ -16,11 +16,11 @@ const KEYS: usize = 22;
 
 /// How far the help can be scrolled on a terminal of so many rows.
 pub fn scroll(state: &State) -> u16 {
-    let lines = text(state, Theme { colour: false }).len() as u16;
+    let lines = text(state, &Theme::plain()).len() as u16;
     lines.saturating_sub(state.size.1.saturating_sub(2))
 }
 
-fn text(state: &State, theme: Theme) -> Vec<Line<'static>> {
+fn text(state: &State, theme: &Theme) -> Vec<Line<'static>> {
     let row = |left: String, right: &'static str| {
         let pad = KEYS.max(left.chars().count() + 1);
         Line::from(vec![
@@ -48,7 +48,7 @@ fn text(state: &State, theme: Theme) -> Vec<Line<'static>> {
 }
 
 /// Draws the help over everything, from its line `first`.
-pub(super) fn draw(state: &State, first: u16, area: Rect, theme: Theme, buffer: &mut Buffer) {
+pub(super) fn draw(state: &State, first: u16, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     let width = area.width.min(84);
     let text = text(state, theme);
     let height = area.height.min(text.len() as u16 + 2);
@@ -82,7 +82,7 @@ pub(super) fn draw(state: &State, first: u16, area: Rect, theme: Theme, buffer: 
 }
 
 /// Tells what to type next while no pane is open.
-pub(super) fn first_steps(state: &State, area: Rect, theme: Theme, buffer: &mut Buffer) {
+pub(super) fn first_steps(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     let lines = steps(state);
     let top = area.y + (area.height.saturating_sub(lines.len() as u16)) / 3;
     for (at, line) in lines.iter().enumerate() {

@@ -16,7 +16,7 @@ use crate::state::{Focus, State};
 const ROOMY: u16 = 8;
 
 /// Draws the list into `area`.
-pub(super) fn draw(state: &State, area: Rect, theme: Theme, buffer: &mut Buffer) {
+pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
@@ -151,7 +151,7 @@ fn title(state: &State, what: &str, count: usize) -> String {
 }
 
 impl Row<'_> {
-    fn first(&self, state: &State, width: u16, theme: Theme, alone: bool) -> Line<'static> {
+    fn first(&self, state: &State, width: u16, theme: &Theme, alone: bool) -> Line<'static> {
         let width = usize::from(width);
         match self.item {
             Item::Agent(agent) => {
@@ -194,7 +194,7 @@ impl Row<'_> {
         }
     }
 
-    fn second(&self, state: &State, width: u16, theme: Theme) -> Line<'static> {
+    fn second(&self, state: &State, width: u16, theme: &Theme) -> Line<'static> {
         let text = match self.item {
             Item::Agent(agent) => {
                 let mut parts = Vec::new();

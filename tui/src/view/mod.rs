@@ -20,14 +20,16 @@ use crate::layout::Layout;
 use crate::state::{Overlay, State, View};
 pub use help::scroll as help_scroll;
 pub use theme::Theme;
+use theme::{Glyph, Role};
 
 /// Draws everything, and puts the cursor where typing goes.
-pub fn draw(state: &State, theme: Theme, frame: &mut Frame<'_>) {
+pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     // The frame may be of another size for a moment, until the state has heard of it.
     let area = frame.area();
     let layout = &state.layout;
     let within = |rect: Rect| rect.intersection(area);
     let buffer = frame.buffer_mut();
+    buffer.set_style(area, theme.style(Role::Text));
     let mut cursor = None;
     if let Some(list) = layout.list {
         list::draw(state, within(list), theme, buffer);
@@ -52,13 +54,14 @@ pub fn draw(state: &State, theme: Theme, frame: &mut Frame<'_>) {
         help::draw(state, line, area, theme, buffer);
         cursor = None;
     }
+    theme.finish(buffer);
     if let Some(position) = typed.or(cursor) {
         frame.set_cursor_position(position);
     }
 }
 
 /// The lines between list and panes, and between panes side by side.
-fn separators(layout: &Layout, theme: Theme, area: Rect, buffer: &mut Buffer) {
+fn separators(layout: &Layout, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let places = layout
         .panes
         .iter()
@@ -68,8 +71,8 @@ fn separators(layout: &Layout, theme: Theme, area: Rect, buffer: &mut Buffer) {
         for y in rect.top()..rect.bottom().min(area.bottom()) {
             if rect.x - 1 < area.right() {
                 buffer[(rect.x - 1, y)]
-                    .set_symbol("│")
-                    .set_style(theme.dim());
+                    .set_symbol(theme.glyph(Glyph::Line))
+                    .set_style(theme.style(Role::Border));
             }
         }
     }
@@ -77,7 +80,7 @@ fn separators(layout: &Layout, theme: Theme, area: Rect, buffer: &mut Buffer) {
 
 /// How a command stands, with how long it took: `✗ exit 7 (2.3s)`.
 pub fn ending(summary: &CommandSummary) -> String {
-    let (word, _) = Theme { colour: false }.command(summary);
+    let (word, _) = Theme::plain().command(summary);
     match (summary.started_at, summary.finished_at) {
         (Some(started), Some(ended)) => {
             format!(

@@ -9,7 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::theme::Theme;
+use super::theme::{Depth, Theme};
 use super::{ending, fit, put_line};
 use crate::layout::inner;
 use crate::state::copy::{Copy, Kind};
@@ -22,7 +22,7 @@ pub(super) fn draw(
     state: &State,
     index: usize,
     area: Rect,
-    theme: Theme,
+    theme: &Theme,
     buffer: &mut Buffer,
 ) -> Option<Position> {
     let pane = state.panes.get(index)?;
@@ -30,7 +30,7 @@ pub(super) fn draw(
     cells(pane, inner(area), theme, buffer)
 }
 
-fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: Theme, buffer: &mut Buffer) {
+fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     let focused = state.focus == Focus::Pane && state.panes.focused == index;
     let attached = focused && state.attached;
     let style = if attached {
@@ -41,7 +41,7 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: Theme, buf
         theme.bar()
     };
     let (cols, rows) = pane.screen.size();
-    let mut right = badges(pane, attached);
+    let mut right = badges(pane, attached, state.still);
     let agent = format!(" {} ", pane.agent);
     if area.width > 60 {
         let size = if pane.pty {
@@ -84,7 +84,7 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: Theme, buf
 }
 
 /// What the person should know about what is looked at.
-fn badges(pane: &Pane, attached: bool) -> String {
+fn badges(pane: &Pane, attached: bool, still: bool) -> String {
     let mut badges = String::new();
     if pane.gap {
         badges.push_str(" GAP");
@@ -103,9 +103,11 @@ fn badges(pane: &Pane, attached: bool) -> String {
         badges.push_str(&search.count());
     }
     if let Some((done, all)) = pane.past.loading {
-        let percent = done * 100 / all.max(1);
-        // Writing to a String can't fail.
-        let _ = write!(badges, " LOADING older {percent}%");
+        badges.push_str(" LOADING older");
+        if !still {
+            // Writing to a String can't fail.
+            let _ = write!(badges, " {}%", done * 100 / all.max(1));
+        }
     }
     if !pane.follows() {
         // Writing to a String can't fail.
@@ -122,7 +124,7 @@ fn badges(pane: &Pane, attached: bool) -> String {
 }
 
 /// Draws the part of the terminal that the pane looks at.
-fn cells(pane: &Pane, area: Rect, theme: Theme, buffer: &mut Buffer) -> Option<Position> {
+fn cells(pane: &Pane, area: Rect, theme: &Theme, buffer: &mut Buffer) -> Option<Position> {
     if area.is_empty() {
         return None;
     }
@@ -191,7 +193,7 @@ impl Marked {
         }
     }
 
-    fn style(&self, x: u16, y: u16, theme: Theme) -> Style {
+    fn style(&self, x: u16, y: u16, theme: &Theme) -> Style {
         let place = Place {
             line: self.top + u64::from(y),
             col: self.left + x,
@@ -228,17 +230,17 @@ fn draw_text(cell: Cell<'_>, target: &mut ratatui::buffer::Cell) {
     }
 }
 
-fn style(cell: Cell<'_>, theme: Theme) -> Style {
+fn style(cell: Cell<'_>, theme: &Theme) -> Style {
     let attributes = cell.attributes();
     let mut style = Style::reset().add_modifier(modifiers(attributes));
     if cell.has_link() {
         style = style.add_modifier(Modifier::UNDERLINED);
     }
-    if theme.colour {
-        style = style.fg(color(cell.fg())).bg(color(cell.bg()));
-        if attributes.underline != Underline::None {
-            style = style.underline_color(cell.underline_color().map_or(Color::Reset, color));
-        }
+    let (fg, bg) = theme.program(color(cell.fg()), color(cell.bg()));
+    style = style.fg(fg).bg(bg);
+    if attributes.underline != Underline::None && theme.depth() > Depth::Sixteen {
+        let line = cell.underline_color().map_or(Color::Reset, color);
+        style = style.underline_color(theme.depth().color(line));
     }
     style
 }

@@ -18,6 +18,8 @@ use opsctl_protocol::message::{
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Timestamp};
 use opsctl_tui::state::{Effect, Input, Link, Message, State};
+use opsctl_tui::view::theme::Depth;
+use opsctl_tui::view::theme::palette::Palette;
 use opsctl_tui::view::{self, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -178,7 +180,13 @@ pub fn keys(state: &mut State, text: &str) -> Vec<Effect> {
         .collect()
 }
 
-pub fn draw(state: &State, theme: Theme) -> Buffer {
+/// The theme for a terminal that only has the person's own sixteen colours.
+pub fn sixteen() -> Theme {
+    let palette = Palette::named("16").unwrap();
+    Theme::new(|role| palette.style(role), Depth::Sixteen, false)
+}
+
+pub fn draw(state: &State, theme: &Theme) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(state.size.0, state.size.1)).unwrap();
     terminal
         .draw(|frame| view::draw(state, theme, frame))
@@ -188,7 +196,7 @@ pub fn draw(state: &State, theme: Theme) -> Buffer {
 
 /// The screen as text, blanks at the ends of lines left out.
 pub fn text(state: &State) -> String {
-    let buffer = draw(state, Theme { colour: true });
+    let buffer = draw(state, &sixteen());
     let width = usize::from(buffer.area.width);
     let rows = buffer.content.chunks(width.max(1)).map(|row| {
         let mut line = String::new();
