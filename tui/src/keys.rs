@@ -125,6 +125,11 @@ pub enum Action {
     Yank,
     Edit,
     Clear,
+    Mark,
+    NextNeed,
+    PreviousNeed,
+    GroupBy,
+    See,
     Mouse,
     Reconnect,
     Help,
@@ -191,7 +196,16 @@ macro_rules! table {
 
 /// All keys. What matters most in a mode comes first.
 pub const TABLE: &[Binding] = table! {
-    &[Agents], "open-agent", [special(KeyCode::Enter), plain('o')], Open, "commands", "the agent's commands";
+    &[Agents], "open-agent", [special(KeyCode::Enter), plain('o')], Open, "commands", "the agent's commands; of a group, fold or unfold it";
+    &[Agents], "next-need", [plain('n')], NextNeed, "needs you", "the next that needs you: blocked, failed or done";
+    &[Agents], "previous-need", [plain('N')], PreviousNeed, "", "the one before that needs you";
+    &[Agents], "mark", [plain(' ')], Mark, "mark", "mark for run, interrupt, kill and open, or no longer; of a group, all in it";
+    &[Agents], "unmark", [special(KeyCode::Esc)], Back, "", "no marks any more";
+    &[Agents], "open-terminals", [plain('+')], OpenBeside, "", "show the terminals of the marked agents, or the selected one's, in further panes";
+    &[Agents], "seen", [plain('s')], See, "", "seen: it no longer needs you";
+    &[Agents], "group", [plain('b')], GroupBy, "", "group by host, state, each label, or not at all";
+    &[Agents], "fold", [special(KeyCode::Left), plain('h')], Left, "", "fold the group";
+    &[Agents], "unfold", [special(KeyCode::Right), plain('l')], Right, "", "unfold the group";
     &[Commands], "open", [special(KeyCode::Enter), plain('o')], Open, "show", "show the command in the pane";
     &[Commands], "open-beside", [plain('+'), plain(' ')], OpenBeside, "show beside", "show the command in a further pane";
     FLEET, "attach", [plain('a')], Attach, "attach", "attach: every key goes to the terminal";

@@ -114,6 +114,11 @@ pub fn inner(pane: Rect) -> Rect {
     }
 }
 
+/// A list without its title line, which it has where there is room.
+pub fn list_body(list: Rect) -> Rect {
+    if list.height > 2 { inner(list) } else { list }
+}
+
 /// The list, and the rest for panes. One column between them is left for a line.
 fn divide(body: Rect, width: u16, at_pane: bool) -> (Rect, Rect) {
     if width >= MEDIUM {

@@ -324,12 +324,9 @@ fn a_forgotten_agent_leaves_the_list() {
 fn the_filter_works_while_it_is_typed() {
     let mut state = console(120, 40);
     keys(&mut state, "/env=prod");
-    let shown: Vec<&str> = state
-        .fleet
-        .agents(&state.list.filter)
-        .map(|agent| agent.agent_id.as_str())
-        .collect();
-    assert_eq!(shown, ["db-1", "web-1"]);
+    let groups = state.fleet.roster().groups().iter();
+    let shown = groups.flat_map(|group| group.agents().map(AgentId::as_str));
+    assert_eq!(shown.collect::<Vec<_>>(), ["db-1", "web-1"]);
     assert_eq!(state.list.agent.as_ref().unwrap().as_str(), "db-1");
     key(&mut state, KeyCode::Esc);
     assert_eq!(state.list.filter, "");
@@ -446,8 +443,7 @@ proptest! {
                 prop_assert!(!typed || state.attached || before, "{effect:?} after {step:?}");
             }
             if let Some(agent) = &state.list.agent {
-                let listed = state.list.commands
-                    || state.fleet.agents(&state.list.filter).any(|other| other.agent_id == *agent);
+                let listed = state.list.commands || state.fleet.roster().cursor(agent).is_some();
                 prop_assert!(listed, "{agent} is selected and not listed");
             }
             draw(&state, &sixteen());

@@ -23,7 +23,17 @@ impl State {
             (Mode::Connections, Action::Back) => self.show(View::Fleet),
             (Mode::Pane, Action::Back) => self.focus = Focus::List,
             (Mode::Commands, Action::Back) => self.list_agents(),
+            (Mode::Agents, Action::Open) if self.is_at_heading() => self.toggle_group(),
             (Mode::Agents, Action::Open) => return self.open_agent(),
+            (Mode::Agents, Action::OpenBeside) => return self.open_chosen(),
+            (Mode::Agents, Action::Back) => self.list.marks.clear(),
+            (Mode::Agents, Action::Left) => self.fold(true),
+            (Mode::Agents, Action::Right) => self.fold(false),
+            (_, Action::Mark) => self.mark(),
+            (_, Action::NextNeed) => self.next_need(true),
+            (_, Action::PreviousNeed) => self.next_need(false),
+            (_, Action::GroupBy) => self.next_grouping(),
+            (_, Action::See) => self.see_chosen(),
             (Mode::Commands, Action::Open) => return self.open_selected(false),
             (_, Action::OpenBeside) => return self.open_selected(true),
             (_, Action::Up) => self.step(-1),
@@ -45,7 +55,7 @@ impl State {
             (_, Action::Attach) => return self.attach(),
             (_, Action::CommandLine) => self.ask(Purpose::Command, ""),
             (_, Action::Filter) => {
-                let filter = self.list.filter.clone();
+                let filter = self.current_filter().clone();
                 self.ask(Purpose::Filter, &filter);
             }
             (_, Action::Search) => self.ask_search(),
@@ -110,10 +120,23 @@ impl State {
                 .collect();
             self.list.command = moved(&ids, self.list.command.as_ref(), by);
         } else {
-            let agents = self.fleet.agents(&self.list.filter);
-            let names: Vec<AgentId> = agents.map(|agent| agent.agent_id.clone()).collect();
-            self.list.agent = moved(&names, self.list.agent.as_ref(), by);
+            self.step_agents(by);
         }
+    }
+
+    /// The filter of what is listed.
+    fn current_filter(&mut self) -> &mut String {
+        if self.list.commands {
+            &mut self.list.command_filter
+        } else {
+            &mut self.list.filter
+        }
+    }
+
+    /// Lists only what has these words.
+    pub(super) fn filter(&mut self, text: String) {
+        *self.current_filter() = text;
+        self.keep_selection();
     }
 
     fn pan(&mut self, cols: i32) {
@@ -176,7 +199,6 @@ impl State {
     fn list_agents(&mut self) {
         self.focus = Focus::List;
         self.list.commands = false;
-        self.list.filter.clear();
         self.keep_selection();
     }
 
@@ -187,7 +209,7 @@ impl State {
         };
         let current = self.target_command();
         self.list.commands = true;
-        self.list.filter.clear();
+        self.list.command_filter.clear();
         self.list.command = current;
         self.keep_selection();
         let mut effects = vec![commands_of(&agent)];
@@ -232,41 +254,44 @@ impl State {
     }
 
     fn ask_run(&mut self) {
-        match (self.may_operate(), self.target_agent()) {
-            (Err(why), _) => self.notify(why, true),
-            (Ok(()), None) => self.notify("no agent is selected", true),
-            (Ok(()), Some(agent)) => self.ask(Purpose::Run(agent), ""),
+        let agents = self.chosen_agents();
+        match self.may_operate() {
+            Err(why) => self.notify(why, true),
+            Ok(()) if agents.is_empty() => self.notify("no agent is selected", true),
+            Ok(()) => self.ask(Purpose::Run(agents), ""),
         }
     }
 
     fn ask_kill(&mut self) {
-        match (self.may_operate(), self.target_command()) {
-            (Err(why), _) => self.notify(why, true),
-            (Ok(()), Some(command)) if self.lives(&command) => {
-                self.overlay = Some(Overlay::ConfirmKill(command));
-            }
-            _ => self.notify("nothing runs there", false),
+        let commands = self.chosen_commands();
+        match self.may_operate() {
+            Err(why) => self.notify(why, true),
+            Ok(()) if commands.is_empty() => self.notify("nothing runs there", false),
+            Ok(()) => self.overlay = Some(Overlay::ConfirmKill(commands)),
         }
     }
 
     fn confirmed(&mut self, yes: bool) -> Vec<Effect> {
         match self.overlay.take() {
-            Some(Overlay::ConfirmKill(command)) if yes => {
-                vec![Effect::Signal(command, Signal::Kill)]
+            Some(Overlay::ConfirmKill(commands)) if yes => {
+                let kill = |command| Effect::Signal(command, Signal::Kill);
+                commands.into_iter().map(kill).collect()
             }
             _ => Vec::new(),
         }
     }
 
     fn signal(&mut self, signal: Signal) -> Vec<Effect> {
-        match (self.may_operate(), self.target_command()) {
-            (Err(why), _) => self.notify(why, true),
-            (Ok(()), Some(command)) if self.lives(&command) => {
-                return vec![Effect::Signal(command, signal)];
-            }
-            _ => self.notify("nothing runs there", false),
+        if let Err(why) = self.may_operate() {
+            self.notify(why, true);
+            return Vec::new();
         }
-        Vec::new()
+        let commands = self.chosen_commands();
+        if commands.is_empty() {
+            self.notify("nothing runs there", false);
+        }
+        let send = |command| Effect::Signal(command, signal);
+        commands.into_iter().map(send).collect()
     }
 
     /// Attaches to the pane's command; from a list, to the selected one, which is shown first.
@@ -296,6 +321,16 @@ impl State {
         effects
     }
 
+    /// Runs something on each of these agents.
+    fn run_on(&mut self, agents: Vec<AgentId>, command: &str) -> Vec<Effect> {
+        // Their terminals belong side by side.
+        self.panes.grid |= agents.len() > 1;
+        let agents = agents.into_iter();
+        agents
+            .flat_map(|agent| self.run(Target::Agent(agent), command.to_owned()))
+            .collect()
+    }
+
     fn run(&mut self, target: Target, command: String) -> Vec<Effect> {
         if let Err(why) = self.may_operate() {
             self.notify(why, true);
@@ -321,7 +356,7 @@ impl State {
             Purpose::Filter => self.keep_selection(),
             Purpose::Search => self.search(&text),
             _ if text.is_empty() => {}
-            Purpose::Run(agent) => return self.run(Target::Agent(agent), text),
+            Purpose::Run(agents) => return self.run_on(agents, &text),
             Purpose::Command => {
                 remember(&mut self.line_history, &text);
                 match Line::read(&text) {
@@ -336,19 +371,17 @@ impl State {
     fn line(&mut self, line: Line) -> Vec<Effect> {
         let mode = self.mode();
         match line {
-            Line::Run(command) => match self.target_agent() {
-                Some(agent) => return self.run(Target::Agent(agent), command),
-                None => self.notify("no agent is selected", true),
+            Line::Run(command) => match self.chosen_agents() {
+                agents if agents.is_empty() => self.notify("no agent is selected", true),
+                agents => return self.run_on(agents, &command),
             },
             Line::Send { selector, command } => {
                 return self.run(Target::Selector(selector), command);
             }
             Line::Export { form, path } => return self.export(form, &path),
             Line::Logs(id) => return self.logs(id.to_lowercase()),
-            Line::Filter(text) => {
-                self.list.filter = text;
-                self.keep_selection();
-            }
+            Line::Filter(text) => self.filter(text),
+            Line::Group(by) => self.group_by(by),
             Line::Grid(grid) => self.panes.grid = grid,
             Line::Agents => self.list_agents(),
             Line::Interrupt => return self.act(mode, Action::Interrupt),

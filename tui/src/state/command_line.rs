@@ -1,5 +1,6 @@
 //! The `:` command line.
 
+use super::roster::Grouping;
 use crate::export::Form;
 
 /// A command of the command line.
@@ -20,6 +21,8 @@ pub enum Line {
     Kill,
     /// `filter TEXT`; without a text, none.
     Filter(String),
+    /// `group KEY`
+    Group(Grouping),
     /// `grid` and `one`.
     Grid(bool),
     /// `zoom`
@@ -69,6 +72,11 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "write the pane to a file; cast: all output, for asciinema",
     ),
     ("filter", "TEXT", "show only what has these words"),
+    (
+        "group",
+        "KEY",
+        "group agents by a label's key, or by host, state, none",
+    ),
     ("grid", "", "all panes at once"),
     ("one", "", "one pane"),
     ("zoom", "", "one pane on the whole screen"),
@@ -118,6 +126,9 @@ impl Line {
                 }
             }
             "logs" => Self::Logs(needs("a command's id")?),
+            "group" => Self::Group(Grouping::named(&needs(
+                "a label's key, host, state or none",
+            )?)),
             "filter" => Self::Filter(rest.to_owned()),
             "interrupt" => Self::Interrupt,
             "kill" => Self::Kill,

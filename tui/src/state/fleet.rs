@@ -1,11 +1,12 @@
 //! The agents and their commands, as far as this console knows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use opsctl_protocol::message::{
-    Activity, AgentInfo, AgentList, CommandStatus, CommandSummary, State,
-};
-use opsctl_protocol::{AgentId, CommandId};
+use opsctl_protocol::message::{AgentInfo, AgentList, CommandStatus, CommandSummary, State};
+use opsctl_protocol::{AgentId, CommandId, Timestamp};
+
+use super::doing::{Doing, Need, Occurrence};
+use super::roster::{Grouping, Roster};
 
 /// Finished commands that are remembered; the oldest go first, the daemon has them all.
 const FINISHED_LIMIT: usize = 2000;
@@ -15,75 +16,18 @@ const FINISHED_LIMIT: usize = 2000;
 pub struct Fleet {
     agents: BTreeMap<AgentId, AgentInfo>,
     commands: BTreeMap<CommandId, CommandSummary>,
+    /// The commands of each agent, so that nobody looks through all.
+    of_agent: BTreeMap<AgentId, BTreeSet<CommandId>>,
+    /// Finished commands, the oldest first.
+    finished: BTreeSet<(Timestamp, CommandId)>,
+    /// The agents in the order in which they are listed.
+    roster: Roster,
+    /// What was looked at here, of agents whose state is still that one.
+    seen: BTreeMap<AgentId, Occurrence>,
     /// The first parts of the whole list, which may come in several; `None` once it is there.
     arriving: Option<Vec<AgentInfo>>,
     /// Whether the daemon has told the whole fleet once.
     pub known: bool,
-}
-
-/// What an agent does, in a glyph and a word; colour is never the only sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doing {
-    /// It is busy by its own account.
-    Working,
-    /// It runs a command and hasn't said more.
-    Running,
-    /// It waits for a person.
-    Blocked,
-    /// It finished something.
-    Done,
-    /// It has nothing to do.
-    Idle,
-    /// It failed.
-    Error,
-    /// It has no connection.
-    Disconnected,
-}
-
-impl Doing {
-    /// What the agent does.
-    pub fn of(agent: &AgentInfo) -> Self {
-        if !agent.is_connected() {
-            return Self::Disconnected;
-        }
-        let runs = agent
-            .commands
-            .iter()
-            .any(|command| command.state == State::Running);
-        match agent.activity {
-            Activity::Working => Self::Working,
-            Activity::Blocked => Self::Blocked,
-            Activity::Done => Self::Done,
-            Activity::Error => Self::Error,
-            Activity::Starting | Activity::Idle | Activity::Unknown if runs => Self::Running,
-            Activity::Starting | Activity::Idle | Activity::Unknown => Self::Idle,
-        }
-    }
-
-    /// Its sign.
-    pub fn glyph(self) -> &'static str {
-        match self {
-            Self::Working | Self::Running => "●",
-            Self::Blocked => "!",
-            Self::Done => "✓",
-            Self::Idle => "○",
-            Self::Error => "✗",
-            Self::Disconnected => "⚡",
-        }
-    }
-
-    /// Its word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Working => "working",
-            Self::Running => "running",
-            Self::Blocked => "blocked",
-            Self::Done => "done",
-            Self::Idle => "idle",
-            Self::Error => "error",
-            Self::Disconnected => "offline",
-        }
-    }
 }
 
 impl Fleet {
@@ -98,13 +42,20 @@ impl Fleet {
                 return Vec::new();
             }
             self.agents.clear();
+            self.roster.clear();
             self.known = true;
             agents = before;
         }
-        agents
+        let whole = self.known && self.agents.is_empty();
+        let missed = agents
             .into_iter()
             .filter_map(|agent| self.agent(agent))
-            .collect()
+            .collect();
+        if whole {
+            let known = &self.agents;
+            self.seen.retain(|agent, _| known.contains_key(agent));
+        }
+        missed
     }
 
     /// Expects the whole fleet, which the daemon lists to each new connection.
@@ -125,16 +76,77 @@ impl Fleet {
                 .iter()
                 .any(|command| command.command_id == *id)
         };
-        let missed = self.commands.values().any(|command| {
-            command.agent_id == name && !command.state.is_final() && !listed(&command.command_id)
-        });
+        let mut known = self.of(&name);
+        let missed = known.any(|command| !command.state.is_final() && !listed(&command.command_id));
+        drop(known);
+        let now = Occurrence::of(&agent);
+        if self.seen.get(&name).is_some_and(|seen| *seen != now) && agent.is_connected() {
+            self.seen.remove(&name);
+        }
         self.agents.insert(name.clone(), agent);
+        self.enlist(&name);
         missed.then_some(name)
+    }
+
+    /// Puts an agent where it belongs in the list.
+    fn enlist(&mut self, name: &AgentId) {
+        if let Some(agent) = self.agents.get(name) {
+            self.roster.update(agent, self.seen.contains_key(name));
+        }
+    }
+
+    /// The agents in the order in which they are listed.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The same, to say how they are to be listed.
+    pub fn roster_mut(&mut self) -> &mut Roster {
+        &mut self.roster
+    }
+
+    /// Groups agents otherwise.
+    pub fn group_by(&mut self, by: Grouping) {
+        self.roster.regroup(by);
+        for (name, agent) in &self.agents {
+            self.roster.update(agent, self.seen.contains_key(name));
+        }
+    }
+
+    /// The keys of labels that agents have, each once.
+    pub fn label_keys(&self) -> BTreeSet<&str> {
+        let labels = self.agents.values().flat_map(|agent| agent.labels.keys());
+        labels.map(String::as_str).collect()
+    }
+
+    /// Takes note that somebody here has looked at an agent's state.
+    pub fn see(&mut self, name: &AgentId) {
+        if let Some(agent) = self.agents.get(name) {
+            self.seen.insert(name.clone(), Occurrence::of(agent));
+            self.enlist(name);
+        }
+    }
+
+    /// What an agent does.
+    pub fn doing(&self, name: &AgentId) -> Doing {
+        self.roster.doing(name).unwrap_or(Doing::Unknown)
+    }
+
+    /// How much an agent needs a person.
+    pub fn need(&self, name: &AgentId) -> Need {
+        self.roster.need(name)
+    }
+
+    fn of(&self, agent: &AgentId) -> impl Iterator<Item = &CommandSummary> {
+        let ids = self.of_agent.get(agent).into_iter().flatten();
+        ids.filter_map(|id| self.commands.get(id))
     }
 
     /// Takes an agent off the list. What is known of its commands stays; their ends come as for any other.
     pub fn forget(&mut self, agent_id: &AgentId) {
         self.agents.remove(agent_id);
+        self.roster.remove(agent_id);
+        self.seen.remove(agent_id);
     }
 
     /// Takes a command's state, where the message says enough.
@@ -154,29 +166,44 @@ impl Fleet {
                 None if summary.state.is_final() => {}
                 None => agent.commands.push(summary.clone()),
             }
+            self.enlist(&summary.agent_id);
         }
         self.command(summary);
     }
 
     /// Takes a command.
     pub fn command(&mut self, summary: CommandSummary) {
-        self.commands.insert(summary.command_id, summary);
-        if self.commands.len() > FINISHED_LIMIT {
-            let finished = self
-                .commands
-                .values()
-                .filter(|command| command.state.is_final());
-            let oldest = finished.min_by_key(|command| command.created_at);
-            if let Some(id) = oldest.map(|command| command.command_id) {
-                self.commands.remove(&id);
+        let (id, created) = (summary.command_id, summary.created_at);
+        let agent = summary.agent_id.clone();
+        if summary.state.is_final() {
+            self.finished.insert((created, id));
+        }
+        self.of_agent.entry(agent).or_default().insert(id);
+        self.commands.insert(id, summary);
+        if self.finished.len() > FINISHED_LIMIT
+            && let Some((_, oldest)) = self.finished.pop_first()
+        {
+            self.drop_command(oldest);
+        }
+    }
+
+    fn drop_command(&mut self, id: CommandId) {
+        let Some(command) = self.commands.remove(&id) else {
+            return;
+        };
+        if let Some(ids) = self.of_agent.get_mut(&command.agent_id) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.of_agent.remove(&command.agent_id);
             }
         }
     }
 
     /// How many agents there are, and how many of them are connected.
     pub fn counts(&self) -> (usize, usize) {
-        let connected = self.agents.values().filter(|agent| agent.is_connected());
-        (self.agents.len(), connected.count())
+        let totals = self.roster.totals();
+        let all = totals.all();
+        (all, all - totals.of(Doing::Disconnected))
     }
 
     /// An agent by its name.
@@ -198,19 +225,16 @@ impl Fleet {
         found.copied().collect()
     }
 
-    /// Agents that fit a filter, by name.
-    pub fn agents<'a>(&'a self, filter: &'a str) -> impl Iterator<Item = &'a AgentInfo> {
-        self.agents
-            .values()
-            .filter(move |agent| agent_fits(agent, filter))
+    /// All agents, by name.
+    pub fn agents(&self) -> impl Iterator<Item = &AgentInfo> {
+        self.agents.values()
     }
 
     /// An agent's commands that fit a filter, newest first.
     pub fn commands_of(&self, agent: &AgentId, filter: &str) -> Vec<&CommandSummary> {
         let mut commands: Vec<&CommandSummary> = self
-            .commands
-            .values()
-            .filter(|command| command.agent_id == *agent && command_fits(command, filter))
+            .of(agent)
+            .filter(|command| command_fits(command, filter))
             .collect();
         commands.sort_by_key(|command| std::cmp::Reverse((command.created_at, command.command_id)));
         commands
@@ -232,24 +256,18 @@ pub fn current(agent: &AgentInfo) -> Option<&CommandSummary> {
     })
 }
 
+/// Since when an agent is as it is, where that is worth telling.
+pub fn age(agent: &AgentInfo) -> Option<Timestamp> {
+    if agent.is_connected() {
+        agent.activity_since
+    } else {
+        Some(agent.since)
+    }
+}
+
 /// The host that an agent runs on, where it said so.
 pub fn host(agent: &AgentInfo) -> &str {
     agent.facts.get("hostname").map_or("", String::as_str)
-}
-
-/// Every word of the filter stands in the agent's name, host, state or labels.
-fn agent_fits(agent: &AgentInfo, filter: &str) -> bool {
-    filter.split_whitespace().all(|word| {
-        let word = word.to_lowercase();
-        let has = |text: &str| text.to_lowercase().contains(&word);
-        has(agent.agent_id.as_str())
-            || has(host(agent))
-            || has(Doing::of(agent).word())
-            || agent
-                .labels
-                .iter()
-                .any(|(key, value)| has(&format!("{key}={value}")))
-    })
 }
 
 /// Every word of the filter stands in the command, its state or its id.

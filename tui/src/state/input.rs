@@ -97,7 +97,7 @@ impl State {
             }
             Some(Action::Complete) => {
                 let commands = super::command_line::COMMANDS.iter().map(|(name, ..)| *name);
-                let agents = self.fleet.agents("").map(|agent| agent.agent_id.as_str());
+                let agents = self.fleet.agents().map(|agent| agent.agent_id.as_str());
                 if prompt.purpose == Purpose::Command && !prompt.text.contains(' ') {
                     prompt.complete(commands);
                 } else {
@@ -129,8 +129,8 @@ impl State {
         if let Some(Overlay::Prompt(prompt)) = &self.overlay
             && prompt.purpose == Purpose::Filter
         {
-            self.list.filter.clone_from(&prompt.text);
-            self.keep_selection();
+            let text = prompt.text.clone();
+            self.filter(text);
         }
     }
 
@@ -138,8 +138,7 @@ impl State {
         if let Some(Overlay::Prompt(prompt)) = self.overlay.take()
             && prompt.purpose == Purpose::Filter
         {
-            self.list.filter.clear();
-            self.keep_selection();
+            self.filter(String::new());
         }
         Vec::new()
     }

@@ -40,6 +40,7 @@ impl State {
             }
             Message::Forgotten(agent_id) => {
                 self.fleet.forget(&agent_id);
+                self.list.marks.remove(&agent_id);
                 self.keep_selection();
             }
             Message::Status(status) => {
@@ -226,15 +227,6 @@ impl State {
 
     /// Keeps the selection on something that is listed.
     pub(super) fn keep_selection(&mut self) {
-        let listed = |agent: &AgentId| {
-            self.fleet
-                .agents(&self.list.filter)
-                .any(|other| other.agent_id == *agent)
-        };
-        if !self.list.commands && !self.list.agent.as_ref().is_some_and(listed) {
-            let first = self.fleet.agents(&self.list.filter).next();
-            self.list.agent = first.map(|agent| agent.agent_id.clone());
-        }
         if self.list.commands {
             let listed: Vec<CommandId> = self
                 .listed_commands()
@@ -248,6 +240,8 @@ impl State {
             {
                 self.list.command = listed.first().copied();
             }
+        } else {
+            self.keep_agent();
         }
     }
 }

@@ -3,15 +3,17 @@
 //!
 //! - [`effect`]: what goes in and comes out.
 //! - [`link`]: the connection to the daemon.
-//! - [`fleet`]: agents and commands.
+//! - [`fleet`]: agents and commands; [`doing`]: what an agent does; [`roster`]: agents in the order of the list.
 //! - [`pane`], [`older`]: a command's terminal, and what it no longer holds.
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
 //! - [`room`]: the views, and the way from one to another.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
+//! - `choosing`: which agents are meant.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
 pub mod command_line;
 pub mod copy;
+pub mod doing;
 pub mod effect;
 pub mod fleet;
 pub mod lines;
@@ -20,13 +22,17 @@ pub mod older;
 pub mod pane;
 pub mod prompt;
 pub mod room;
+pub mod roster;
 pub mod search;
 
 mod actions;
+mod choosing;
 mod input;
 mod messages;
 mod mouse;
 mod reading;
+
+use std::collections::BTreeSet;
 
 use opsctl_protocol::message::{CommandSummary, Connected, Role, State as CommandState, Subscribe};
 use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
@@ -99,6 +105,7 @@ pub struct State {
     told_size: Option<(CommandId, u16, u16)>,
 }
 
+pub use choosing::Shown;
 pub use fleet::Fleet;
 
 /// List or panes.
@@ -113,14 +120,20 @@ pub enum Focus {
 /// The list at the side.
 #[derive(Debug, Default)]
 pub struct List {
-    /// The selected agent.
+    /// The selected agent, if the selected row is one.
     pub agent: Option<AgentId>,
+    /// The group whose heading is the selected row.
+    pub group: Option<roster::GroupName>,
+    /// Agents that are acted on together.
+    pub marks: BTreeSet<AgentId>,
     /// Whether its commands are listed rather than the agents.
     pub commands: bool,
     /// The selected command.
     pub command: Option<CommandId>,
-    /// Only what has these words is listed.
+    /// Only agents that have these words are listed.
     pub filter: String,
+    /// Only commands that have these words are listed.
+    pub command_filter: String,
 }
 
 /// The terminals that are open.
@@ -156,6 +169,11 @@ impl Panes {
         self.list.get(self.focused)
     }
 
+    /// The pane of a command.
+    pub fn find(&self, command: CommandId) -> Option<&Pane> {
+        self.list.iter().find(|pane| pane.command == command)
+    }
+
     fn of(&mut self, command: CommandId) -> Option<(usize, &mut Pane)> {
         self.list
             .iter_mut()
@@ -171,8 +189,8 @@ pub enum Overlay {
     Help(u16),
     /// A line being typed.
     Prompt(Prompt),
-    /// Whether to kill this command.
-    ConfirmKill(CommandId),
+    /// Whether to kill these commands.
+    ConfirmKill(Vec<CommandId>),
 }
 
 /// News in the last line.
@@ -275,7 +293,7 @@ impl State {
     pub fn listed_commands(&self) -> Vec<&CommandSummary> {
         let agent = self.list.agent.as_ref().filter(|_| self.list.commands);
         agent.map_or_else(Vec::new, |agent| {
-            self.fleet.commands_of(agent, &self.list.filter)
+            self.fleet.commands_of(agent, &self.list.command_filter)
         })
     }
 
@@ -319,17 +337,23 @@ impl State {
     pub fn next_change(&self) -> Option<Timestamp> {
         let notice = self.notice.as_ref().map(|notice| notice.until);
         let link = self.connection.next_change(self.now);
-        let shown = if self.list.commands { None } else { Some(()) };
-        let ages = shown.and_then(|()| {
-            let offline = self
-                .fleet
-                .agents(&self.list.filter)
-                .filter(|agent| !agent.is_connected());
-            offline
-                .filter_map(|agent| crate::age::next_change(agent.since, self.now))
-                .min()
+        [notice, link, self.ages_change()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When one of the ages that are shown will read differently.
+    fn ages_change(&self) -> Option<Timestamp> {
+        let list = self.layout.list.filter(|_| !self.list.commands)?;
+        let rows = self.shown_rows(crate::layout::list_body(list));
+        let since = rows.iter().filter_map(|shown| match shown.row {
+            roster::Row::Agent(agent) => fleet::age(self.fleet.get(agent)?),
+            roster::Row::Heading(_) => None,
         });
-        [notice, link, ages].into_iter().flatten().min()
+        since
+            .filter_map(|since| crate::age::next_change(since, self.now))
+            .min()
     }
 
     /// Whether an application is in the middle of a frame that it wants shown as a whole.
@@ -355,6 +379,7 @@ impl State {
     /// the person is attached to.
     fn fit(&mut self) -> Vec<Effect> {
         self.layout = Layout::of(self);
+        self.see_shown();
         let layout = &self.layout;
         for (index, _) in &layout.panes {
             let (cols, rows) = layout.inner(*index);

@@ -9,7 +9,7 @@ use super::copy::{Copy, Kind};
 use super::lines::Place;
 use super::{Effect, Focus, State};
 use crate::encode;
-use crate::layout::inner;
+use crate::layout::{inner, list_body};
 
 /// Lines that a step of the wheel scrolls.
 const WHEEL: i64 = 3;
@@ -37,6 +37,9 @@ impl State {
             if matches!(event.kind, MouseEventKind::Down(MouseButton::Left)) {
                 self.attached = false;
                 self.focus = Focus::List;
+                if let Some(list) = self.layout.list.filter(|_| !self.list.commands) {
+                    self.press_row(list_body(list), event.row);
+                }
             } else if let Some(lines) = wheel(event.kind).filter(|_| self.focus == Focus::List) {
                 self.step(lines.signum());
             }

@@ -16,8 +16,8 @@ pub enum Purpose {
     Filter,
     /// `/` in a pane.
     Search,
-    /// A command to run on this agent.
-    Run(AgentId),
+    /// A command to run on these agents.
+    Run(Vec<AgentId>),
 }
 
 /// A line being typed.
@@ -49,7 +49,10 @@ impl Prompt {
         match &self.purpose {
             Purpose::Command => ":".to_owned(),
             Purpose::Filter | Purpose::Search => "/".to_owned(),
-            Purpose::Run(agent) => format!("run on {agent}: "),
+            Purpose::Run(agents) => match agents.as_slice() {
+                [agent] => format!("run on {agent}: "),
+                several => format!("run on {} agents: ", several.len()),
+            },
         }
     }
 

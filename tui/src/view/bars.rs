@@ -108,11 +108,16 @@ pub(super) fn footer(
             put_line(buffer, area, &line);
             return Some(Position::new(area.x + (x.min(width - 1)) as u16, area.y));
         }
-        Some(Overlay::ConfirmKill(command)) => {
-            let program = state
-                .summary(command)
-                .map(|summary| summary.program.to_string());
-            let question = format!(" kill `{}`?", program.unwrap_or_else(|| command.short()));
+        Some(Overlay::ConfirmKill(commands)) => {
+            let question = match commands.as_slice() {
+                [command] => {
+                    let program = state
+                        .summary(command)
+                        .map(|summary| summary.program.to_string());
+                    format!(" kill `{}`?", program.unwrap_or_else(|| command.short()))
+                }
+                several => format!(" kill {} commands?", several.len()),
+            };
             let question = fit(&question, width.saturating_sub(10));
             Line::from(vec![
                 Span::styled(question, theme.error()),

@@ -2,6 +2,7 @@
 
 mod bars;
 mod connections;
+mod fleet;
 mod help;
 mod list;
 mod pane;

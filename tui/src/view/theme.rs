@@ -22,7 +22,7 @@ use opsctl_protocol::message::{CommandSummary, State as CommandState};
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Style};
 
-use crate::state::fleet::Doing;
+use crate::state::doing::Doing;
 use crate::state::link::Grade;
 pub use depth::Depth;
 pub use glyph::Glyph;
@@ -154,6 +154,20 @@ impl Theme {
         })
     }
 
+    /// The sign of what an agent does.
+    pub fn sign(&self, doing: Doing) -> &'static str {
+        self.glyph(match doing {
+            Doing::Working | Doing::Running => Glyph::Working,
+            Doing::Blocked => Glyph::Blocked,
+            Doing::Done => Glyph::Done,
+            Doing::Idle => Glyph::Idle,
+            Doing::Error => Glyph::Error,
+            Doing::Disconnected => Glyph::Offline,
+            Doing::Starting => Glyph::Starting,
+            Doing::Unknown => Glyph::Unknown,
+        })
+    }
+
     /// What an agent does.
     pub fn doing(&self, doing: Doing) -> Style {
         self.style(match doing {
@@ -163,6 +177,8 @@ impl Theme {
             Doing::Idle => Role::Idle,
             Doing::Error => Role::Failed,
             Doing::Disconnected => Role::Offline,
+            Doing::Starting => Role::Starting,
+            Doing::Unknown => Role::Unknown,
         })
     }
 

@@ -112,6 +112,8 @@ pub fn console(cols: u16, rows: u16) -> State {
     state.message(Message::Link(Link::Connected), NOW);
     state.message(Message::Connected(connected(Role::Admin)), NOW);
     state.message(Message::Agents(fleet()), NOW);
+    // What most tests are about; what needs a person stands above it.
+    state.list.agent = Some(AgentId::new("build-1").unwrap());
     state
 }
 

@@ -28,6 +28,10 @@ pub enum Glyph {
     Degraded,
     /// Marked for what comes next.
     Marked,
+    /// Before a group of which only the heading is shown.
+    Folded,
+    /// Before a group whose members stand below.
+    Unfolded,
     /// Something was cut off here.
     Ellipsis,
     /// Between the parts of a path.
@@ -39,7 +43,7 @@ pub enum Glyph {
 }
 
 impl Glyph {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::Working,
         Self::Blocked,
         Self::Done,
@@ -51,6 +55,8 @@ impl Glyph {
         Self::Cancelled,
         Self::Degraded,
         Self::Marked,
+        Self::Folded,
+        Self::Unfolded,
         Self::Ellipsis,
         Self::Crumb,
         Self::Line,
@@ -70,6 +76,8 @@ impl Glyph {
             Self::Cancelled => ("–", "-"),
             Self::Degraded => ("▲", "^"),
             Self::Marked => ("▌", "#"),
+            Self::Folded => ("▸", "+"),
+            Self::Unfolded => ("▾", "-"),
             Self::Ellipsis => ("…", "~"),
             Self::Crumb => ("›", ">"),
             Self::Line => ("│", "|"),
