@@ -175,6 +175,7 @@ impl Find {
                 } else {
                     Bounds {
                         bytes: 0,
+                        reserve: 0,
                         ..self.bounds
                     }
                 };

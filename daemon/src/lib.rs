@@ -307,11 +307,7 @@ async fn restore(
         dashboard_limits: announced(&options.limits.dashboard()),
         version: options.version.to_owned(),
     };
-    let bounds = Bounds {
-        entries: options.ring_lines * 2,
-        bytes: options.ring_bytes,
-        lines: options.ring_lines,
-    };
+    let bounds = Bounds::of_command(options.ring_lines, options.ring_bytes);
     let mut hub = Hub::new(
         hub_options,
         Arc::clone(&epoch),

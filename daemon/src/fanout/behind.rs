@@ -6,6 +6,7 @@ use opsctl_protocol::{AgentId, Channel, CommandId, Header, Timestamp, ToDashboar
 
 use super::channel::{Body, Piece, Stream};
 use super::delivery::{Batch, Delivery, is_end, push_gap, push_message, state_copy};
+use super::keyframe::Place;
 use super::outbox::{Cursor, Subscription};
 use super::replay::Replay;
 use crate::log::LogError;
@@ -95,10 +96,14 @@ impl Delivery {
             to,
         } = missed;
         let own = matches!(subscription.stream.channel, Channel::Command(_));
-        if !own && !subscription.lossless && stream.first_offset(to) > from {
+        if !own && !subscription.lossless && stream.oldest_offset(to) > from {
             let snapshot = if stream.terminal {
                 let keyframes = &self.sources.keyframes;
-                Some(keyframes.at_front(agent_id, command_id, stream, to).await?)
+                Some(
+                    keyframes
+                        .at(Place::Front, agent_id, command_id, stream, to)
+                        .await?,
+                )
             } else {
                 None
             };
@@ -158,7 +163,7 @@ impl Delivery {
         batch: &mut Batch,
     ) -> Result<(), LogError> {
         let stream = &subscription.stream;
-        cursor.seq = first;
+        cursor.seq = cursor.seq.max(first);
         // A command's end is the last push of all: it is still in the ring, and comes behind the output that it ends.
         if let Some(latest) = stream.latest()
             && !is_end(&latest)
@@ -175,7 +180,8 @@ impl Delivery {
         }
     }
 
-    /// On a command's own channel: from the log for those who want everything, else a gap and the screen.
+    /// On a command's own channel: from the log for those who want everything, else a gap, and for a terminal the screen
+    /// as it is now: whoever is too slow for the flood is not to see what is of the past by then.
     async fn skip(
         &self,
         subscription: &Subscription,
@@ -192,18 +198,26 @@ impl Delivery {
         }
         let mut snapshot = Batch::default();
         let to = if stream.terminal {
-            self.snapshot(subscription, command_id, expected, &mut snapshot)
-                .await?
+            self.snapshot(
+                subscription,
+                command_id,
+                Place::End,
+                expected,
+                &mut snapshot,
+            )
+            .await?
         } else {
             stream.first_offset(expected)
         };
         let to = to.max(expected);
-        let header = stream.header(first - 1, Timestamp::now());
+        self.follow_from(subscription, cursor, command_id, to..to);
+        // Everything up to here is told with this, whatever the ring has dropped meanwhile.
+        let passed = cursor.seq.max(first) - 1;
+        let header = stream.header(passed, Timestamp::now());
         push_gap(batch, &header, command_id, expected, to, TOO_SLOW);
         for frame in snapshot.frames {
             batch.push(frame);
         }
-        self.follow_from(subscription, cursor, command_id, to..to);
         Ok(())
     }
 
@@ -238,7 +252,7 @@ impl Delivery {
             let known = cursor.offsets.get(&command_id).copied();
             let from = known.unwrap_or(stream.base);
             if !subscription.no_output
-                && let Some(to) = last_offset(&stream)
+                && let Some(to) = stream.end_offset()
                 && from < to
             {
                 let missed = Missed {
@@ -255,13 +269,4 @@ impl Delivery {
         }
         Ok(())
     }
-}
-
-/// The offset after the newest output in a command's ring.
-fn last_offset(stream: &Stream) -> Option<u64> {
-    let ring = stream.ring();
-    ring.iter().rev().find_map(|entry| match &entry.body {
-        Body::Output(piece) => Some(piece.end()),
-        Body::Message(_) => None,
-    })
 }

@@ -313,9 +313,27 @@ impl Stream {
         later.filter_map(|entry| entry.body.starts_at()).collect()
     }
 
-    /// The offset of the oldest output that the ring holds, or `end` when it holds none.
+    /// The offset at which those begin who come now, or `end` when the ring holds no output: that of the oldest output
+    /// within the ring's bounds.
     pub fn first_offset(&self, end: u64) -> u64 {
-        first_offset(&self.ring(), end)
+        first_offset(self.ring().recent(), end)
+    }
+
+    /// The offset of the oldest output that the ring still has, or `end` when it has none: where those go on who are on
+    /// their way.
+    pub fn oldest_offset(&self, end: u64) -> u64 {
+        first_offset(self.ring().iter(), end)
+    }
+
+    /// The offset after the newest output in the ring, when it has any.
+    pub fn end_offset(&self) -> Option<u64> {
+        self.ring()
+            .iter()
+            .rev()
+            .find_map(|entry| match &entry.body {
+                Body::Output(piece) => Some(piece.end()),
+                Body::Message(_) => None,
+            })
     }
 
     /// The envelope of a push on this channel.
@@ -351,9 +369,9 @@ impl Stream {
     }
 }
 
-/// The offset of the oldest output in a command's ring, or `end` when there is none.
-pub fn first_offset(ring: &Ring<Arc<Entry>>, end: u64) -> u64 {
-    ring.iter()
+/// The offset of the first output among entries, or `end` when there is none.
+fn first_offset<'a>(mut entries: impl Iterator<Item = &'a Arc<Entry>>, end: u64) -> u64 {
+    entries
         .find_map(|entry| match &entry.body {
             Body::Output(piece) => Some(piece.offset),
             Body::Message(_) => None,

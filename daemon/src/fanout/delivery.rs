@@ -15,7 +15,7 @@ use opsctl_protocol::message::{AgentList, Gap};
 use opsctl_protocol::{AgentId, Channel, CommandId, Header, ToDashboard, encode};
 
 use super::channel::{Body, Entry, Piece, Stream, tell_unwritable};
-use super::keyframe::Keyframes;
+use super::keyframe::{Keyframes, Place};
 use super::outbox::{Begin, Cursor, Next, Outbox, Subscription};
 use super::pace::Pace;
 use super::replay::{Found, Replay};
@@ -186,7 +186,8 @@ impl Delivery {
             Begin::Screen { end } => {
                 let front = subscription.stream.first_offset(end);
                 if front > 0 && subscription.stream.terminal && !subscription.no_output {
-                    self.snapshot(subscription, command_id, end, batch).await?
+                    self.snapshot(subscription, command_id, Place::Front, end, batch)
+                        .await?
                 } else {
                     front
                 }
@@ -208,7 +209,7 @@ impl Delivery {
     ) {
         let Range { start: offset, end } = output;
         cursor.offsets.insert(command_id, offset);
-        let before_ring = subscription.stream.first_offset(end) > offset;
+        let before_ring = subscription.stream.oldest_offset(end) > offset;
         if before_ring
             && !subscription.no_output
             && let Some(agent_id) = agent_of(&subscription.stream)
@@ -225,11 +226,12 @@ impl Delivery {
         }
     }
 
-    /// Sends the screen at the front of a command's ring and returns the offset where output goes on.
+    /// Sends the screen of a command at a place in its ring and returns the offset where output goes on.
     pub(super) async fn snapshot(
         &self,
         subscription: &Subscription,
         command_id: CommandId,
+        place: Place,
         end: u64,
         batch: &mut Batch,
     ) -> Result<u64, LogError> {
@@ -239,7 +241,7 @@ impl Delivery {
         let snapshot = self
             .sources
             .keyframes
-            .at_front(&agent_id, command_id, &subscription.stream, end)
+            .at(place, &agent_id, command_id, &subscription.stream, end)
             .await?;
         let offset = snapshot.offset;
         push_message(batch, &Header::default(), &snapshot.into());
@@ -281,19 +283,22 @@ impl Delivery {
     ) -> Result<bool, LogError> {
         let stream = &subscription.stream;
         loop {
-            let (entries, first) = {
+            let skips = cursor.was_live && stream.terminal && !subscription.lossless;
+            let (entries, first, is_late) = {
                 let ring = stream.ring();
                 let last = (cursor.seq + TURN_ENTRIES as u64).min(ring.next());
                 let entries: Vec<Arc<Entry>> = (cursor.seq..last)
                     .filter_map(|seq| ring.get(seq).cloned())
                     .collect();
-                (entries, ring.first())
+                let is_late = skips && ring.is_about_to_drop(cursor.seq);
+                (entries, ring.first(), is_late)
             };
-            if cursor.seq < first {
+            if cursor.seq < first || is_late {
                 self.lapped(subscription, cursor, first, batch).await?;
                 return Ok(true);
             }
             if entries.is_empty() {
+                cursor.was_live = true;
                 return Ok(false);
             }
             for entry in entries {

@@ -1,6 +1,6 @@
-//! The screen at the front of a command's ring: what those who come late see instead of the output that the ring has
-//! dropped. It is made when somebody asks for it, from the log, and remembered, so that the next one costs only what
-//! came since.
+//! Screens of commands that stand for output: at the front of a command's ring, for those who come late, in place of
+//! what the ring has dropped; at the end, for those who are too slow, in place of what they skip. They are made when
+//! somebody asks for them, from log and ring, and remembered, so that the next one costs only what came since.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,16 +16,26 @@ use crate::log::{Log, LogError};
 /// The size that a terminal has until its output says otherwise.
 const DEFAULT_SIZE: (u16, u16) = (80, 24);
 
+/// Which screen of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// That at the front of its ring: what came before those who begin now.
+    Front,
+    /// That at the end of its output: for those who are too slow to see all of it.
+    End,
+}
+
 /// The keyframes of all commands that somebody came late to.
 pub struct Keyframes {
     log: Log,
-    frames: Mutex<HashMap<CommandId, Arc<tokio::sync::Mutex<Keyframe>>>>,
+    frames: Mutex<HashMap<(CommandId, Place), Arc<tokio::sync::Mutex<Keyframe>>>>,
 }
 
 /// The screen of one command at an offset; see [`Keyframes`].
 struct Keyframe {
     screen: Screen,
-    replay: Replay,
+    /// What comes next; `None` while the screen is still to be begun.
+    replay: Option<Replay>,
 }
 
 impl Keyframes {
@@ -37,62 +47,102 @@ impl Keyframes {
         }
     }
 
-    /// The screen at the front of the command's ring, or a little behind it when the ring moves quickly. The offset in
-    /// the answer counts.
-    pub async fn at_front(
+    /// The screen at a place of the command's output, or a little behind it when output comes quickly. The offset in the
+    /// answer counts.
+    pub async fn at(
         &self,
+        place: Place,
         agent_id: &AgentId,
         command_id: CommandId,
         stream: &Stream,
         end: u64,
     ) -> Result<TerminalSnapshot, LogError> {
-        let frame = Arc::clone(
-            self.frames
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(command_id)
-                .or_insert_with(|| {
-                    let replay =
-                        Replay::new(self.log.clone(), agent_id.clone(), command_id, 0, end);
-                    let screen = Screen::new(DEFAULT_SIZE.0, DEFAULT_SIZE.1, 0);
-                    Arc::new(tokio::sync::Mutex::new(Keyframe { screen, replay }))
-                }),
-        );
+        let frame = self.frame(command_id, place);
         let mut frame = frame.lock().await;
-        let front = stream.first_offset(end);
-        frame.advance(stream, front).await?;
+        let mut replay = match frame.replay.take() {
+            Some(replay) => replay,
+            None => {
+                frame.screen = Screen::new(DEFAULT_SIZE.0, DEFAULT_SIZE.1, 0);
+                self.begin(place, agent_id, command_id, stream, end, &mut frame.screen)
+                    .await?
+            }
+        };
+        let until = match place {
+            Place::Front => stream.first_offset(end),
+            Place::End => stream.end_offset().unwrap_or(end),
+        };
+        // Where the log cannot be read, the replay is gone with this, and the next one begins anew.
+        advance(&mut frame.screen, &mut replay, stream, until).await?;
         let (cols, rows) = frame.screen.size();
+        let offset = replay.offset();
+        frame.replay = Some(replay);
         Ok(TerminalSnapshot {
             agent_id: agent_id.clone(),
             command_id,
-            offset: frame.replay.offset(),
+            offset,
             cols,
             rows,
             data: Payload(frame.screen.snapshot().into()),
         })
     }
 
-    /// Drops a command's keyframe.
+    fn frame(&self, command_id: CommandId, place: Place) -> Arc<tokio::sync::Mutex<Keyframe>> {
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let frame = frames.entry((command_id, place)).or_insert_with(|| {
+            let screen = Screen::new(DEFAULT_SIZE.0, DEFAULT_SIZE.1, 0);
+            Arc::new(tokio::sync::Mutex::new(Keyframe {
+                screen,
+                replay: None,
+            }))
+        });
+        Arc::clone(frame)
+    }
+
+    /// What a new screen goes on with: all output, or for the screen at the end what follows the one at the front.
+    async fn begin(
+        &self,
+        place: Place,
+        agent_id: &AgentId,
+        command_id: CommandId,
+        stream: &Stream,
+        end: u64,
+        screen: &mut Screen,
+    ) -> Result<Replay, LogError> {
+        let mut offset = 0;
+        if place == Place::End {
+            let front = Box::pin(self.at(Place::Front, agent_id, command_id, stream, end)).await?;
+            screen.resize(front.cols, front.rows);
+            screen.feed(&front.data.0);
+            offset = front.offset;
+        }
+        let (log, agent_id) = (self.log.clone(), agent_id.clone());
+        Ok(Replay::new(log, agent_id, command_id, offset, end))
+    }
+
+    /// Drops a command's keyframes.
     pub fn forget(&self, command_id: CommandId) {
-        self.frames
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&command_id);
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.remove(&(command_id, Place::Front));
+        frames.remove(&(command_id, Place::End));
     }
 }
 
-impl Keyframe {
-    async fn advance(&mut self, stream: &Stream, front: u64) -> Result<(), LogError> {
-        while let Some(found) = self.replay.next(stream, front).await? {
-            // What retention has removed cannot be drawn; the screen goes on with what is left.
-            let Found::Piece(piece) = found else { continue };
-            if let Some((cols, rows)) = piece.size {
-                self.screen.resize(cols, rows);
-            }
-            self.screen.feed_skimming(&piece.data);
-            // Emulation is work for the processor; others get their turn between pieces.
-            tokio::task::yield_now().await;
+/// Feeds a screen up to `until`.
+async fn advance(
+    screen: &mut Screen,
+    replay: &mut Replay,
+    stream: &Stream,
+    until: u64,
+) -> Result<(), LogError> {
+    while let Some(found) = replay.next(stream, until).await? {
+        // What retention has removed cannot be drawn; the screen goes on with what is left.
+        let Found::Piece(piece) = found else { continue };
+        if let Some((cols, rows)) = piece.size {
+            screen.resize(cols, rows);
         }
-        Ok(())
+        screen.feed_skimming(&piece.data);
+        // Emulation is work for the processor; others get their turn between pieces.
+        tokio::task::yield_now().await;
     }
+    Ok(())
 }

@@ -274,6 +274,9 @@ pub struct Options {
 pub struct Cursor {
     /// The number of the next push to read.
     pub seq: u64,
+    /// Whether it has been at the end of the channel. Who has may skip ahead before the ring drops what it wants next; who
+    /// has not begins with all that the ring holds.
+    pub was_live: bool,
     /// The next output byte of each command that this subscription has followed.
     pub offsets: HashMap<CommandId, u64>,
     /// For a command's own channel that has not been read yet: how to begin.

@@ -77,7 +77,7 @@ impl Replay {
 
     /// Where live pushes take over: at the front of the command's ring, or where its output ends.
     pub fn until(&self, stream: &Stream) -> u64 {
-        stream.first_offset(self.end.max(self.offset))
+        stream.oldest_offset(self.end.max(self.offset))
     }
 
     /// The next piece before `until`; `None` once that is reached. `stream` is the command's own channel: what its

@@ -27,13 +27,15 @@ use crate::ring::Bounds;
 const COMMAND_RING: Bounds = Bounds {
     entries: 8,
     bytes: 60_000,
-    lines: usize::MAX,
+    lines: 1_000,
+    reserve: 40_000,
 };
 /// See above; the agent's ring holds less, as in life.
 const AGENT_RING: Bounds = Bounds {
     entries: 4,
     bytes: 30_000,
     lines: usize::MAX,
+    reserve: 0,
 };
 
 /// Commands of the one agent: the first has a terminal.

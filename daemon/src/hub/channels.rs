@@ -18,6 +18,7 @@ const CHANNEL_BOUNDS: Bounds = Bounds {
     entries: 4096,
     bytes: 1024 * 1024,
     lines: usize::MAX,
+    reserve: 0,
 };
 
 /// A channel and those who watch it.

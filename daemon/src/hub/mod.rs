@@ -306,13 +306,9 @@ impl Hub {
         }
     }
 
-    /// Bounds of a command's channel: its output, and statuses in between.
+    /// Bounds of a command's channel.
     fn command_bounds(&self) -> Bounds {
-        Bounds {
-            entries: self.options.ring_lines * 2,
-            bytes: self.options.ring_bytes,
-            lines: self.options.ring_lines,
-        }
+        Bounds::of_command(self.options.ring_lines, self.options.ring_bytes)
     }
 }
 

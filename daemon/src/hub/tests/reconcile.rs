@@ -286,6 +286,7 @@ impl World {
                 entries: 1000,
                 bytes: 1000,
                 lines: 1000,
+                reserve: 0,
             };
             let epoch = self.epoch.to_string().into();
             let owner = Some(row.summary.agent_id.clone());
