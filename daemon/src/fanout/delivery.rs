@@ -93,12 +93,19 @@ impl Delivery {
     /// Waits for news, and a little for what else comes, and gathers up to a flush's worth of it. Not cancel-safe:
     /// cursors move.
     pub async fn gather(&mut self) -> Gathered {
-        if !self.more {
-            self.wait().await;
+        loop {
+            if !self.more {
+                self.wait().await;
+            }
+            match self.gather_ready().await {
+                // Whoever was woken has seen it already.
+                Gathered::Frames(frames) if frames.is_empty() => {}
+                gathered => {
+                    self.pace.flushed(Instant::now());
+                    return gathered;
+                }
+            }
         }
-        let gathered = self.gather_ready().await;
-        self.pace.flushed(Instant::now());
-        gathered
     }
 
     async fn wait(&self) {
@@ -112,7 +119,8 @@ impl Delivery {
         self.outbox.look();
     }
 
-    async fn gather_ready(&mut self) -> Gathered {
+    /// Gathers what there is, up to a flush's worth; that may be nothing.
+    pub(super) async fn gather_ready(&mut self) -> Gathered {
         let mut batch = Batch::default();
         self.more = true;
         loop {
@@ -135,7 +143,6 @@ impl Delivery {
                         }
                     }
                 }
-                None if batch.frames.is_empty() => self.wait().await,
                 None => {
                     self.more = false;
                     return Gathered::Frames(batch.frames);
@@ -158,17 +165,28 @@ impl Delivery {
         if subscription.has_ended() {
             return Ok(false);
         }
-        let mut cursor = subscription.cursor.lock().await;
+        let mut cursor = subscription.take_cursor();
+        let more = self.go_on(subscription, &mut cursor, batch).await;
+        subscription.put_cursor(cursor);
+        more
+    }
+
+    async fn go_on(
+        &self,
+        subscription: &Subscription,
+        cursor: &mut Cursor,
+        batch: &mut Batch,
+    ) -> Result<bool, LogError> {
         if let Some(begin) = cursor.begin.take() {
-            self.begin(subscription, &mut cursor, begin, batch).await?;
+            self.begin(subscription, cursor, begin, batch).await?;
         }
-        if self.cross(&mut cursor, batch).await? {
+        if self.cross(cursor, batch).await? {
             return Ok(true);
         }
-        if cursor.replay.is_some() && self.replay(subscription, &mut cursor, batch).await? {
+        if cursor.replay.is_some() && self.replay(subscription, cursor, batch).await? {
             return Ok(true);
         }
-        self.live(subscription, &mut cursor, batch).await
+        self.live(subscription, cursor, batch).await
     }
 
     async fn begin(
@@ -284,22 +302,18 @@ impl Delivery {
         let stream = &subscription.stream;
         loop {
             let skips = cursor.was_live && stream.terminal && !subscription.lossless;
-            let (entries, first, is_late) = {
+            let (entries, first, is_all, is_late) = {
                 let ring = stream.ring();
                 let last = (cursor.seq + TURN_ENTRIES as u64).min(ring.next());
                 let entries: Vec<Arc<Entry>> = (cursor.seq..last)
                     .filter_map(|seq| ring.get(seq).cloned())
                     .collect();
                 let is_late = skips && ring.is_about_to_drop(cursor.seq);
-                (entries, ring.first(), is_late)
+                (entries, ring.first(), last == ring.next(), is_late)
             };
             if cursor.seq < first || is_late {
                 self.lapped(subscription, cursor, first, batch).await?;
                 return Ok(true);
-            }
-            if entries.is_empty() {
-                cursor.was_live = true;
-                return Ok(false);
             }
             for entry in entries {
                 if batch.is_full() {
@@ -309,6 +323,11 @@ impl Delivery {
                     return Ok(true);
                 }
                 cursor.seq = entry.seq + 1;
+            }
+            if is_all {
+                // What is pushed from here on wakes the subscription again.
+                cursor.was_live = true;
+                return Ok(false);
             }
         }
     }

@@ -221,8 +221,8 @@ pub struct Subscription {
     ready: AtomicBool,
     /// Whether the dashboard has taken the subscription back.
     ended: AtomicBool,
-    /// Where the delivery stands; only it locks this.
-    pub cursor: tokio::sync::Mutex<Cursor>,
+    /// Where the delivery stands. Only the delivery touches it, and has it out while it looks.
+    cursor: Mutex<Cursor>,
 }
 
 impl Subscription {
@@ -240,8 +240,18 @@ impl Subscription {
             lossless: options.lossless,
             ready: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            cursor: tokio::sync::Mutex::new(cursor),
+            cursor: Mutex::new(cursor),
         })
+    }
+
+    /// Takes the delivery's place out.
+    pub fn take_cursor(&self) -> Cursor {
+        std::mem::take(&mut *self.cursor.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts the delivery's place back.
+    pub fn put_cursor(&self, cursor: Cursor) {
+        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
     }
 
     /// Stops the delivery.

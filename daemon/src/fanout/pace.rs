@@ -19,11 +19,11 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A pace that keeps output no longer than `limit`. Three fifths of it are for gathering; the rest is for the timer,
+    /// A pace that keeps output no longer than `limit`. Seven tenths of it are for gathering; the rest is for the timer,
     /// which counts milliseconds, for the scheduler and for the write itself.
     pub fn new(limit: Duration) -> Self {
         Self {
-            interval: limit * 3 / 5,
+            interval: limit * 7 / 10,
             empty: None,
         }
     }
