@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use opsctl_protocol::{AgentId, Channel, CommandId, Header, Timestamp, ToDashboard};
 
-use super::channel::{Body, Piece, Stream};
+use super::channel::{Piece, Stream};
 use super::delivery::{Batch, Delivery, is_end, push_gap, push_message, state_copy};
 use super::keyframe::Place;
 use super::outbox::{Cursor, Subscription};

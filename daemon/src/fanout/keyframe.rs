@@ -25,10 +25,13 @@ pub enum Place {
     End,
 }
 
+/// A keyframe and those who wait for it.
+type Shared = Arc<tokio::sync::Mutex<Keyframe>>;
+
 /// The keyframes of all commands that somebody came late to.
 pub struct Keyframes {
     log: Log,
-    frames: Mutex<HashMap<(CommandId, Place), Arc<tokio::sync::Mutex<Keyframe>>>>,
+    frames: Mutex<HashMap<(CommandId, Place), Shared>>,
 }
 
 /// The screen of one command at an offset; see [`Keyframes`].
@@ -59,13 +62,12 @@ impl Keyframes {
     ) -> Result<TerminalSnapshot, LogError> {
         let frame = self.frame(command_id, place);
         let mut frame = frame.lock().await;
-        let mut replay = match frame.replay.take() {
-            Some(replay) => replay,
-            None => {
-                frame.screen = Screen::new(DEFAULT_SIZE.0, DEFAULT_SIZE.1, 0);
-                self.begin(place, agent_id, command_id, stream, end, &mut frame.screen)
-                    .await?
-            }
+        let mut replay = if let Some(replay) = frame.replay.take() {
+            replay
+        } else {
+            frame.screen = Screen::new(DEFAULT_SIZE.0, DEFAULT_SIZE.1, 0);
+            self.begin(place, agent_id, command_id, stream, end, &mut frame.screen)
+                .await?
         };
         let until = match place {
             Place::Front => stream.first_offset(end),
@@ -86,7 +88,7 @@ impl Keyframes {
         })
     }
 
-    fn frame(&self, command_id: CommandId, place: Place) -> Arc<tokio::sync::Mutex<Keyframe>> {
+    fn frame(&self, command_id: CommandId, place: Place) -> Shared {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let frame = frames.entry((command_id, place)).or_insert_with(|| {
             let screen = Screen::new(DEFAULT_SIZE.0, DEFAULT_SIZE.1, 0);

@@ -28,6 +28,13 @@ const SYNC_BYTES: usize = 1 << 20;
 /// The longest that written bytes stay unsynced, and so the longest that an agent waits for its acknowledgement.
 const SYNC_AFTER: Duration = Duration::from_millis(200);
 
+/// How long a write waits for what else comes: nobody but a sync waits for it, and lines that come one by one would each
+/// cost a wake-up and a system call.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// What is worth a write at once.
+const LINGER_BYTES: usize = 64 * 1024;
+
 /// How often a disk that refused something is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -179,6 +186,18 @@ impl Writer {
             Err(RecvTimeoutError::Timeout) => return,
             Err(RecvTimeoutError::Disconnected) => self.closing = true,
         }
+        self.take_ready(queue);
+        if !self.closing
+            && self.waiting.is_empty()
+            && self.buffer.len() - self.written < LINGER_BYTES
+        {
+            std::thread::sleep(LINGER);
+            self.take_ready(queue);
+        }
+    }
+
+    /// Takes what waits, as much as one write should have.
+    fn take_ready(&mut self, queue: &Receiver<Job>) {
         while !self.closing
             && self.buffer.len() - self.written < SYNC_BYTES
             && self.position() < self.options.segment_bytes
