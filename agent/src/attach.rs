@@ -234,13 +234,17 @@ impl Reading {
                 None => Ok(()),
             },
             FromHolder::Progress(progress) => self.status(|id| status_of(id, progress)),
-            FromHolder::Consumed { offset } => self.status(|id| CommandStatus {
+            FromHolder::Consumed { offset, received } => self.status(|id| CommandStatus {
                 input_offset: Some(*offset),
+                input_received: *received,
                 ..CommandStatus::new(id, State::Running)
             }),
-            FromHolder::Ready | FromHolder::Hello { .. } | FromHolder::InputRefused { .. } => {
-                Ok(())
-            }
+            FromHolder::InputRefused { received, .. } => self.status(|id| CommandStatus {
+                input_received: *received,
+                input_refused: true,
+                ..CommandStatus::new(id, State::Running)
+            }),
+            FromHolder::Ready | FromHolder::Hello { .. } => Ok(()),
         };
         if passed.is_err() {
             self.stream = None;

@@ -123,6 +123,7 @@ pub(crate) fn status_of(id: CommandId, progress: &Progress) -> CommandStatus {
     };
     let mut status = CommandStatus {
         started_at: progress.started_at,
+        input_received: progress.received.filter(|_| progress.started_at.is_some()),
         ..CommandStatus::new(id, state)
     };
     if let Some(end) = &progress.end {

@@ -118,15 +118,21 @@ pub(crate) enum FromHolder {
         /// Why, for people.
         reason: String,
     },
-    /// The program has been given input up to here.
+    /// Input has come, or has been given to the program.
     Consumed {
-        /// Bytes of input so far.
+        /// Bytes of input so far; told again only after many.
         offset: u64,
+        /// Bytes of input that the holder has; told at once. Absent from older holders.
+        #[serde(default)]
+        received: Option<u64>,
     },
     /// Input was not taken.
     InputRefused {
         /// Why, for people.
         reason: String,
+        /// Bytes of input that the holder has; it took nothing beyond. Absent from older holders.
+        #[serde(default)]
+        received: Option<u64>,
     },
 }
 
@@ -144,6 +150,8 @@ pub(crate) struct Progress {
     pub(crate) to: u64,
     /// Bytes of input that the program has been given.
     pub(crate) input: u64,
+    /// Bytes of input that the holder has; absent from older holders.
+    pub(crate) received: Option<u64>,
 }
 
 /// How a program ended.

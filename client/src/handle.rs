@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use opsctl_link::{Sender, Target};
 use opsctl_protocol::codec::{EncodeError, Header};
 use opsctl_protocol::message::{
-    CommandInput, DashboardMessage, ErrorCode, ErrorPayload, Nothing, Subscribe, Subscribed,
+    CommandInput, DashboardMessage, ErrorCode, ErrorPayload, Payload, Subscribe, Subscribed,
     ToDashboard, Unsubscribe,
 };
 use opsctl_protocol::{Pattern, encode, frame};
@@ -18,6 +18,10 @@ use crate::event::{ConnState, Events, Outbox, WAITING_EVENTS};
 
 /// Requests that may wait for their answer at once; further ones wait for one of these.
 const IN_FLIGHT: usize = 256;
+
+/// Keys that may wait for their receipt at once. While an agent's connection hangs there is none, and whoever types on must
+/// be able to leave; further ones are not sent.
+const RECEIPTS: usize = 1024;
 
 /// Requests on their way to the connection's task.
 const WAITING_ORDERS: usize = 64;
@@ -52,6 +56,17 @@ pub enum RequestError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not connected to the daemon")]
 pub struct NotConnected;
+
+/// Keys were not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotTyped {
+    /// There is no connection right now.
+    #[error(transparent)]
+    NotConnected(#[from] NotConnected),
+    /// Too many were sent that have not arrived.
+    #[error("what was typed before has not arrived yet")]
+    TooMany,
+}
 
 /// What handles and the task share.
 #[derive(Debug)]
@@ -132,6 +147,7 @@ pub fn start_with_room(options: Options, events: usize) -> (Client, Events) {
         shared,
         orders,
         in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+        receipts: Arc::new(Semaphore::new(RECEIPTS)),
     };
     (client, Events { receiver })
 }
@@ -140,14 +156,29 @@ pub fn start_with_room(options: Options, events: usize) -> (Client, Events) {
 type Answer = oneshot::Receiver<Result<ToDashboard, RequestError>>;
 
 /// What became of keys that were sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// They have come to the process that holds the program.
+    Arrived,
+    /// They have not, or nobody knows; the daemon says why.
+    Lost(String),
+    /// The connection to the daemon was lost before it said.
+    Unknown,
+}
+
+/// What will be known of keys that were sent.
 #[derive(Debug)]
 #[must_use = "keys that did not arrive are to be told of"]
 pub struct Receipt(Answer);
 
 impl Receipt {
-    /// Waits until the daemon has them. `false` when the connection was lost before it said so: nobody knows.
-    pub async fn arrived(self) -> bool {
-        matches!(self.0.await, Ok(Ok(_)))
+    /// Waits until they have come to the program's holder.
+    pub async fn outcome(self) -> Outcome {
+        match self.0.await {
+            Ok(Ok(_)) => Outcome::Arrived,
+            Ok(Err(RequestError::Refused(error))) => Outcome::Lost(error.message),
+            Ok(Err(_)) | Err(_) => Outcome::Unknown,
+        }
     }
 }
 
@@ -160,6 +191,8 @@ pub struct Client {
     shared: Arc<Shared>,
     orders: mpsc::Sender<Order>,
     in_flight: Arc<Semaphore>,
+    /// Places for keys that wait for their receipt.
+    receipts: Arc<Semaphore>,
 }
 
 impl Client {
@@ -203,18 +236,20 @@ impl Client {
     }
 
     async fn order(&self, id: u64, ask: Ask) -> Result<ToDashboard, RequestError> {
-        let answer = self.enter(id, ask).await?;
+        let permit = Arc::clone(&self.in_flight);
+        let permit = permit.acquire_owned().await;
+        let permit = permit.map_err(|_| RequestError::Closed)?;
+        let answer = self.enter(id, ask, permit).await?;
         answer.await.map_err(|_| RequestError::Closed)?
     }
 
     /// Enters a request; its answer comes later.
-    async fn enter(&self, id: u64, ask: Ask) -> Result<Answer, RequestError> {
-        let permit = self
-            .in_flight
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| RequestError::Closed)?;
+    async fn enter(
+        &self,
+        id: u64,
+        ask: Ask,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Answer, RequestError> {
         let (reply, answer) = oneshot::channel();
         let order = Order {
             id,
@@ -239,19 +274,27 @@ impl Client {
         link.control(text).map_err(|_| NotConnected)
     }
 
-    /// Sends keys as [`Self::input`] does, and tells what became of them: the receipt comes once the daemon has them. They
-    /// are never sent twice.
+    /// Sends keys as [`Self::input`] does, and tells what became of them: the receipt comes once they have come to the
+    /// process that holds the program, over reconnects of its agent too. They are never typed twice.
     ///
     /// # Errors
-    /// When there is no connection, and they were not sent.
-    pub async fn keys(&self, input: CommandInput) -> Result<Receipt, NotConnected> {
+    /// When they were not sent: there is no connection, or too many have no receipt yet.
+    pub async fn keys(&self, input: CommandInput) -> Result<Receipt, NotTyped> {
         let link = self.shared.link().ok_or(NotConnected)?;
         let id = self.shared.next_id();
-        let ping = DashboardMessage::Ping(Nothing {});
-        let text = encode(&Header::asking(format!("c{id}")), &ping).map_err(|_| NotConnected)?;
+        let question = DashboardMessage::Input(CommandInput {
+            command_id: input.command_id,
+            data: Payload::default(),
+            offset: None,
+            eof: false,
+        });
+        let text =
+            encode(&Header::asking(format!("c{id}")), &question).map_err(|_| NotConnected)?;
+        let permit = Arc::clone(&self.receipts).try_acquire_owned();
+        let permit = permit.map_err(|_| NotTyped::TooMany)?;
         // Entered first, so that the answer finds it; in the lane of the keys, so that it is not ahead of them.
         let answer = self
-            .enter(id, Ask::Receipt)
+            .enter(id, Ask::Receipt, permit)
             .await
             .map_err(|_| NotConnected)?;
         let sent = link.bulk(frame::encode_input(&input)).await;

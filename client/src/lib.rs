@@ -22,5 +22,7 @@ pub mod event;
 pub mod input;
 
 pub use event::{ConnState, Event, Events};
-pub use handle::{Client, NotConnected, Options, Receipt, RequestError, start, start_with_room};
+pub use handle::{
+    Client, NotConnected, NotTyped, Options, Outcome, Receipt, RequestError, start, start_with_room,
+};
 pub use input::{InputEnded, InputPump};

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use fake::{Fake, deadline, next_event, next_output};
-use opsctl_client::{ConnState, Event, InputPump, RequestError};
+use opsctl_client::{ConnState, Event, InputPump, Outcome, RequestError};
 use opsctl_protocol::codec::Header;
 use opsctl_protocol::limits::INPUT_WINDOW;
 use opsctl_protocol::message::{
@@ -231,10 +231,10 @@ async fn keys_are_told_of_and_never_sent_twice() {
     let ping = first.message().await;
     let answer = ToDashboard::Pong(Nothing {});
     first.send(Header::answering(ping.header.id), answer).await;
-    assert!(deadline(arrived.arrived()).await);
+    assert_eq!(deadline(arrived.outcome()).await, Outcome::Arrived);
     assert_eq!(first.keys().await, "b");
     drop(first);
-    assert!(!deadline(doubtful.arrived()).await);
+    assert_eq!(deadline(doubtful.outcome()).await, Outcome::Unknown);
     let mut second = fake.greeted().await;
     let connected = states.wait_for(|state| *state == ConnState::Connected);
     deadline(connected).await.unwrap();

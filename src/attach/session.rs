@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
-use opsctl_client::{Client, ConnState, Event, Events};
+use opsctl_client::{Client, ConnState, Event, Events, Outcome};
 use opsctl_protocol::limits::MAX_INPUT_PIECE;
 use opsctl_protocol::message::{
     CommandInput, CommandInterrupt, CommandResize, CommandStatus, ErrorCode, Payload, Signal,
@@ -37,6 +37,9 @@ const SHOWN_KEYS: usize = 40;
 
 /// How long the daemon may take to answer an interrupt when this process ends.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long a receipt that the daemon gave before the end may take within this process.
+const LAST_RECEIPTS: Duration = Duration::from_millis(200);
 
 /// Ctrl-C, which leaves where no key goes anywhere.
 const CTRL_C: u8 = 3;
@@ -87,7 +90,7 @@ pub(super) struct Session {
     /// The offset after the last byte of output that came.
     seen: u64,
     /// Keys whose arrival is waited for.
-    receipts: JoinSet<Option<Bytes>>,
+    receipts: JoinSet<(Bytes, Outcome)>,
     /// What is to be said of keys once the screen has been drawn anew.
     unsent: Option<String>,
 }
@@ -172,11 +175,12 @@ impl Session {
                     }
                 }
                 Some(failure) = refusals.recv() => return End::Failed(failure),
-                Some(Ok(Some(keys))) = self.receipts.join_next(), if !self.receipts.is_empty() => {
-                    self.tell_unsent("may not have arrived", &keys);
+                Some(Ok((keys, outcome))) = self.receipts.join_next(), if !self.receipts.is_empty() => {
+                    self.tell_outcome(&keys, outcome);
                 }
                 event = events.next(), if self.out.is_empty() => match event {
                     Some(event) => if let Some(end) = self.event(event, &refused) {
+                        self.last_receipts().await;
                         if !self.drain(printer).await {
                             return End::ScreenGone;
                         }
@@ -274,10 +278,19 @@ impl Session {
             match self.client.keys(input).await {
                 Ok(receipt) => {
                     self.receipts
-                        .spawn(async move { (!receipt.arrived().await).then_some(piece) });
+                        .spawn(async move { (piece, receipt.outcome().await) });
                 }
                 Err(_) => self.tell_unsent("was not sent", &piece),
             }
+        }
+    }
+
+    /// Says what became of keys, unless they have arrived.
+    fn tell_outcome(&mut self, keys: &[u8], outcome: Outcome) {
+        match outcome {
+            Outcome::Arrived => {}
+            Outcome::Lost(why) => self.tell_unsent(&format!("may not have arrived: {why}"), keys),
+            Outcome::Unknown => self.tell_unsent("may not have arrived", keys),
         }
     }
 
@@ -290,6 +303,15 @@ impl Session {
         if self.interactive && self.lost {
             // Drawing anew takes it from the screen; so again then, in a corner, with the cursor back where it was.
             self.unsent = Some(format!("\x1b7\x1b[H{notice}\x1b8"));
+        }
+    }
+
+    /// Says of all keys what became of them; the daemon has said it before the end, but it may not have been heard.
+    async fn last_receipts(&mut self) {
+        while let Ok(Some(Ok((keys, outcome)))) =
+            tokio::time::timeout(LAST_RECEIPTS, self.receipts.join_next()).await
+        {
+            self.tell_outcome(&keys, outcome);
         }
     }
 

@@ -20,6 +20,7 @@ mod contract;
 mod daemon;
 mod disk;
 mod edges;
+mod keys;
 mod lists;
 mod queue;
 mod restarts;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use opsctl_client::{Client, ConnState, Event, Events, RequestError};
+use opsctl_client::{Client, ConnState, Event, Events, Outcome, RequestError};
 use opsctl_protocol::message::{
     CommandInput, CommandInterrupt, CommandQuery, CommandRequest, CommandResize, CommandSpec,
     DashboardMessage, Payload, Program, Signal, Subscribe, Target, ToDashboard,
@@ -251,12 +251,16 @@ async fn type_in_order(
             Ok(receipt) => {
                 let answers = answers.clone();
                 tokio::spawn(async move {
-                    if !receipt.arrived().await {
-                        let text =
-                            "the connection was lost: what you typed last may not have arrived";
-                        // Nobody listens any more when the console is being left.
-                        let _ = answers.send(Message::Error(text.to_owned())).await;
-                    }
+                    let text = match receipt.outcome().await {
+                        Outcome::Arrived => return,
+                        Outcome::Lost(why) => why,
+                        Outcome::Unknown => {
+                            "the connection was lost: what you typed last may not have arrived"
+                                .to_owned()
+                        }
+                    };
+                    // Nobody listens any more when the console is being left.
+                    let _ = answers.send(Message::Error(text)).await;
                 });
             }
             Err(error) => {

@@ -341,7 +341,7 @@ impl Agent {
                     self.start_holders();
                 }
             }
-            FromHolder::InputRefused { reason } => {
+            FromHolder::InputRefused { reason, .. } => {
                 self.refuse(
                     ErrorCode::InputRejected,
                     format!("input for {id}: {reason}"),
@@ -350,10 +350,17 @@ impl Agent {
             FromHolder::Gap { from, to, reason } => {
                 tracing::warn!(command = %id, from, to, reason, "output is gone");
             }
-            FromHolder::Ready
-            | FromHolder::Hello { .. }
-            | FromHolder::Resumed { .. }
-            | FromHolder::Consumed { .. } => {}
+            FromHolder::Consumed { offset, received } => {
+                if let Some(Command {
+                    phase: Phase::Held(held),
+                    ..
+                }) = self.commands.get_mut(&id)
+                {
+                    held.progress.input = held.progress.input.max(offset);
+                    held.progress.received = received;
+                }
+            }
+            FromHolder::Ready | FromHolder::Hello { .. } | FromHolder::Resumed { .. } => {}
         }
     }
 

@@ -7,8 +7,8 @@ use opsctl_link::Sender;
 use opsctl_protocol::frame::encode_input;
 use opsctl_protocol::limits::MAX_TERMINAL_SIDE;
 use opsctl_protocol::message::{
-    AgentConnect, AgentMessage, CommandInput, CommandReport, CommandResize, Connected, ErrorCode,
-    TerminalAck, ToAgent,
+    AgentConnect, AgentMessage, CommandInput, CommandReport, CommandResize, CommandStatus,
+    Connected, ErrorCode, TerminalAck, ToAgent,
 };
 use opsctl_protocol::{BinaryFrame, CommandId, DecodeError, Header, decode, encode};
 
@@ -175,6 +175,12 @@ impl Agent {
             Phase::Queued | Phase::Starting | Phase::Journaling(_) | Phase::Sought { .. } => false,
         };
         if !taken {
+            // How much it has is told when somebody holds it again.
+            self.send(CommandStatus {
+                input_received: None,
+                input_refused: true,
+                ..command.status_before_output(id)
+            });
             self.refuse(
                 ErrorCode::InputRejected,
                 format!("input for {id}: its program takes none now"),

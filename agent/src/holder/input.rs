@@ -39,6 +39,8 @@ pub(crate) struct Input {
     consumed: u64,
     /// The last `consumed` that was told.
     reported: u64,
+    /// The last `received` that was told.
+    confirmed: u64,
     /// Nothing follows.
     eof: bool,
     /// The last byte that the program was given.
@@ -156,15 +158,34 @@ impl Input {
         self.consumed
     }
 
-    /// The offset to tell, when it is time: each [`INPUT_REPORT_EVERY`] bytes and at the end.
-    pub(crate) fn report(&mut self) -> Option<u64> {
+    /// Bytes taken so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// What to tell, when it is time: what was taken at once, since somebody waits for it; what was given to the program
+    /// each [`INPUT_REPORT_EVERY`] bytes and at the end.
+    pub(crate) fn report(&mut self) -> Option<Report> {
         let news = self.consumed - self.reported;
         let due = news >= INPUT_REPORT_EVERY || (news > 0 && self.is_over());
-        due.then(|| {
+        if due {
             self.reported = self.consumed;
-            self.consumed
+        }
+        let confirms = std::mem::replace(&mut self.confirmed, self.received) != self.received;
+        (due || confirms).then_some(Report {
+            consumed: self.reported,
+            received: self.received,
         })
     }
+}
+
+/// How far input has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Bytes that the program was given, some while ago.
+    pub(crate) consumed: u64,
+    /// Bytes that were taken.
+    pub(crate) received: u64,
 }
 
 #[cfg(test)]
@@ -218,16 +239,22 @@ mod tests {
                 false,
             )
             .unwrap();
+        let report = |input: &mut Input| {
+            let report = input.report()?;
+            Some((report.consumed, report.received))
+        };
+        let much = INPUT_REPORT_EVERY;
         input.advance(INPUT_REPORT_EVERY as usize - 1);
-        assert_eq!(input.report(), None);
+        assert_eq!(report(&mut input), Some((0, much)), "it was taken");
+        assert_eq!(report(&mut input), None);
         input.advance(1);
-        assert_eq!(input.report(), Some(INPUT_REPORT_EVERY));
-        assert_eq!(input.report(), None);
+        assert_eq!(report(&mut input), Some((much, much)));
+        assert_eq!(report(&mut input), None);
         input.accept(None, Bytes::from_static(b"z"), true).unwrap();
         input.advance(1);
         assert_eq!(
-            (input.report(), input.last()),
-            (Some(INPUT_REPORT_EVERY + 1), Some(b'z'))
+            (report(&mut input), input.last()),
+            (Some((much + 1, much + 1)), Some(b'z'))
         );
     }
 

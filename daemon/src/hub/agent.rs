@@ -11,6 +11,7 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{AgentId, AgentMessage, Channel, CommandId, Header, ToAgent, ToDashboard};
 
 use super::command::Command;
+use super::input::counted;
 use super::{ConnId, Effect, Hub, Recalled, Save};
 use crate::store::AgentRow;
 
@@ -131,6 +132,7 @@ impl Hub {
         self.topics.remove(&Channel::Agent(agent_id.clone()));
         self.agent_conns.insert(conn, agent_id.clone());
         self.ensure_channel(&Channel::Agent(agent_id.clone()), Some(agent_id.clone()));
+        let inputs = counted(&hello.commands);
         let wanted = self.reconcile(&agent_id, hello.commands, recalled);
         let limits = self.options.agent_limits.clone();
         let connected = self.connected(conn, rights.clone(), limits, wanted);
@@ -139,6 +141,8 @@ impl Hub {
             &Header::answering(id),
             ToAgent::Connected(connected),
         );
+        // Keys that come again must not come before that.
+        self.note_inputs(&agent_id, &inputs);
         if let Some(agent) = self.agent_info(&agent_id) {
             self.push(
                 &Channel::Agent(agent_id.clone()),

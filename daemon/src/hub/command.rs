@@ -6,6 +6,7 @@ use std::sync::Arc;
 use opsctl_protocol::message::{CommandStatus, Gap, State};
 use opsctl_protocol::{AgentId, Channel, CommandId, OutputFrame, ToDashboard};
 
+use super::keys::Keys;
 use super::settle::Version;
 use super::{ConnId, Effect, Hub};
 use crate::fanout::{Piece, Stream};
@@ -36,6 +37,8 @@ pub(super) struct Command {
     pub settled: bool,
     /// Bytes of input that the program has been given.
     pub input_offset: u64,
+    /// What is typed into it.
+    pub keys: Keys,
     /// The sizes of those who type into it.
     pub writers: HashMap<ConnId, (u16, u16)>,
     /// The size that the terminal was last told to have.
@@ -57,6 +60,7 @@ impl Command {
             end_saved: false,
             settled: false,
             input_offset: 0,
+            keys: Keys::new(),
             writers: HashMap::new(),
             told_size: None,
         }
@@ -136,6 +140,7 @@ impl Hub {
             tracing::warn!(agent = %agent_id, command = %status.command_id, "a status of another agent's command");
             return;
         }
+        self.note_input(status);
         self.apply_status(status.command_id, status);
     }
 
@@ -229,6 +234,7 @@ impl Hub {
             agent.waiting.retain(|waiting| *waiting != command_id);
         }
         self.forget_deadline(command_id);
+        self.give_up_keys(command_id);
         self.push_agent(&agent_id);
         self.settle(command_id);
         self.dispatch(&agent_id);

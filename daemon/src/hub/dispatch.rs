@@ -155,6 +155,7 @@ impl Hub {
             command.row.summary.state = State::Queued;
             command.is_sent = false;
             command.is_stored_as_delivered = false;
+            self.give_up_keys(*command_id);
             self.note_deadline(*command_id);
             self.mark_unsaved(*command_id);
         }

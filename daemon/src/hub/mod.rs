@@ -10,7 +10,8 @@
 //! - [`withdraw`]: commands that end before they have started.
 //! - [`forget`]: agents that will not come back.
 //! - [`command`]: a command's life and output.
-//! - [`steer`]: input, size, interrupts.
+//! - [`input`]: what people type; [`keys`]: what of it is under way.
+//! - [`steer`]: size, interrupts.
 //! - [`subscribe`]: who watches which channel.
 //! - [`channels`]: channels, and pushes on them.
 //! - [`settle`]: what is durable, and what may be forgotten.
@@ -21,6 +22,8 @@ mod command;
 mod dispatch;
 mod event;
 mod forget;
+mod input;
+mod keys;
 mod reconcile;
 mod request;
 mod settle;

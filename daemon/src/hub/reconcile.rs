@@ -70,6 +70,7 @@ impl Hub {
         self.forget_deadline(command_id);
         if let Some(command) = self.commands.get_mut(&command_id) {
             command.is_sent = true;
+            command.keys.lose_track();
         }
         let ended = told.state.is_final();
         let status = if ended {

@@ -1,15 +1,14 @@
-//! Input, size, interrupts: what people do to a command that is there.
+//! Size, interrupts: what people do to a command that is there.
 
 use opsctl_protocol::message::{
-    CommandCancel, CommandInput, CommandInterrupt, CommandList, CommandResize, CommandSummary,
-    ErrorCode, State,
+    CommandCancel, CommandInterrupt, CommandList, CommandResize, CommandSummary, ErrorCode, State,
 };
 use opsctl_protocol::{CommandId, Header, ToAgent, limits};
 
 use super::{Asked, ConnId, Hub};
 
 /// Why something cannot be done to a command.
-type Refusal = (ErrorCode, String);
+pub(super) type Refusal = (ErrorCode, String);
 
 impl Hub {
     /// The command, if it is there and has not ended.
@@ -35,7 +34,7 @@ impl Hub {
     }
 
     /// The command, if its agent can be told something about it now.
-    fn reachable(&self, command_id: CommandId) -> Result<&CommandSummary, Refusal> {
+    pub(super) fn reachable(&self, command_id: CommandId) -> Result<&CommandSummary, Refusal> {
         let summary = self.live(command_id)?;
         let connected = self
             .agents
@@ -48,42 +47,6 @@ impl Hub {
                 ErrorCode::AgentOffline,
                 format!("{} is not connected; nothing was sent", summary.agent_id),
             ))
-        }
-    }
-
-    pub(super) fn handle_input(&mut self, conn: ConnId, id: Option<String>, input: &CommandInput) {
-        let command_id = input.command_id;
-        let agent_id = match self.reachable(command_id) {
-            Ok(summary) if summary.state == State::Queued => {
-                let why = format!("{} has not started; nothing was sent", command_id.short());
-                return self.refuse(conn, id, ErrorCode::InputRejected, why);
-            }
-            Ok(summary) => summary.agent_id.clone(),
-            Err((code, why)) => return self.refuse(conn, id, code, why),
-        };
-        if input.data.0.len() > limits::MAX_INPUT_PIECE {
-            let why = format!(
-                "a piece of input has at most {} bytes",
-                limits::MAX_INPUT_PIECE
-            );
-            return self.refuse(conn, id, ErrorCode::BadRequest, why);
-        }
-        // The writer that was used last decides the terminal's size.
-        let size = self
-            .commands
-            .get(&command_id)
-            .and_then(|command| command.writers.get(&conn).copied());
-        if let Some(size) = size {
-            self.tell_size(command_id, size);
-        }
-        let taken = self
-            .agents
-            .get(&agent_id)
-            .and_then(|agent| agent.link.as_ref())
-            .is_some_and(|link| link.port.input(input));
-        if !taken {
-            let why = format!("{agent_id} takes no more input now; nothing was sent");
-            self.refuse(conn, id, ErrorCode::InputRejected, why);
         }
     }
 
@@ -113,7 +76,7 @@ impl Hub {
     }
 
     /// Gives a terminal this size, unless it has it.
-    fn tell_size(&mut self, command_id: CommandId, (cols, rows): (u16, u16)) {
+    pub(super) fn tell_size(&mut self, command_id: CommandId, (cols, rows): (u16, u16)) {
         let Some(command) = self.commands.get_mut(&command_id) else {
             return;
         };

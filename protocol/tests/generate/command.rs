@@ -108,7 +108,11 @@ pub(super) fn status() -> impl Strategy<Value = CommandStatus> {
         option::of(text()),
     );
     let times = (option::of(timestamp()), option::of(timestamp()));
-    let offsets = (option::of(number()), option::of(number()));
+    let offsets = (
+        option::of(number()),
+        option::of(number()),
+        option::of(number()),
+    );
     (
         names,
         end,
@@ -128,6 +132,8 @@ pub(super) fn status() -> impl Strategy<Value = CommandStatus> {
             finished_at: times.1,
             offset: offsets.0,
             input_offset: offsets.1,
+            input_refused: offsets.2.is_some_and(|offset| offset % 2 == 0),
+            input_received: offsets.2,
             command,
         })
 }

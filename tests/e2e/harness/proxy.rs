@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -11,13 +11,18 @@ pub struct Proxy {
     address: SocketAddr,
     /// Those that were opened since the last freeze.
     connections: Arc<Mutex<Vec<Connection>>>,
+    /// Bytes from the daemon that were lost.
+    lost: Arc<AtomicUsize>,
 }
 
 /// Both sockets of a connection.
 struct Connection {
     near: TcpStream,
     far: TcpStream,
-    frozen: Arc<AtomicBool>,
+    /// Nothing passes any more: from who dialed, and to him.
+    frozen: [Arc<AtomicBool>; 2],
+    /// Bytes to who dialed that were lost.
+    lost: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -27,6 +32,8 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(Mutex::new(Vec::new()));
         let opened = Arc::clone(&connections);
+        let lost = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&lost);
         thread::spawn(move || {
             for near in listener.incoming() {
                 // Whoever dials while the daemon is away is hung up on.
@@ -37,7 +44,8 @@ impl Proxy {
                 let connection = Connection {
                     near,
                     far,
-                    frozen: Arc::default(),
+                    frozen: Default::default(),
+                    lost: Arc::clone(&counter),
                 };
                 connection.forward();
                 opened.lock().unwrap().push(connection);
@@ -46,6 +54,7 @@ impl Proxy {
         Self {
             address,
             connections,
+            lost,
         }
     }
 
@@ -58,7 +67,29 @@ impl Proxy {
     /// that are opened later are well.
     pub fn freeze(&self) {
         for connection in self.connections.lock().unwrap().iter() {
-            connection.frozen.store(true, Ordering::SeqCst);
+            for frozen in &connection.frozen {
+                frozen.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// The same for what goes to the daemon alone: it is heard, and its peers seem to be silent.
+    pub fn freeze_upwards(&self) {
+        for connection in self.connections.lock().unwrap().iter() {
+            connection.frozen[0].store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Bytes from the daemon that were lost.
+    pub fn lost(&self) -> usize {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// Ends the connections that there are, and tells both ends.
+    pub fn cut(&self) {
+        for connection in self.connections.lock().unwrap().drain(..) {
+            let _ = connection.near.shutdown(Shutdown::Both);
+            let _ = connection.far.shutdown(Shutdown::Both);
         }
     }
 }
@@ -74,15 +105,20 @@ impl Drop for Proxy {
 
 impl Connection {
     fn forward(&self) {
-        for (from, to) in [(&self.near, &self.far), (&self.far, &self.near)] {
+        let ways = [(&self.near, &self.far), (&self.far, &self.near)];
+        for (way, (from, to)) in ways.into_iter().enumerate() {
             let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-            let frozen = Arc::clone(&self.frozen);
+            let frozen = Arc::clone(&self.frozen[way]);
+            let lost = (way == 1).then(|| Arc::clone(&self.lost));
             thread::spawn(move || {
                 let mut bytes = [0; 16 * 1024];
                 while let Ok(read @ 1..) = from.read(&mut bytes) {
                     // What comes now is lost, and so is the end.
                     if frozen.load(Ordering::SeqCst) {
-                        return;
+                        if let Some(lost) = &lost {
+                            lost.fetch_add(read, Ordering::SeqCst);
+                        }
+                        continue;
                     }
                     if to.write_all(&bytes[..read]).is_err() {
                         break;

@@ -186,8 +186,12 @@ impl Life {
             // Nobody will read it.
             _ => self.input.discard(),
         }
-        if let Some(offset) = self.input.report() {
-            self.tell(|peer| peer.say(&FromHolder::Consumed { offset }));
+        if let Some(report) = self.input.report() {
+            let told = FromHolder::Consumed {
+                offset: report.consumed,
+                received: Some(report.received),
+            };
+            self.tell(|peer| peer.say(&told));
         }
     }
 }

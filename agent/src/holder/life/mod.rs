@@ -305,6 +305,7 @@ impl Life {
             from: self.spool.start(),
             to: self.spool.end(),
             input: self.input.consumed().max(self.input_before),
+            received: Some(self.input.received().max(self.input_before)),
         }
     }
 

@@ -71,6 +71,7 @@ impl Life {
         if let Err(refused) = self.input.accept(offset, data.0, eof) {
             let message = FromHolder::InputRefused {
                 reason: refused.to_string(),
+                received: Some(self.input.received()),
             };
             self.tell(|peer| peer.say(&message));
         }

@@ -109,6 +109,16 @@ pub struct CommandStatus {
         deserialize_with = "bounded_option"
     )]
     pub input_offset: Option<u64>,
+    /// From agents: bytes of input that will come to the program, and need not be sent again.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounded_option"
+    )]
+    pub input_received: Option<u64>,
+    /// From agents: input was not taken. With `inputReceived`, nothing beyond that was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub input_refused: bool,
     /// To dashboards: the command itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Box<CommandSummary>>,
@@ -129,6 +139,8 @@ impl CommandStatus {
             finished_at: summary.finished_at,
             offset: Some(summary.output_bytes),
             input_offset: None,
+            input_received: None,
+            input_refused: false,
             command: Some(Box::new(summary.clone())),
         }
     }
@@ -147,6 +159,8 @@ impl CommandStatus {
             finished_at: None,
             offset: None,
             input_offset: None,
+            input_received: None,
+            input_refused: false,
             command: None,
         }
     }

@@ -1,0 +1,190 @@
+//! What people type, on its way to a command: each key once, or whoever typed it hears that it did not arrive.
+
+use opsctl_protocol::message::{CommandInput, CommandReport, CommandStatus, ErrorCode, State};
+use opsctl_protocol::{AgentId, CommandId, Header, limits};
+
+use super::keys::{Added, Keys, Typist};
+use super::{ConnId, Hub};
+
+/// What an agent that is back says of its commands' input.
+pub(super) fn counted(reports: &[CommandReport]) -> Vec<CommandStatus> {
+    let statuses = reports.iter().map(|report| &report.status);
+    let counted = statuses.filter(|status| status.input_received.is_some());
+    counted.cloned().collect()
+}
+
+impl Hub {
+    pub(super) fn handle_input(&mut self, conn: ConnId, id: Option<String>, input: &CommandInput) {
+        let command_id = input.command_id;
+        if id.is_some() && input.data.0.is_empty() && !input.eof {
+            return self.ask_for_keys(command_id, Typist { conn, id });
+        }
+        let agent_id = match self.reachable(command_id) {
+            Ok(summary) if summary.state == State::Queued => {
+                let why = format!("{} has not started; nothing was sent", command_id.short());
+                return self.refuse(conn, id, ErrorCode::InputRejected, why);
+            }
+            Ok(summary) => summary.agent_id.clone(),
+            Err((code, why)) => return self.refuse(conn, id, code, why),
+        };
+        if input.data.0.len() > limits::MAX_INPUT_PIECE {
+            let why = format!(
+                "a piece of input has at most {} bytes",
+                limits::MAX_INPUT_PIECE
+            );
+            return self.refuse(conn, id, ErrorCode::BadRequest, why);
+        }
+        // The writer that was used last decides the terminal's size.
+        let size = self
+            .commands
+            .get(&command_id)
+            .and_then(|command| command.writers.get(&conn).copied());
+        if let Some(size) = size {
+            self.tell_size(command_id, size);
+        }
+        let typist = Typist {
+            conn,
+            id: id.clone(),
+        };
+        if !self.pass_on(&agent_id, input, typist) {
+            let why = format!("{agent_id} takes no more input now; nothing was sent");
+            self.refuse(conn, id, ErrorCode::InputRejected, why);
+        }
+    }
+
+    /// Sends input to its agent; keys are kept until they are there. `false` when it was not taken.
+    fn pass_on(&mut self, agent_id: &AgentId, input: &CommandInput, typist: Typist) -> bool {
+        let link = self
+            .agents
+            .get(agent_id)
+            .and_then(|agent| agent.link.as_ref());
+        let (Some(link), Some(command)) = (link, self.commands.get_mut(&input.command_id)) else {
+            return false;
+        };
+        // Bulk comes again from whoever sends it, by its offsets.
+        let are_keys = input.offset.is_none() && !input.eof;
+        let added = if are_keys {
+            command.keys.add(input.clone(), typist.clone())
+        } else {
+            Added::Unknown
+        };
+        match added {
+            Added::Full => false,
+            Added::Numbered(numbered) => {
+                let sent = link.port.input(&numbered);
+                if !sent {
+                    command.keys.take_back();
+                }
+                sent
+            }
+            Added::Unknown => {
+                command.keys.passed(input);
+                let sent = link.port.input(input);
+                if sent {
+                    self.tell_arrived(input.command_id, vec![typist]);
+                }
+                sent
+            }
+        }
+    }
+
+    /// Somebody wants to know whether what he typed has arrived.
+    fn ask_for_keys(&mut self, command_id: CommandId, typist: Typist) {
+        if let Some(command) = self.commands.get_mut(&command_id) {
+            if command.keys.is_full() {
+                let why = format!("too much input for {} is under way", command_id.short());
+                return self.refuse(typist.conn, typist.id, ErrorCode::InputRejected, why);
+            }
+            if command.keys.ask(typist.clone()) {
+                return;
+            }
+        }
+        match self.reachable(command_id) {
+            Ok(_) => self.tell_arrived(command_id, vec![typist]),
+            Err((code, why)) => self.refuse(typist.conn, typist.id, code, why),
+        }
+    }
+
+    /// An agent is back and has told how much input it has.
+    pub(super) fn note_inputs(&mut self, agent_id: &AgentId, statuses: &[CommandStatus]) {
+        for status in statuses {
+            let command = self.commands.get(&status.command_id);
+            if command.is_some_and(|command| command.row.summary.agent_id == *agent_id) {
+                self.note_input(status);
+            }
+        }
+    }
+
+    /// An agent tells how much input it has, or that it took some not.
+    pub(super) fn note_input(&mut self, status: &CommandStatus) {
+        let command_id = status.command_id;
+        let Some(command) = self.commands.get_mut(&command_id) else {
+            return;
+        };
+        match (status.input_received, status.input_refused) {
+            (Some(received), false) => {
+                let (there, again) = command.keys.received(received);
+                let agent_id = command.row.summary.agent_id.clone();
+                self.tell_arrived(command_id, there);
+                self.send_again(&agent_id, &again);
+            }
+            (Some(received), true) => {
+                let lost = command.keys.refused(received);
+                let why = format!(
+                    "{} took no more input: what was typed last has not arrived",
+                    command_id.short()
+                );
+                self.tell_lost(lost, ErrorCode::InputRejected, &why);
+            }
+            (None, true) => command.keys.lose_track(),
+            (None, false) => {}
+        }
+    }
+
+    /// Sends keys once more that were lost with a connection.
+    fn send_again(&self, agent_id: &AgentId, again: &[CommandInput]) {
+        let agent = self.agents.get(agent_id);
+        if let Some(link) = agent.and_then(|agent| agent.link.as_ref())
+            && !again.iter().all(|input| link.port.input(input))
+        {
+            // The holder refuses what follows a hole, and says so.
+            tracing::warn!(agent = %agent_id, "keys could not be sent again");
+        }
+    }
+
+    /// A command takes no more input.
+    pub(super) fn give_up_keys(&mut self, command_id: CommandId) {
+        let Some(command) = self.commands.get_mut(&command_id) else {
+            return;
+        };
+        let lost = std::mem::replace(&mut command.keys, Keys::new()).give_up();
+        let state = command.row.summary.state;
+        let why = format!(
+            "{} is {state}: what was typed last may not have arrived",
+            command_id.short()
+        );
+        self.tell_lost(lost, ErrorCode::Finished, &why);
+    }
+
+    fn tell_arrived(&self, command_id: CommandId, typists: Vec<Typist>) {
+        let Some(command) = self.commands.get(&command_id) else {
+            return;
+        };
+        for Typist { conn, id } in typists {
+            if id.is_some()
+                && let Some(dashboard) = self.dashboards.get(&conn)
+            {
+                let status = CommandStatus::of(&self.shown(command));
+                dashboard.outbox.control(Header::answering(id), status);
+            }
+        }
+    }
+
+    /// Everybody who asked is told once for each question; who did not ask, once.
+    fn tell_lost(&self, mut typists: Vec<Typist>, code: ErrorCode, why: &str) {
+        typists.dedup();
+        for Typist { conn, id } in typists {
+            self.refuse(conn, id, code, why);
+        }
+    }
+}

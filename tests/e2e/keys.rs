@@ -1,0 +1,154 @@
+//! Keys that an agent's connection loses: each is typed once, or whoever typed it is told.
+
+use crate::harness::{Proxy, Pty, TestAgent, TestDaemon, wait_until};
+
+/// A frame of input with a short line in it, at least.
+const FRAME: usize = 50;
+
+/// A daemon, a way to it that can break, and an agent behind that whose main terminal answers each line that it reads, once,
+/// and writes it down.
+struct World {
+    daemon: TestDaemon,
+    proxy: Proxy,
+    agent: TestAgent,
+}
+
+impl World {
+    fn new() -> Self {
+        let daemon = TestDaemon::start();
+        let proxy = Proxy::start(daemon.address());
+        let token = daemon.token(["--role", "agent", "--agent", "a"]);
+        let file = daemon.file("a.token", &token);
+        let line = format!(
+            "stty -echo; echo $$ > {0}/pid; : > {0}/typed; echo ready; \
+            while read line; do echo \"$line\" >> {0}/typed; echo \"<$line>\"; done",
+            daemon.path("").display()
+        );
+        let (url, token) = (proxy.url(), file.to_str().unwrap());
+        let args = [
+            "--url",
+            &url,
+            "--token-file",
+            token,
+            "--",
+            "sh",
+            "-c",
+            &line,
+        ];
+        let agent = TestAgent::start_with(&daemon, "a", args);
+        wait_until("the program to run", || {
+            let running = daemon.opsctl(["ps", "-q", "--state", "running"]).run();
+            (!running.stdout.is_empty()).then_some(())
+        });
+        Self {
+            daemon,
+            proxy,
+            agent,
+        }
+    }
+
+    fn attach(&self) -> Pty {
+        let terminal = self.daemon.opsctl(["attach", "a"]).pty(120, 40);
+        terminal.wait_text("ready");
+        say(&terminal, "one");
+        terminal
+    }
+
+    /// Types a line that is lost on its way to the agent.
+    fn loses(&self, terminal: &Pty, line: &str) {
+        let before = self.proxy.lost();
+        terminal.send(format!("{line}\r"));
+        wait_until("the keys to be lost", || {
+            (self.proxy.lost() >= before + FRAME).then_some(())
+        });
+    }
+
+    /// What the program has read.
+    fn typed(&self) -> String {
+        std::fs::read_to_string(self.daemon.path("typed")).unwrap()
+    }
+}
+
+/// Types a line that is answered.
+fn say(terminal: &Pty, line: &str) {
+    terminal.send(format!("{line}\r"));
+    terminal.wait_text(&format!("<{line}>"));
+}
+
+#[test]
+fn keys_that_never_came_to_the_agent_come_when_it_is_back() {
+    let world = World::new();
+    let terminal = world.attach();
+    world.proxy.freeze();
+    world.loses(&terminal, "two");
+    world.loses(&terminal, "three");
+    world.proxy.cut();
+    let screen = terminal.wait_text("<three>");
+    say(&terminal, "four");
+    assert_eq!(world.typed(), "one\ntwo\nthree\nfour\n");
+    assert!(!screen.contains("arrived"), "{screen}");
+}
+
+#[test]
+fn keys_whose_receipt_was_lost_are_not_typed_again() {
+    let world = World::new();
+    let terminal = world.attach();
+    world.proxy.freeze_upwards();
+    terminal.send("two\r");
+    wait_until("the program to read it", || {
+        world.typed().contains("two").then_some(())
+    });
+    world.proxy.cut();
+    terminal.wait_text("<two>");
+    say(&terminal, "three");
+    assert_eq!(world.typed(), "one\ntwo\nthree\n");
+}
+
+#[test]
+fn keys_survive_an_agent_that_is_killed_and_started_again() {
+    let mut world = World::new();
+    let terminal = world.attach();
+    world.proxy.freeze();
+    world.loses(&terminal, "two");
+    world.agent.kill();
+    world.agent.start_again(&world.daemon);
+    terminal.wait_text("<two>");
+    say(&terminal, "three");
+    assert_eq!(world.typed(), "one\ntwo\nthree\n");
+}
+
+/// Loses a line and then the program, and waits until that is told.
+fn lose_for_good(world: &World, terminal: &Pty) {
+    world.proxy.freeze();
+    world.loses(terminal, "two");
+    let pid = std::fs::read_to_string(world.daemon.path("pid")).unwrap();
+    world
+        .daemon
+        .command("kill", ["-9", pid.trim()])
+        .run()
+        .expect_code(0);
+    world.proxy.cut();
+    terminal.wait_text("may not have arrived");
+    assert_eq!(world.typed(), "one\n");
+}
+
+#[test]
+fn attach_names_keys_that_cannot_come_any_more() {
+    let world = World::new();
+    let terminal = world.attach();
+    lose_for_good(&world, &terminal);
+    assert_eq!(terminal.wait(), 137);
+    assert!(terminal.screen().contains("two"), "{}", terminal.screen());
+}
+
+#[test]
+fn the_console_names_keys_that_cannot_come_any_more() {
+    let world = World::new();
+    let console = world.daemon.opsctl(["tui"]).pty(140, 40);
+    console.wait_text("$ sh -c");
+    console.send("a");
+    console.wait_text("ATTACHED");
+    console.wait_text("ready");
+    say(&console, "one");
+    lose_for_good(&world, &console);
+}
