@@ -69,10 +69,10 @@ async fn waiting_for(
     agent: &AgentId,
 ) -> Result<Vec<CommandSummary>, Failure> {
     let queued = CommandQuery {
-        id_prefix: None,
         selector: Some(agent.to_string()),
         states: vec![State::Queued],
         limit: Some(MOST),
+        ..CommandQuery::default()
     };
     Ok(query(context, client, queued).await?.commands)
 }

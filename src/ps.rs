@@ -102,10 +102,10 @@ pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
     drop(events);
     let selector = (!args.select.is_empty()).then(|| args.select.join(" "));
     let asked = |states: Vec<State>, limit: u32| CommandQuery {
-        id_prefix: None,
         selector: selector.clone(),
         states,
         limit: Some(limit),
+        ..CommandQuery::default()
     };
     let mut more = false;
     let mut commands = Vec::new();

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use opsctl_tui::keys::Keymap;
 use opsctl_tui::view::theme::own::Own;
 use opsctl_tui::view::theme::wishes::Choice;
 use opsctl_tui::view::theme::{Ascii, BUILT_IN, Wishes};
@@ -28,6 +29,7 @@ pub struct TuiArgs {
 /// Opens the console.
 pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
     let look = look(&args, &context.settings)?;
+    let keys = keys(&context.settings)?;
     let client = context.client("tui")?;
     let settings = &context.settings.tui;
     let copy_command = settings.copy_command.clone();
@@ -35,6 +37,7 @@ pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
         client,
         read_only: args.read_only,
         copy_command: (!copy_command.is_empty()).then_some(copy_command),
+        keys,
         look,
         reduced_motion: settings.reduced_motion,
     };
@@ -45,6 +48,16 @@ pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
 /// Opens the console and returns when it is left.
 pub async fn open(context: &Context) -> Result<u8> {
     run(TuiArgs::default(), context).await
+}
+
+/// Which keys do what.
+fn keys(settings: &Settings) -> Result<Keymap, Failure> {
+    Keymap::new(&settings.tui.keys).map_err(|error| {
+        let place = settings.position("tui", "keys");
+        let place = place.map_or_else(String::new, |place| format!("{place}: "));
+        Failure::new(ExitCode::Usage, format!("{place}tui.keys: {error}"))
+            .hint("docs/keys.md has the names of all actions and their keys")
+    })
 }
 
 /// What the console should look like.

@@ -214,6 +214,10 @@ async fn answer_query(store: Arc<dyn Store>, query: Query) {
             .map(|prefix| prefix.to_ascii_lowercase()),
         agents: query.agents.clone(),
         states: query.query.states.clone(),
+        before: query
+            .query
+            .before
+            .map(|before| (before, query.query.before_id.unwrap_or(CommandId([0; 16])))),
         limit: query.query.limit.unwrap_or(u32::MAX),
     };
     let (outbox, id) = (Arc::clone(&query.outbox), query.id.clone());

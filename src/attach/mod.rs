@@ -107,10 +107,10 @@ async fn terminal_of(
     agent: &AgentId,
 ) -> Result<CommandSummary, Failure> {
     let asked = CommandQuery {
-        id_prefix: None,
         selector: Some(agent.to_string()),
         states: vec![State::Running],
         limit: Some(1000),
+        ..CommandQuery::default()
     };
     let commands = query(context, client, asked).await?.commands;
     let terminals = || commands.iter().filter(|command| command.pty);

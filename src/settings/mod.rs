@@ -219,6 +219,8 @@ pub struct Tui {
     pub reduced_motion: bool,
     /// What puts its standard input into the clipboard; by the terminal when empty.
     pub copy_command: String,
+    /// Other keys for actions of the key table, by their names.
+    pub keys: BTreeMap<String, Vec<String>>,
 }
 
 /// What daemon and agents write about themselves.

@@ -146,3 +146,19 @@ fn a_wrong_theme_is_told_what_there_is_and_where() {
     let refused = sandbox.opsctl(["status", "--config"]).arg(&settings).run();
     refused.expect_code(2).expect_err(&[":2:10", "truecolor"]);
 }
+
+#[test]
+fn keys_that_cannot_be_are_refused_at_the_start() {
+    let sandbox = Sandbox::new();
+    for (keys, expected) in [
+        ("zoon = [\"f5\"]", "\"zoon\" is no action"),
+        ("zoom = [\"hyper-x\"]", "\"hyper-x\" names no key"),
+        ("zoom = [\"q\"]", "q would be both zoom and quit"),
+    ] {
+        let settings = sandbox.file("config.toml", &format!("[tui.keys]\n{keys}\n"));
+        let refused = sandbox.opsctl(["tui", "--config"]).arg(&settings).run();
+        refused
+            .expect_code(2)
+            .expect_err(&[expected, "docs/keys.md"]);
+    }
+}

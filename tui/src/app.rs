@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::conn::{self, Conn, Heard};
 use crate::hand_over;
+use crate::keys::Keymap;
 use crate::state::{Effect, Input, Message, Outcome, State};
 use crate::tty::{Stage, Tty};
 use crate::view::theme::{Depth, Wishes};
@@ -40,6 +41,8 @@ pub struct Options {
     pub read_only: bool,
     /// A command that takes what is copied on its standard input, for terminals without OSC 52.
     pub copy_command: Option<String>,
+    /// Which keys do what.
+    pub keys: Keymap,
     /// What it should look like.
     pub look: Wishes,
     /// Whether nothing should move by itself.
@@ -88,6 +91,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
     let size = terminal.size();
     let mut state = State::new(size, Timestamp::now(), endpoint, options.read_only);
     state.keep_still(options.reduced_motion);
+    state.keys = options.keys;
     let mut console = Console {
         stage: terminal,
         state,

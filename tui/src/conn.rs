@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use opsctl_client::{Client, ConnState, Event, Events, Outcome, RequestError};
 use opsctl_protocol::message::{
-    CommandInput, CommandInterrupt, CommandQuery, CommandRequest, CommandResize, CommandSpec,
-    DashboardMessage, Payload, Program, Signal, Subscribe, Target, ToDashboard,
+    CommandCancel, CommandInput, CommandInterrupt, CommandQuery, CommandRequest, CommandResize,
+    CommandSpec, DashboardMessage, Payload, Program, Signal, Subscribe, Target, ToDashboard,
 };
 use opsctl_protocol::{CommandId, Pattern, Timestamp};
 use tokio::sync::mpsc;
 
+use crate::state::commands::Again;
 use crate::state::older::Older;
 use crate::state::{Answer, Effect, Link, Message};
 
@@ -105,15 +106,11 @@ impl Conn {
                 target,
                 program,
                 size,
-            } => self.ask(
-                "run",
-                run_request(target, program, size),
-                |answer| match answer {
-                    ToDashboard::Accepted(accepted) => Some(Answer::Accepted(accepted)),
-                    _ => None,
-                },
-            ),
+            } => self.run(run_request(target, program, size)),
+            Effect::Again(again) => self.run(again_request(*again)),
             Effect::Query(query) => self.query(query),
+            Effect::History(query) => self.history(query),
+            Effect::Cancel(command) => self.cancel(command),
             Effect::Signal(command, signal) => self.signal(command, signal),
             Effect::Input(command_id, data) => {
                 let input = CommandInput {
@@ -174,6 +171,31 @@ impl Conn {
     fn subscription(&self, subscription: Subscription) -> Option<Message> {
         let full = self.subscriptions.try_send(subscription).is_err();
         full.then(|| Message::Error("too many changes wait for the daemon".to_owned()))
+    }
+
+    fn run(&self, request: CommandRequest) -> Option<Message> {
+        self.ask("run", request, |answer| match answer {
+            ToDashboard::Accepted(accepted) => Some(Answer::Accepted(accepted)),
+            _ => None,
+        })
+    }
+
+    fn history(&self, query: CommandQuery) -> Option<Message> {
+        self.ask("history", query, |answer| match answer {
+            ToDashboard::CommandList(list) => Some(Answer::History(list)),
+            _ => None,
+        })
+    }
+
+    fn cancel(&self, command_id: CommandId) -> Option<Message> {
+        self.ask(
+            "cancel",
+            CommandCancel { command_id },
+            |answer| match answer {
+                ToDashboard::CommandList(list) => Some(Answer::Cancelled(list.commands.len())),
+                _ => None,
+            },
+        )
     }
 
     fn query(&self, query: CommandQuery) -> Option<Message> {
@@ -238,6 +260,13 @@ fn run_request(target: Target, program: Program, (cols, rows): (u16, u16)) -> Co
         fanout: None,
         limit: None,
     }
+}
+
+fn again_request(again: Again) -> CommandRequest {
+    let mut request = run_request(Target::Agent(again.agent), again.program, again.size);
+    request.spec.pty = again.pty;
+    request.spec.cwd = again.cwd;
+    request
 }
 
 /// Sends what is typed, in the order in which it was typed.

@@ -21,8 +21,12 @@ pub enum Mode {
     Agents,
     /// The list of an agent's commands.
     Commands,
+    /// The commands of the whole fleet.
+    AllCommands,
     /// The connections.
     Connections,
+    /// The palette.
+    Palette,
     /// A terminal pane that is watched.
     Pane,
     /// A terminal pane in which text is selected.
@@ -39,13 +43,15 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Agents,
         Self::Commands,
+        Self::AllCommands,
         Self::Connections,
         Self::Pane,
         Self::Copying,
         Self::Attached,
+        Self::Palette,
         Self::Help,
         Self::Prompt,
         Self::Confirm,
@@ -56,7 +62,9 @@ impl Mode {
         match self {
             Self::Agents => "in the list of agents",
             Self::Commands => "in the list of an agent's commands",
+            Self::AllCommands => "in the view Commands",
             Self::Connections => "in the view Connections",
+            Self::Palette => "in the palette",
             Self::Pane => "in a pane",
             Self::Copying => "in copy mode",
             Self::Attached => "while attached",
@@ -71,7 +79,9 @@ impl Mode {
         match self {
             Self::Agents => "Agents",
             Self::Commands => "An agent's commands",
-            Self::Connections => "Connections",
+            Self::AllCommands => "The view Commands",
+            Self::Connections => "The view Connections",
+            Self::Palette => "Palette",
             Self::Pane => "Panes",
             Self::Copying => "Copy mode",
             Self::Attached => "Attached",
@@ -97,7 +107,11 @@ pub enum Action {
     Open,
     OpenBeside,
     ShowFleet,
+    ShowCommands,
     ShowConnections,
+    Palette,
+    Cancel,
+    Again,
     Back,
     NextPane,
     PreviousPane,
@@ -175,16 +189,31 @@ pub struct Binding {
     pub help: &'static str,
 }
 
-use Mode::{Agents, Attached, Commands, Confirm, Connections, Copying, Help, Pane, Prompt};
+use Mode::{
+    Agents, AllCommands, Attached, Commands, Confirm, Connections, Copying, Help, Palette, Pane,
+    Prompt,
+};
 
 const LISTS: &[Mode] = &[Agents, Commands];
 const PANES: &[Mode] = &[Pane, Copying];
 /// What is about agents, commands and their panes.
 const FLEET: &[Mode] = &[Agents, Commands, Pane];
 /// Wherever no line is typed and no question asked.
-const MAIN: &[Mode] = &[Agents, Commands, Connections, Pane];
+const MAIN: &[Mode] = &[Agents, Commands, AllCommands, Connections, Pane];
 /// What moves through lines.
-const LINES: &[Mode] = &[Agents, Commands, Connections, Pane, Copying, Help];
+const LINES: &[Mode] = &[
+    Agents,
+    Commands,
+    AllCommands,
+    Connections,
+    Pane,
+    Copying,
+    Help,
+];
+/// Where a command can be steered.
+const COMMANDS: &[Mode] = &[Agents, Commands, AllCommands, Pane];
+/// Where a line is typed.
+const TYPED: &[Mode] = &[Prompt, Palette];
 
 macro_rules! table {
     ($($modes:expr, $name:literal, [$($key:expr),+], $action:ident, $hint:literal, $help:literal;)+) => {
@@ -208,11 +237,15 @@ pub const TABLE: &[Binding] = table! {
     &[Agents], "unfold", [special(KeyCode::Right), plain('l')], Right, "", "unfold the group";
     &[Commands], "open", [special(KeyCode::Enter), plain('o')], Open, "show", "show the command in the pane";
     &[Commands], "open-beside", [plain('+'), plain(' ')], OpenBeside, "show beside", "show the command in a further pane";
-    FLEET, "attach", [plain('a')], Attach, "attach", "attach: every key goes to the terminal";
+    &[AllCommands], "output", [special(KeyCode::Enter), plain('o')], Open, "output", "show the command's output in a pane";
+    &[AllCommands], "again", [plain('r')], Again, "run again", "run the command once more; asks first";
+    &[AllCommands], "cancel", [plain('d'), special(KeyCode::Delete)], Cancel, "cancel", "take a waiting command out of its queue";
+    COMMANDS, "attach", [plain('a')], Attach, "attach", "attach: every key goes to the terminal";
     FLEET, "run", [plain('r')], Run, "run", "run a command on the agent";
-    FLEET, "interrupt", [plain('x'), ctrl('c')], Interrupt, "interrupt", "interrupt the command";
-    FLEET, "kill", [plain('K')], Kill, "", "kill the command";
+    COMMANDS, "interrupt", [plain('x'), ctrl('c')], Interrupt, "interrupt", "interrupt the command";
+    COMMANDS, "kill", [plain('K')], Kill, "", "kill the command";
     LISTS, "filter", [plain('/')], Filter, "filter", "filter the list";
+    &[AllCommands], "narrow", [plain('/')], Filter, "filter", "filter by words, state:failed, agent:web-*, exit:!0, by:alice";
     PANES, "search", [plain('/')], Search, "search", "search for a regular expression, upwards";
     &[Pane], "copy-mode", [plain('v')], CopyMode, "copy", "copy mode: select text by keys";
     FLEET, "next-pane", [special(KeyCode::Tab)], NextPane, "next", "the next pane, or the list";
@@ -222,7 +255,7 @@ pub const TABLE: &[Binding] = table! {
     FLEET, "close-pane", [plain('w')], ClosePane, "", "close the pane";
     &[Commands], "back-to-agents", [special(KeyCode::Esc), special(KeyCode::Left)], Back, "agents", "back to the agents";
     &[Pane], "back-to-list", [special(KeyCode::Esc)], Back, "list", "back to the list";
-    &[Connections], "back-to-fleet", [special(KeyCode::Esc)], Back, "fleet", "back to the fleet";
+    &[AllCommands, Connections], "back-to-fleet", [special(KeyCode::Esc)], Back, "fleet", "take the filter away, or back to the fleet";
     &[Connections], "reconnect-now", [special(KeyCode::Enter)], Reconnect, "reconnect", "connect again now";
     LINES, "up", [special(KeyCode::Up), plain('k')], Up, "", "up, or scroll up by a line";
     LINES, "down", [special(KeyCode::Down), plain('j')], Down, "", "down, or scroll down by a line";
@@ -253,7 +286,9 @@ pub const TABLE: &[Binding] = table! {
     &[Copying], "copy.leave", [special(KeyCode::Esc), plain('q'), ctrl('c')], Back, "leave", "leave copy mode";
     &[Attached], "detach", [ctrl(']'), ctrl('5')], Detach, "leaves; all other keys go to the terminal", "leave the terminal";
     MAIN, "view-fleet", [plain('1')], ShowFleet, "", "the fleet: agents and panes";
+    MAIN, "view-commands", [plain('3')], ShowCommands, "", "commands: the queue and the history of the whole fleet";
     MAIN, "view-connections", [plain('5')], ShowConnections, "", "the connection to the daemon, and who else watches";
+    MAIN, "palette", [ctrl('k')], Palette, "palette", "palette: find actions, agents, panes and commands by a few letters";
     MAIN, "command-line", [plain(':')], CommandLine, "command line", "command line";
     MAIN, "help", [plain('?'), special(KeyCode::F(1))], Help, "help", "this help";
     MAIN, "quit", [plain('q')], Quit, "quit", "quit; commands go on";
@@ -267,10 +302,16 @@ pub const TABLE: &[Binding] = table! {
     &[Prompt], "line.older", [special(KeyCode::Up), ctrl('p')], Up, "", "the line before";
     &[Prompt], "line.newer", [special(KeyCode::Down), ctrl('n')], Down, "", "the line after";
     &[Prompt], "line.complete", [special(KeyCode::Tab)], Complete, "", "complete the word";
-    &[Prompt], "line.start", [special(KeyCode::Home), ctrl('a')], LineStart, "", "to the start";
-    &[Prompt], "line.end", [special(KeyCode::End), ctrl('e')], LineEnd, "", "to the end";
-    &[Prompt], "line.erase", [ctrl('u')], EraseLine, "", "erase up to the start";
-    &[Prompt], "line.erase-word", [ctrl('w')], EraseWord, "", "erase a word";
+    &[Palette], "palette.choose", [special(KeyCode::Enter)], Accept, "choose", "do it, or go there";
+    &[Palette], "palette.up", [special(KeyCode::Up), ctrl('p')], Up, "", "up";
+    &[Palette], "palette.down", [special(KeyCode::Down), ctrl('n')], Down, "", "down";
+    &[Palette], "palette.page-up", [special(KeyCode::PageUp)], PageUp, "", "a page up";
+    &[Palette], "palette.page-down", [special(KeyCode::PageDown)], PageDown, "", "a page down";
+    &[Palette], "palette.close", [special(KeyCode::Esc), ctrl('k'), ctrl('c')], Back, "close", "close the palette";
+    TYPED, "line.start", [special(KeyCode::Home), ctrl('a')], LineStart, "", "to the start";
+    TYPED, "line.end", [special(KeyCode::End), ctrl('e')], LineEnd, "", "to the end";
+    TYPED, "line.erase", [ctrl('u')], EraseLine, "", "erase up to the start";
+    TYPED, "line.erase-word", [ctrl('w')], EraseWord, "", "erase a word";
     &[Confirm], "yes", [plain('y'), plain('Y')], Yes, "", "yes";
     &[Confirm], "no", [special(KeyCode::Esc), special(KeyCode::Enter), plain('n'), plain('q'), ctrl('c')], Back, "", "no";
 };

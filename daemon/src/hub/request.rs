@@ -314,6 +314,7 @@ impl Hub {
                 .command_id
                 .to_string()
                 .starts_with(&prefix.to_ascii_lowercase())
+                && query.is_before(summary.created_at, summary.command_id)
                 && (query.states.is_empty() || query.states.contains(&summary.state))
                 && agents
                     .as_ref()

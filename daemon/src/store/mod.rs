@@ -54,6 +54,8 @@ pub struct CommandFilter {
     pub agents: Option<Vec<AgentId>>,
     /// Only those in one of these states; all when empty.
     pub states: Vec<State>,
+    /// Only those that come after this place in the answer's order: a time of creation, an id.
+    pub before: Option<(Timestamp, CommandId)>,
     /// At most so many.
     pub limit: u32,
 }

@@ -15,7 +15,7 @@ pub use spec::{CommandSpec, DEFAULT_KILL_GRACE_MS, Program, Stdin};
 pub use status::{CommandReport, CommandStatus, CommandSummary, State};
 pub use steer::{CommandCancel, CommandInput, CommandInterrupt, CommandResize, Signal};
 
-use crate::ids::{AgentId, CommandId, bounded_option};
+use crate::ids::{AgentId, CommandId, Timestamp, bounded_option};
 
 /// Whom a request means.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -101,9 +101,26 @@ pub struct CommandQuery {
     /// Only those in one of these states; all when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<State>,
+    /// Only those created before this, and of this very millisecond those with a smaller id than `before_id`: the last
+    /// command of one answer leads to the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Timestamp>,
+    /// See `before`. Absent: none of that millisecond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before_id: Option<CommandId>,
     /// At most so many, newest first; the daemon's default is 100, its bound 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
+}
+
+impl CommandQuery {
+    /// Whether a command created then comes after the place that `before` names.
+    pub fn is_before(&self, created_at: Timestamp, id: CommandId) -> bool {
+        self.before.is_none_or(|before| {
+            let place = (before, self.before_id.unwrap_or(CommandId([0; 16])));
+            (created_at, id) < place
+        })
+    }
 }
 
 /// `command:list`: the answer to `command:query`, newest first.

@@ -247,14 +247,20 @@ pub(super) fn query() -> impl Strategy<Value = CommandQuery> {
         option::of(text()),
         option::of(text()),
         vec(state(), 0..4),
+        option::of(timestamp()),
+        option::of(command_id()),
         option::of(any::<u32>()),
     )
-        .prop_map(|(id_prefix, selector, states, limit)| CommandQuery {
-            id_prefix,
-            selector,
-            states,
-            limit,
-        })
+        .prop_map(
+            |(id_prefix, selector, states, before, before_id, limit)| CommandQuery {
+                id_prefix,
+                selector,
+                states,
+                before,
+                before_id,
+                limit,
+            },
+        )
 }
 
 pub(super) fn list() -> impl Strategy<Value = CommandList> {

@@ -6,22 +6,24 @@ use opsctl_protocol::{AgentId, CommandId};
 use super::command_line::Line;
 use super::messages::commands_of;
 use super::prompt::remember;
-use super::{Effect, Focus, Overlay, Prompt, Purpose, State, View, channel};
+use super::{Effect, Focus, Overlay, Prompt, Purpose, State, View, channel, moved};
 use crate::keys::{Action, Mode};
 use crate::layout::Layout;
 
 impl State {
     /// Does what a key stands for, outside of prompts and attached terminals.
     pub(super) fn act(&mut self, mode: Mode, action: Action) -> Vec<Effect> {
+        if let Some(effects) = self.room_action(mode, action) {
+            return effects;
+        }
         match (mode, action) {
             (Mode::Help, _) => self.help_action(action),
             (Mode::Confirm, _) => return self.confirmed(action == Action::Yes),
             (Mode::Copying, _) => return self.copy_action(action),
-            (_, action) if View::of(action).is_some() => {
-                self.show(View::of(action).unwrap_or_default());
-            }
-            (Mode::Connections, Action::Back) => self.show(View::Fleet),
-            (Mode::Pane, Action::Back) => self.focus = Focus::List,
+            (Mode::Pane, Action::Back) => match self.came_from {
+                Some(view) => self.show(view),
+                None => self.focus = Focus::List,
+            },
             (Mode::Commands, Action::Back) => self.list_agents(),
             (Mode::Agents, Action::Open) if self.is_at_heading() => self.toggle_group(),
             (Mode::Agents, Action::Open) => return self.open_agent(),
@@ -98,6 +100,10 @@ impl State {
     /// Lines of a page in what has the focus.
     pub(super) fn page(&self) -> i64 {
         let layout = Layout::of(self);
+        if let Some(room) = layout.room {
+            // Title and headings take some.
+            return i64::from(room.height.max(6) - 5);
+        }
         let rows = match self.focus {
             Focus::Pane => layout.inner(self.panes.focused).1,
             Focus::List => layout.list.map_or(1, |list| list.height / 2),
@@ -107,7 +113,11 @@ impl State {
 
     /// Moves the selection, or scrolls the pane.
     pub(super) fn step(&mut self, by: i64) {
-        if self.focus == Focus::Pane {
+        if self.view == View::Commands {
+            self.step_command(by);
+        } else if self.view != View::Fleet {
+            // Nothing is selected there.
+        } else if self.focus == Focus::Pane {
             let size = Layout::of(self).inner(self.panes.focused);
             if let Some(pane) = self.panes.list.get_mut(self.panes.focused) {
                 pane.scroll(by, size);
@@ -196,7 +206,7 @@ impl State {
         }
     }
 
-    fn list_agents(&mut self) {
+    pub(super) fn list_agents(&mut self) {
         self.focus = Focus::List;
         self.list.commands = false;
         self.keep_selection();
@@ -277,6 +287,7 @@ impl State {
                 let kill = |command| Effect::Signal(command, Signal::Kill);
                 commands.into_iter().map(kill).collect()
             }
+            Some(Overlay::ConfirmAgain(again)) if yes => vec![Effect::Again(again)],
             _ => Vec::new(),
         }
     }
@@ -305,6 +316,10 @@ impl State {
             return Vec::new();
         };
         self.answers = self.panes.of(command).is_some();
+        if self.view != View::Fleet {
+            self.came_from = Some(self.view);
+            self.view = View::Fleet;
+        }
         let effects = self.open(command, false);
         let Some((_, pane)) = self.panes.of(command) else {
             return effects;
@@ -354,6 +369,7 @@ impl State {
         let text = prompt.text.trim().to_owned();
         match prompt.purpose {
             Purpose::Filter => self.keep_selection(),
+            Purpose::Narrow | Purpose::Palette => {}
             Purpose::Search => self.search(&text),
             _ if text.is_empty() => {}
             Purpose::Run(agents) => return self.run_on(agents, &text),
@@ -383,7 +399,11 @@ impl State {
             Line::Filter(text) => self.filter(text),
             Line::Group(by) => self.group_by(by),
             Line::Grid(grid) => self.panes.grid = grid,
-            Line::Agents => self.list_agents(),
+            Line::Show(view) => self.show(view),
+            Line::Agents => {
+                self.show(View::Fleet);
+                self.list_agents();
+            }
             Line::Interrupt => return self.act(mode, Action::Interrupt),
             Line::Kill => return self.act(mode, Action::Kill),
             Line::Zoom => return self.act(mode, Action::Zoom),
@@ -398,6 +418,7 @@ impl State {
 
     fn logs(&mut self, id: String) -> Vec<Effect> {
         if let [command] = self.fleet.find_commands(&id)[..] {
+            self.show(View::Fleet);
             self.focus = Focus::Pane;
             return self.open(command, false);
         }
@@ -407,12 +428,4 @@ impl State {
         };
         vec![Effect::Query(query)]
     }
-}
-
-/// What is `by` further down the list, not beyond its ends.
-fn moved<T: PartialEq + Clone>(items: &[T], selected: Option<&T>, by: i64) -> Option<T> {
-    let now = selected.and_then(|selected| items.iter().position(|item| item == selected));
-    let last = items.len().checked_sub(1)? as i64;
-    let next = now.map_or(0, |now| (now as i64).saturating_add(by).clamp(0, last));
-    items.get(next as usize).cloned()
 }

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 
 use super::doing::Need;
 use super::roster::{Cursor, Grouping, Row};
-use super::{Effect, Focus, State, fleet};
+use super::{Effect, Focus, State, View, fleet};
 
 /// Lists at least this wide show two lines for each agent, where all fit so.
 const ROOMY: u16 = 16;
@@ -237,7 +237,9 @@ impl State {
 
     /// Whether what is done now is done to all that are marked.
     fn means_marked(&self) -> bool {
-        self.focus == Focus::List && !self.list.commands && !self.list.marks.is_empty()
+        let at_agents =
+            self.view == View::Fleet && self.focus == Focus::List && !self.list.commands;
+        at_agents && !self.list.marks.is_empty()
     }
 
     /// The agents that what is done now is done to: the marked ones in the list, else the one that the focus is on.

@@ -1,5 +1,6 @@
 //! The `:` command line.
 
+use super::View;
 use super::roster::Grouping;
 use crate::export::Form;
 
@@ -40,6 +41,8 @@ pub enum Line {
         /// Where to.
         path: String,
     },
+    /// `fleet`, `commands`, `connections`
+    Show(View),
     /// `agents`
     Agents,
     /// `reconnect`
@@ -82,6 +85,9 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("zoom", "", "one pane on the whole screen"),
     ("close", "", "close the pane"),
     ("agents", "", "back to the list of agents"),
+    ("fleet", "", "the view Fleet"),
+    ("commands", "", "the view Commands"),
+    ("connections", "", "the view Connections"),
     ("reconnect", "", "connect again now"),
     ("help", "", "keys and commands"),
     ("quit", "", "quit"),
@@ -138,6 +144,9 @@ impl Line {
             "zoom" => Self::Zoom,
             "close" => Self::Close,
             "agents" => Self::Agents,
+            "fleet" => Self::Show(View::Fleet),
+            "commands" => Self::Show(View::Commands),
+            "connections" => Self::Show(View::Connections),
             "reconnect" => Self::Reconnect,
             "quit" => Self::Quit,
             _ => Self::Help,

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossterm::event::{KeyEvent, MouseEvent};
 use opsctl_protocol::message::{
-    AgentInfo, AgentList, CommandAccepted, CommandQuery, CommandStatus, CommandSummary, Connected,
-    ErrorPayload, Gap, Program, Signal, Subscribe, Target, TerminalSnapshot,
+    AgentInfo, AgentList, CommandAccepted, CommandList, CommandQuery, CommandStatus,
+    CommandSummary, Connected, ErrorPayload, Gap, Program, Signal, Subscribe, Target,
+    TerminalSnapshot,
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern};
 
 use super::Pane;
+use super::commands::Again;
 use super::link::Link;
 use super::older::Older;
 
@@ -73,6 +75,10 @@ pub enum Answer {
     Accepted(CommandAccepted),
     /// Commands of an agent, for its list.
     Commands(Vec<CommandSummary>),
+    /// A page of the history.
+    History(CommandList),
+    /// So many commands were taken out of their queues.
+    Cancelled(usize),
     /// Commands that an id was searched for.
     Found {
         /// The id, or its start.
@@ -115,6 +121,12 @@ pub enum Effect {
     },
     /// Ask for commands; with an id, to open the one that has it.
     Query(CommandQuery),
+    /// Ask for a page of the history.
+    History(CommandQuery),
+    /// Take a command out of its queue.
+    Cancel(CommandId),
+    /// Run something as it was run before.
+    Again(Box<Again>),
     /// Signal a command, once.
     Signal(CommandId, Signal),
     /// Type into a command's terminal.

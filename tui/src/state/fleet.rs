@@ -199,6 +199,16 @@ impl Fleet {
         }
     }
 
+    /// Every command that is known.
+    pub fn commands(&self) -> impl Iterator<Item = &CommandSummary> {
+        self.commands.values()
+    }
+
+    /// Whether further commands find room without others going.
+    pub fn has_room(&self) -> bool {
+        self.commands.len() < FINISHED_LIMIT
+    }
+
     /// How many agents there are, and how many of them are connected.
     pub fn counts(&self) -> (usize, usize) {
         let totals = self.roster.totals();

@@ -1,7 +1,7 @@
 //! What the person's keys change.
 
 use bytes::Bytes;
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use opsctl_protocol::Timestamp;
 
 use super::{Effect, Input, Outcome, Overlay, Purpose, State};
@@ -28,6 +28,7 @@ impl State {
         };
         effects.extend(self.fit());
         effects.extend(self.load_older());
+        effects.extend(self.more_history());
         Outcome::doing(effects)
     }
 
@@ -43,6 +44,7 @@ impl State {
                 _ => self.type_key(event),
             },
             Mode::Prompt => self.prompt_key(event, action),
+            Mode::Palette => self.palette_key(event, action),
             _ => action.map_or_else(Vec::new, |action| self.act(mode, action)),
         }
     }
@@ -77,6 +79,13 @@ impl State {
                 self.filter_as_typed();
                 Vec::new()
             }
+            Mode::Palette => {
+                if let Some(Overlay::Palette(palette)) = &mut self.overlay {
+                    palette.line.insert(text);
+                }
+                self.find_again();
+                Vec::new()
+            }
             _ => Vec::new(),
         }
     }
@@ -105,20 +114,12 @@ impl State {
                 }
             }
             Some(action) => prompt.edit(action),
-            None => match event.code {
-                KeyCode::Char(c)
-                    if !event
-                        .modifiers
-                        .intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) =>
-                {
-                    prompt.insert(c.encode_utf8(&mut [0; 4]));
+            None => {
+                if event.code == KeyCode::Backspace && prompt.text.is_empty() {
+                    return self.leave_line();
                 }
-                KeyCode::Backspace if !prompt.backspace() => return self.leave_line(),
-                KeyCode::Delete => prompt.delete(),
-                KeyCode::Left => prompt.step(false),
-                KeyCode::Right => prompt.step(true),
-                _ => {}
-            },
+                prompt.typed(event);
+            }
         }
         self.filter_as_typed();
         Vec::new()
@@ -132,13 +133,24 @@ impl State {
             let text = prompt.text.clone();
             self.filter(text);
         }
+        if let Some(Overlay::Prompt(prompt)) = &self.overlay
+            && prompt.purpose == Purpose::Narrow
+        {
+            let text = prompt.text.clone();
+            self.narrow(&text);
+        }
     }
 
     fn leave_line(&mut self) -> Vec<Effect> {
-        if let Some(Overlay::Prompt(prompt)) = self.overlay.take()
-            && prompt.purpose == Purpose::Filter
-        {
-            self.filter(String::new());
+        let Some(Overlay::Prompt(prompt)) = self.overlay.take() else {
+            return Vec::new();
+        };
+        match prompt.purpose {
+            Purpose::Filter => {
+                self.filter(String::new());
+            }
+            Purpose::Narrow => self.narrow(""),
+            _ => {}
         }
         Vec::new()
     }

@@ -3,6 +3,7 @@
 use opsctl_protocol::message::{CommandAccepted, CommandQuery, Subscribe};
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
+use super::commands::History;
 use super::{Answer, Effect, Link, Message, Outcome, Pane, State, channel};
 
 /// Commands of an agent that are asked for at once.
@@ -15,6 +16,7 @@ impl State {
         let mut outcome = self.take(message);
         if outcome.redraw {
             outcome.effects.extend(self.fit());
+            outcome.effects.extend(self.more_history());
         }
         outcome
     }
@@ -27,6 +29,7 @@ impl State {
                 self.role = Some(connected.rights.role);
                 self.daemon = Some(connected);
                 self.fleet.expect_all();
+                self.commands.history = History::Unasked;
             }
             Message::Agents(list) => {
                 let missed = self.fleet.list(list);
@@ -131,6 +134,9 @@ impl State {
                 }
                 self.keep_selection();
             }
+            Answer::History(list) => self.history(list),
+            Answer::Cancelled(0) => self.notify("it didn't wait any more", false),
+            Answer::Cancelled(_) => self.notify("cancelled", false),
             Answer::Found { id, commands } => {
                 for command in &commands {
                     self.fleet.command(command.clone());

@@ -6,19 +6,24 @@
 //! - [`fleet`]: agents and commands; [`doing`]: what an agent does; [`roster`]: agents in the order of the list.
 //! - [`pane`], [`older`]: a command's terminal, and what it no longer holds.
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
+//! - [`commands`], [`filter`]: the commands of the whole fleet, and what narrows them.
+//! - [`palette`]: everything by a few letters.
 //! - [`room`]: the views, and the way from one to another.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
 //! - `choosing`: which agents are meant.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
 pub mod command_line;
+pub mod commands;
 pub mod copy;
 pub mod doing;
 pub mod effect;
+pub mod filter;
 pub mod fleet;
 pub mod lines;
 pub mod link;
 pub mod older;
+pub mod palette;
 pub mod pane;
 pub mod prompt;
 pub mod room;
@@ -70,6 +75,12 @@ pub struct State {
     pub keys: Keymap,
     /// What is shown.
     pub view: View,
+    /// The view that a pane was opened from, to which Esc leads back.
+    came_from: Option<View>,
+    /// The view Commands.
+    pub commands: commands::Commands,
+    /// What was chosen in the palette, the newest last.
+    recent: Vec<palette::What>,
     /// The connection to the daemon.
     pub connection: Connection,
     /// Agents and commands.
@@ -191,6 +202,10 @@ pub enum Overlay {
     Prompt(Prompt),
     /// Whether to kill these commands.
     ConfirmKill(Vec<CommandId>),
+    /// Everything by a few letters.
+    Palette(Box<palette::Palette>),
+    /// Whether to run this once more.
+    ConfirmAgain(Box<commands::Again>),
 }
 
 /// News in the last line.
@@ -216,6 +231,9 @@ impl State {
             daemon: None,
             keys: Keymap::default(),
             view: View::default(),
+            came_from: None,
+            commands: commands::Commands::default(),
+            recent: Vec::new(),
             connection: Connection::default(),
             fleet: Fleet::default(),
             list: List::default(),
@@ -262,13 +280,22 @@ impl State {
         match &self.overlay {
             Some(Overlay::Help(_)) => Mode::Help,
             Some(Overlay::Prompt(_)) => Mode::Prompt,
-            Some(Overlay::ConfirmKill(_)) => Mode::Confirm,
-            None if self.view == View::Connections => Mode::Connections,
-            None if self.focus == Focus::Pane && self.attached => Mode::Attached,
-            None if self.focus == Focus::Pane && self.copies() => Mode::Copying,
-            None if self.focus == Focus::Pane => Mode::Pane,
-            None if self.list.commands => Mode::Commands,
-            None => Mode::Agents,
+            Some(Overlay::Palette(_)) => Mode::Palette,
+            Some(Overlay::ConfirmKill(_) | Overlay::ConfirmAgain(_)) => Mode::Confirm,
+            None => self.mode_below(),
+        }
+    }
+
+    /// What would have the keyboard if nothing lay over it.
+    fn mode_below(&self) -> Mode {
+        match self.view {
+            View::Commands => Mode::AllCommands,
+            View::Connections => Mode::Connections,
+            View::Fleet if self.focus == Focus::Pane && self.attached => Mode::Attached,
+            View::Fleet if self.focus == Focus::Pane && self.copies() => Mode::Copying,
+            View::Fleet if self.focus == Focus::Pane => Mode::Pane,
+            View::Fleet if self.list.commands => Mode::Commands,
+            View::Fleet => Mode::Agents,
         }
     }
 
@@ -299,6 +326,11 @@ impl State {
 
     /// The command that the focus is on: the pane's, the list's, or the selected agent's current one.
     pub fn target_command(&self) -> Option<CommandId> {
+        match self.view {
+            View::Fleet => {}
+            View::Commands => return self.commands.selected,
+            View::Connections => return None,
+        }
         if self.focus == Focus::Pane {
             return self.panes.current().map(|pane| pane.command);
         }
@@ -311,6 +343,11 @@ impl State {
 
     /// The agent that the focus is on.
     pub fn target_agent(&self) -> Option<AgentId> {
+        match self.view {
+            View::Fleet => {}
+            View::Commands => return Some(self.selected_command()?.agent_id.clone()),
+            View::Connections => return None,
+        }
         match self.panes.current() {
             Some(pane) if self.focus == Focus::Pane => Some(pane.agent.clone()),
             _ => self.list.agent.clone(),
@@ -402,4 +439,12 @@ impl State {
 /// The channel of a command, as a pattern.
 fn channel(command: CommandId) -> Pattern {
     Pattern::exactly(&Channel::Command(command))
+}
+
+/// What is `by` further down the list, not beyond its ends.
+fn moved<T: PartialEq + Clone>(items: &[T], selected: Option<&T>, by: i64) -> Option<T> {
+    let now = selected.and_then(|selected| items.iter().position(|item| item == selected));
+    let last = items.len().checked_sub(1)? as i64;
+    let next = now.map_or(0, |now| (now as i64).saturating_add(by).clamp(0, last));
+    items.get(next as usize).cloned()
 }

@@ -45,6 +45,12 @@ impl State {
             }
             return Vec::new();
         }
+        if self.layout.room.is_some_and(|room| room.contains(position)) {
+            if let Some(lines) = wheel(event.kind) {
+                self.step(lines.signum());
+            }
+            return Vec::new();
+        }
         let panes = &self.layout.panes;
         let Some((index, rect)) = panes
             .iter()

@@ -1,5 +1,6 @@
 //! A line that the person types: the command line, a filter, a command to run.
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use opsctl_protocol::AgentId;
 
 use crate::keys::Action;
@@ -14,6 +15,10 @@ pub enum Purpose {
     Command,
     /// `/` in a list.
     Filter,
+    /// `/` in a view with a filter of its own.
+    Narrow,
+    /// What the palette looks for.
+    Palette,
     /// `/` in a pane.
     Search,
     /// A command to run on these agents.
@@ -48,7 +53,8 @@ impl Prompt {
     pub fn label(&self) -> String {
         match &self.purpose {
             Purpose::Command => ":".to_owned(),
-            Purpose::Filter | Purpose::Search => "/".to_owned(),
+            Purpose::Filter | Purpose::Narrow | Purpose::Search => "/".to_owned(),
+            Purpose::Palette => " > ".to_owned(),
             Purpose::Run(agents) => match agents.as_slice() {
                 [agent] => format!("run on {agent}: "),
                 several => format!("run on {} agents: ", several.len()),
@@ -100,6 +106,23 @@ impl Prompt {
                 .next_back()
                 .map_or(0, char::len_utf8);
             self.cursor -= before;
+        }
+    }
+
+    /// Takes a key that the table has no action for.
+    pub fn typed(&mut self, event: KeyEvent) {
+        let chord = KeyModifiers::CONTROL | KeyModifiers::ALT;
+        match event.code {
+            KeyCode::Char(c) if !event.modifiers.intersects(chord) => {
+                self.insert(c.encode_utf8(&mut [0; 4]));
+            }
+            KeyCode::Backspace => {
+                self.backspace();
+            }
+            KeyCode::Delete => self.delete(),
+            KeyCode::Left => self.step(false),
+            KeyCode::Right => self.step(true),
+            _ => {}
         }
     }
 

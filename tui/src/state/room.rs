@@ -1,7 +1,7 @@
 //! The views: which one is shown, and how one gets to another.
 
-use super::State;
-use crate::keys::Action;
+use super::{Effect, Purpose, State};
+use crate::keys::{Action, Mode};
 
 /// What fills the screen between the bars.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -9,18 +9,21 @@ pub enum View {
     /// Agents, their commands and panes.
     #[default]
     Fleet,
+    /// The queue and the history of the whole fleet.
+    Commands,
     /// The link to the daemon.
     Connections,
 }
 
 impl View {
     /// Every view, in the order of their keys.
-    pub const ALL: [Self; 2] = [Self::Fleet, Self::Connections];
+    pub const ALL: [Self; 3] = [Self::Fleet, Self::Commands, Self::Connections];
 
     /// Its name.
     pub fn title(self) -> &'static str {
         match self {
             Self::Fleet => "Fleet",
+            Self::Commands => "Commands",
             Self::Connections => "Connections",
         }
     }
@@ -29,6 +32,7 @@ impl View {
     pub fn action(self) -> Action {
         match self {
             Self::Fleet => Action::ShowFleet,
+            Self::Commands => Action::ShowCommands,
             Self::Connections => Action::ShowConnections,
         }
     }
@@ -40,11 +44,36 @@ impl View {
 }
 
 impl State {
+    /// Does what concerns the views and the palette; none where the key is for something else.
+    pub(super) fn room_action(&mut self, mode: Mode, action: Action) -> Option<Vec<Effect>> {
+        match (mode, action) {
+            (Mode::Help | Mode::Confirm | Mode::Copying, _) => return None,
+            (Mode::AllCommands, Action::Back) if !self.commands.filter.is_empty() => {
+                self.narrow("");
+            }
+            (Mode::AllCommands | Mode::Connections, Action::Back) => self.show(View::Fleet),
+            (Mode::AllCommands, Action::Open) => return Some(self.open_from_commands()),
+            (Mode::AllCommands, Action::Filter) => {
+                let filter = self.commands.filter.clone();
+                self.ask(Purpose::Narrow, &filter);
+            }
+            (_, Action::Cancel) => return Some(self.cancel_selected()),
+            (_, Action::Again) => self.ask_again(),
+            (_, Action::Palette) => self.open_palette(),
+            (_, action) => self.show(View::of(action)?),
+        }
+        Some(Vec::new())
+    }
+
     /// Shows another view. What the fleet shows stays as it is; nobody is attached while it isn't seen.
     pub(super) fn show(&mut self, view: View) {
         if self.view != view {
             self.attached = false;
         }
+        self.came_from = None;
         self.view = view;
+        if view == View::Commands {
+            self.keep_command();
+        }
     }
 }

@@ -124,6 +124,13 @@ pub(super) fn footer(
                 Span::raw(" [y/N]"),
             ])
         }
+        Some(Overlay::ConfirmAgain(again)) => {
+            let question = fit(&format!(" run {again} again?"), width.saturating_sub(10));
+            Line::from(vec![
+                Span::styled(question, theme.strong()),
+                Span::raw(" [y/N]"),
+            ])
+        }
         _ => match &state.notice {
             Some(notice) => {
                 let style = if notice.is_error {

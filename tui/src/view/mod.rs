@@ -1,11 +1,14 @@
 //! Drawing: the state goes in, cells come out. Nothing here changes anything.
 
 mod bars;
+mod commands;
 mod connections;
 mod fleet;
 mod help;
 mod list;
+mod palette;
 mod pane;
+mod table;
 pub mod theme;
 
 use opsctl_protocol::message::CommandSummary;
@@ -42,18 +45,25 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
             cursor = shown;
         }
     }
-    if let (View::Connections, Some(room)) = (state.view, layout.room) {
-        connections::draw(state, within(room), theme, buffer);
+    if let Some(room) = layout.room.map(within) {
+        match state.view {
+            View::Fleet => {}
+            View::Commands => commands::draw(state, room, theme, buffer),
+            View::Connections => connections::draw(state, room, theme, buffer),
+        }
     }
     separators(layout, theme, area, buffer);
     if let Some(blank) = layout.blank {
         help::first_steps(state, within(blank), theme, buffer);
     }
     bars::header(state, within(layout.header), theme, buffer);
-    let typed = bars::footer(state, within(layout.footer), theme, buffer);
+    let mut typed = bars::footer(state, within(layout.footer), theme, buffer);
     if let Some(Overlay::Help(line)) = state.overlay {
         help::draw(state, line, area, theme, buffer);
         cursor = None;
+    }
+    if let Some(Overlay::Palette(palette)) = &state.overlay {
+        typed = Some(palette::draw(palette, area, theme, buffer));
     }
     theme.finish(buffer);
     if let Some(position) = typed.or(cursor) {

@@ -109,11 +109,21 @@ pub(super) fn commands(
         let words = filter.states.iter().map(|state| state.as_str().to_owned());
         push_in(&mut sql, &mut values, "state", words);
     }
+    if let Some((time, id)) = &filter.before {
+        let time = i64::try_from(time.0).unwrap_or(i64::MAX);
+        values.extend([Value::Integer(time), Value::Text(id.to_string())]);
+        let (at, id) = (values.len() - 1, values.len());
+        // The first condition is the index's.
+        let _ = write!(
+            sql,
+            " AND created_at <= ${at} AND (created_at < ${at} OR command_id < ${id})"
+        );
+    }
     // One more than wanted tells whether there are more.
     values.push(Value::Integer(i64::from(filter.limit) + 1));
     let _ = write!(
         sql,
-        " ORDER BY created_at DESC, position LIMIT ${}",
+        " ORDER BY created_at DESC, command_id DESC LIMIT ${}",
         values.len()
     );
     let mut commands: Vec<CommandRow> = connection

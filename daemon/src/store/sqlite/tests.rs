@@ -185,6 +185,7 @@ const ALL: CommandFilter = CommandFilter {
     id_prefix: None,
     agents: None,
     states: Vec::new(),
+    before: None,
     limit: 100,
 };
 
@@ -215,12 +216,30 @@ async fn pages_are_newest_first_and_say_that_there_is_more() {
         .await
         .unwrap();
     assert!(page.more);
-    let newest = [
-        &asked[4].commands[0],
-        &asked[4].commands[1],
-        &asked[3].commands[0],
-    ];
-    assert_eq!(page.commands.iter().collect::<Vec<_>>(), newest);
+    let key = |row: &CommandRow| (row.summary.created_at, row.summary.command_id);
+    let mut newest: Vec<CommandRow> = asked
+        .iter()
+        .flat_map(|request| request.commands.clone())
+        .collect();
+    newest.sort_by_key(|row| std::cmp::Reverse(key(row)));
+    assert_eq!(
+        page.commands.iter().map(key).collect::<Vec<_>>(),
+        newest[..3].iter().map(key).collect::<Vec<_>>()
+    );
+    // The third page begins within a millisecond that two commands share.
+    let next = store
+        .commands(CommandFilter {
+            limit: 4,
+            before: Some(key(&newest[2])),
+            ..ALL
+        })
+        .await
+        .unwrap();
+    assert!(next.more);
+    assert_eq!(
+        next.commands.iter().map(key).collect::<Vec<_>>(),
+        newest[3..7].iter().map(key).collect::<Vec<_>>()
+    );
     let page = store
         .commands(CommandFilter { limit: 10, ..ALL })
         .await
@@ -272,6 +291,7 @@ async fn filters_narrow() {
         id_prefix: Some(ended.summary.command_id.to_string()[..9].to_uppercase()),
         agents: Some(vec![agent("a"), agent("b")]),
         states: vec![State::Exited],
+        before: None,
         limit: 1,
     };
     let page = store.commands(all_at_once).await.unwrap();

@@ -41,6 +41,15 @@ impl<'de> Deserialize<'de> for Program {
 const ABRIDGED_BYTES: usize = 512;
 
 impl Program {
+    /// Whether this may be what [`Self::abridged`] left of a longer program.
+    pub fn is_abridged(&self) -> bool {
+        let bytes = match self {
+            Self::Shell(line) => line.len(),
+            Self::Argv(argv) => argv.iter().map(|word| word.len() + 1).sum(),
+        };
+        bytes >= ABRIDGED_BYTES
+    }
+
     /// The program as summaries show it: what passes 512 bytes is cut off, with an ellipsis.
     #[must_use]
     pub fn abridged(&self) -> Self {

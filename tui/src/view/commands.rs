@@ -1,0 +1,192 @@
+//! The view Commands.
+
+use opsctl_protocol::message::{CommandSummary, State as CommandState};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::table::{self, Column};
+use super::theme::Theme;
+use super::{fit, put_line};
+use crate::age;
+use crate::state::State;
+use crate::state::commands::History;
+
+/// From these columns and rows on the selected command is told whole below the list.
+const DETAIL: (u16, u16) = (60, 12);
+
+/// Draws the view into `area`.
+pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
+    let commands = state.all_commands();
+    let body = table::title(&heading(state, &commands), area, theme, buffer);
+    let (mut list, detail) = if body.width >= DETAIL.0 && body.height >= DETAIL.1 {
+        let (list, detail) = (body.height - 3, 3);
+        (
+            Rect {
+                height: list,
+                ..body
+            },
+            Some(Rect {
+                y: body.y + list,
+                height: detail,
+                ..body
+            }),
+        )
+    } else {
+        (body, None)
+    };
+    let columns = columns(area.width);
+    list = table::headings(columns, list, theme, buffer);
+    let selected = commands
+        .iter()
+        .position(|command| Some(command.command_id) == state.commands.selected)
+        .unwrap_or(0);
+    table::rows(list, commands.len(), selected, |at, row| {
+        let cells = columns
+            .iter()
+            .map(|(name, _)| cell(state, commands[at], name, theme));
+        put_line(buffer, row, &table::cells_line(columns, cells, row.width));
+        if at == selected {
+            buffer.set_style(row, theme.selected(true));
+        }
+    });
+    if commands.is_empty() && list.height > 0 {
+        let text = match state.commands.history {
+            History::Unasked | History::Loading => " loading …",
+            _ if !state.commands.filter.is_empty() => {
+                " no command fits the filter; Esc takes it away"
+            }
+            _ => " no commands yet; r in the fleet runs one",
+        };
+        put_line(
+            buffer,
+            Rect { height: 1, ..list },
+            &Line::styled(fit(text, list.width.into()), theme.dim()),
+        );
+    }
+    if let (Some(area), Some(command)) = (detail, commands.get(selected)) {
+        draw_detail(state, command, area, theme, buffer);
+    }
+}
+
+fn heading(state: &State, commands: &[&CommandSummary]) -> String {
+    let count = |wanted: fn(CommandState) -> bool| {
+        commands
+            .iter()
+            .filter(|command| wanted(command.state))
+            .count()
+    };
+    let running = count(|state| matches!(state, CommandState::Running | CommandState::Delivered));
+    let waiting = count(|state| state == CommandState::Queued);
+    let ended = commands.len() - running - waiting;
+    let more = match state.commands.history {
+        History::Loading => ", loading …",
+        History::Until(..) => " and older",
+        History::Unasked | History::Whole => "",
+    };
+    let filter = match state.commands.filter.as_str() {
+        "" => String::new(),
+        filter => format!("  /{filter}"),
+    };
+    format!(" {running} running, {waiting} waiting, {ended} ended{more}{filter}")
+}
+
+/// What there is room for.
+fn columns(width: u16) -> &'static [Column] {
+    match width {
+        ..60 => &[("STATE", 12), ("AGENT", 9), ("COMMAND", 0)],
+        60..110 => &[
+            ("STATE", 13),
+            ("AGENT", 14),
+            ("AGE", 4),
+            ("TIME", 7),
+            ("COMMAND", 0),
+        ],
+        _ => &[
+            ("STATE", 13),
+            ("ID", 8),
+            ("AGENT", 20),
+            ("AGE", 4),
+            ("TIME", 16),
+            ("BY", 12),
+            ("COMMAND", 0),
+        ],
+    }
+}
+
+fn cell(state: &State, command: &CommandSummary, column: &str, theme: &Theme) -> (String, Style) {
+    let plain = Style::new();
+    match column {
+        "STATE" => {
+            let (word, style) = theme.command(command);
+            let place = command
+                .queue_position
+                .filter(|_| command.state == CommandState::Queued);
+            (
+                place.map_or(word.clone(), |place| format!("{word} {place}")),
+                style,
+            )
+        }
+        "ID" => (command.command_id.short(), theme.dim()),
+        "AGENT" => (command.agent_id.to_string(), theme.strong()),
+        "AGE" => (age::text(command.created_at, state.now), theme.dim()),
+        "TIME" => (time(state, command), plain),
+        "BY" => (command.requested_by.clone(), theme.dim()),
+        _ => (command.program.to_string(), plain),
+    }
+}
+
+/// How long it took, or how long it may still wait.
+fn time(state: &State, command: &CommandSummary) -> String {
+    match (command.started_at, command.finished_at, command.expires_at) {
+        (Some(started), Some(ended), _) => age::duration(ended.0.saturating_sub(started.0)),
+        (None, None, Some(expires)) => {
+            format!("{} left", age::text(state.now, expires))
+        }
+        _ => String::new(),
+    }
+}
+
+fn draw_detail(
+    state: &State,
+    command: &CommandSummary,
+    area: Rect,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) {
+    let bar = Rect { height: 1, ..area };
+    buffer.set_style(bar, theme.bar());
+    let title = format!(" {}  {}", command.command_id, super::ending(command));
+    put_line(buffer, bar, &Line::raw(fit(&title, area.width.into())));
+    let mut parts = vec![
+        format!("on {}", command.agent_id),
+        format!("by {}", command.requested_by),
+    ];
+    parts.extend(command.cwd.as_ref().map(|cwd| format!("in {cwd}")));
+    parts.extend(
+        command
+            .queue_position
+            .map(|place| format!("place {place} in its queue")),
+    );
+    if let (None, Some(expires)) = (command.started_at, command.expires_at) {
+        parts.push(format!("expires in {}", age::text(state.now, expires)));
+    }
+    parts.extend(command.reason.clone());
+    let lines = [
+        (command.program.to_string(), theme.strong()),
+        (parts.join(", "), theme.dim()),
+    ];
+    for (at, (text, style)) in lines.into_iter().enumerate() {
+        let row = Rect {
+            y: area.y + 1 + at as u16,
+            height: 1,
+            ..area
+        };
+        put_line(
+            buffer,
+            row,
+            &Line::styled(fit(&format!(" {text}"), area.width.into()), style),
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! The views beside the fleet, the palette, and the way between them.
+
+mod world;
+
+use crossterm::event::{KeyCode, KeyModifiers};
+use opsctl_protocol::message::{CommandList, Program, Signal, State as CommandState};
+use opsctl_protocol::{AgentId, Timestamp};
+use opsctl_tui::keys::Mode;
+use opsctl_tui::state::commands::{Again, History};
+use opsctl_tui::state::{Answer, Effect, Message, Overlay, State, View};
+use world::*;
+
+/// Takes a snapshot at every size, and makes sure that the smallest doesn't panic.
+fn everywhere(name: &str, make: impl Fn(u16, u16) -> State) {
+    for (cols, rows) in [(40, 10), (80, 24), (120, 40), (200, 60)] {
+        insta::assert_snapshot!(format!("{name}_{cols}x{rows}"), text(&make(cols, rows)));
+    }
+    for (cols, rows) in [(10, 5), (10, 2), (1, 1), (2, 40), (300, 3)] {
+        text(&make(cols, rows));
+    }
+}
+
+/// The fleet with a queue and a history.
+fn busy(cols: u16, rows: u16) -> State {
+    let mut state = console(cols, rows);
+    for (number, line) in [
+        (2, "make test"),
+        (3, "systemctl restart app"),
+        (4, "cargo clippy --workspace --all-targets"),
+    ] {
+        state.message(
+            status(command(number, "web-1", line, CommandState::Exited)),
+            NOW,
+        );
+    }
+    for (number, place) in [(6, 2), (5, 1)] {
+        let mut waiting = command(number, "build-1", "deploy --to prod", CommandState::Queued);
+        waiting.queue_position = Some(place);
+        waiting.started_at = None;
+        waiting.expires_at = Some(Timestamp(NOW.0 + 240_000));
+        state.message(status(waiting), NOW);
+    }
+    state
+}
+
+fn all_commands(cols: u16, rows: u16) -> State {
+    let mut state = busy(cols, rows);
+    keys(&mut state, "3");
+    state.message(
+        Message::Answer(Answer::History(CommandList::default())),
+        NOW,
+    );
+    state
+}
+
+fn listed(state: &State) -> Vec<u8> {
+    state
+        .all_commands()
+        .iter()
+        .map(|command| command.command_id.0[0])
+        .collect()
+}
+
+#[test]
+fn commands_at_every_size() {
+    everywhere("commands", all_commands);
+}
+
+#[test]
+fn the_palette_at_every_size() {
+    everywhere("palette", |cols, rows| {
+        let mut state = busy(cols, rows);
+        press(&mut state, KeyCode::Char('k'), KeyModifiers::CONTROL);
+        keys(&mut state, "co");
+        state
+    });
+}
+
+#[test]
+fn what_runs_comes_first_then_the_queue_in_its_order_then_the_newest() {
+    let state = all_commands(80, 24);
+    assert_eq!(listed(&state), [1, 5, 6, 4, 3, 2]);
+}
+
+#[test]
+fn commands_are_narrowed_by_words_and_fields() {
+    let mut state = all_commands(80, 24);
+    for (filter, expected) in [
+        ("state:queued", &[5, 6][..]),
+        ("agent:web-* exit:!0", &[4, 2]),
+        ("agent:web-* exit:0", &[3]),
+        ("clippy", &[4]),
+        ("state:!exited agent:build-1 !cargo", &[5, 6]),
+        ("by:nobody", &[]),
+    ] {
+        keys(&mut state, "/");
+        keys(&mut state, filter);
+        assert_eq!(listed(&state), expected, "{filter}");
+        key(&mut state, KeyCode::Esc);
+    }
+    keys(&mut state, "/clippy\n");
+    assert_eq!(listed(&state), [4]);
+    key(&mut state, KeyCode::Esc);
+    assert_eq!((listed(&state).len(), state.view), (6, View::Commands));
+    key(&mut state, KeyCode::Esc);
+    assert_eq!(state.view, View::Fleet);
+}
+
+#[test]
+fn the_history_comes_in_pages_as_far_as_one_goes() {
+    let mut state = busy(80, 24);
+    let asked = keys(&mut state, "3");
+    assert!(matches!(&asked[..], [Effect::History(query)] if query.before.is_none()));
+    let page = |from: u8, more| {
+        let commands = (from..from + 60)
+            .rev()
+            .map(|number| command(number, "web-1", "old", CommandState::Exited));
+        Message::Answer(Answer::History(CommandList {
+            commands: commands.collect(),
+            more,
+        }))
+    };
+    assert!(
+        state.message(page(100, true), NOW).effects.is_empty(),
+        "the end is far"
+    );
+    let asked = keys(&mut state, "G");
+    let last = command(100, "web-1", "old", CommandState::Exited);
+    let [Effect::History(query)] = &asked[..] else {
+        panic!("{asked:?}")
+    };
+    assert_eq!(
+        (query.before, query.before_id),
+        (Some(last.created_at), Some(last.command_id))
+    );
+    assert!(keys(&mut state, "G").is_empty(), "a page is on its way");
+    state.message(page(30, false), NOW);
+    assert_eq!(state.commands.history, History::Whole);
+    assert!(keys(&mut state, "G").is_empty());
+}
+
+#[test]
+fn a_command_is_cancelled_run_again_interrupted_and_shown_from_there() {
+    let mut state = busy(80, 24);
+    // Marks in the fleet mean nothing here.
+    keys(&mut state, "G ");
+    keys(&mut state, "3");
+    state.message(
+        Message::Answer(Answer::History(CommandList::default())),
+        NOW,
+    );
+    assert_eq!(keys(&mut state, "x"), [Effect::Signal(id(1), Signal::Int)]);
+    assert_eq!(keys(&mut state, "d"), [], "it runs");
+    assert_eq!(keys(&mut state, "jd"), [Effect::Cancel(id(5))]);
+    keys(&mut state, "G");
+    assert_eq!(keys(&mut state, "r"), []);
+    assert!(
+        text(&state).contains("run `make test` on web-1 again? [y/N]"),
+        "{}",
+        text(&state)
+    );
+    assert_eq!(keys(&mut state, "\n"), [], "Enter is no");
+    keys(&mut state, "r");
+    let again = Again {
+        agent: AgentId::new("web-1").unwrap(),
+        program: Program::Shell("make test".to_owned()),
+        cwd: None,
+        pty: true,
+        size: (80, 24),
+    };
+    assert_eq!(keys(&mut state, "y"), [Effect::Again(Box::new(again))]);
+    let opened = keys(&mut state, "\n");
+    assert!(
+        opened
+            .iter()
+            .any(|effect| matches!(effect, Effect::Subscribe(_)))
+    );
+    assert_eq!((state.view, state.mode()), (View::Fleet, Mode::Pane));
+    key(&mut state, KeyCode::Esc);
+    assert_eq!(state.view, View::Commands);
+}
+
+#[test]
+fn half_a_command_is_not_run_again() {
+    let mut state = all_commands(80, 24);
+    let long = Program::Shell("x".repeat(600)).abridged();
+    let mut old = command(7, "web-1", "", CommandState::Exited);
+    old.program = long;
+    state.message(status(old), NOW);
+    state.commands.selected = Some(id(7));
+    assert_eq!(keys(&mut state, "ry"), []);
+    assert!(text(&state).contains("too long"));
+}
+
+#[test]
+fn the_palette_finds_by_letters_and_remembers() {
+    let mut state = busy(80, 24);
+    let open = |state: &mut State, letters: &str| {
+        press(state, KeyCode::Char('k'), KeyModifiers::CONTROL);
+        keys(state, letters);
+    };
+    open(&mut state, "web-1");
+    keys(&mut state, "\n");
+    assert_eq!(state.list.agent, AgentId::new("web-1").ok());
+    open(&mut state, "conn");
+    keys(&mut state, "\n");
+    assert_eq!(state.view, View::Connections);
+    open(&mut state, "");
+    let Some(Overlay::Palette(palette)) = &state.overlay else {
+        panic!("it is open")
+    };
+    assert!(
+        palette.found[0].label.contains("daemon"),
+        "{:?}",
+        palette.found[0]
+    );
+    assert!(
+        palette.found[1].label.contains("web-1"),
+        "{:?}",
+        palette.found[1]
+    );
+    key(&mut state, KeyCode::Esc);
+    assert!(state.overlay.is_none());
+    open(&mut state, "cargo build");
+    let opened = keys(&mut state, "\n");
+    assert!(
+        opened
+            .iter()
+            .any(|effect| matches!(effect, Effect::Subscribe(_))),
+        "{opened:?}"
+    );
+    assert_eq!(state.mode(), Mode::Pane);
+    open(&mut state, "no such thing at all");
+    assert_eq!(keys(&mut state, "\n"), []);
+}
