@@ -14,7 +14,7 @@ use crate::support::fleet::Fleet;
 use crate::support::place::Place;
 use crate::support::report::{Bar, Section};
 use crate::support::samples::{Samples, shown};
-use crate::turns::take_turns;
+use crate::support::turns::take_turns;
 
 const RUNS: u32 = 7;
 

@@ -9,8 +9,8 @@ use crate::peers::ssh::Ssh;
 use crate::peers::tmux::Tmux;
 use crate::support::fleet::Fleet;
 use crate::support::report::{Section, times};
-use crate::terminal::Terminal;
-use crate::turns::take_turns;
+use crate::support::terminal::Terminal;
+use crate::support::turns::take_turns;
 
 /// Floods at each newline until it is interrupted, then says so. The shell's trap keeps it alive; `yes` has none.
 const FLOOD: &str = "trap : INT; n=0; stty -echo; echo ready; \

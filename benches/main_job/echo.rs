@@ -9,8 +9,8 @@ use crate::peers::tmux::Tmux;
 use crate::support::fleet::Fleet;
 use crate::support::report::{Bar, Section, times};
 use crate::support::stop;
-use crate::terminal::Terminal;
-use crate::turns::take_turns;
+use crate::support::terminal::Terminal;
+use crate::support::turns::take_turns;
 
 /// The program that echoes; its terminal doesn't, so that each key goes all the way.
 const ECHO: &str = "stty raw -echo; echo ready; exec cat";

@@ -10,7 +10,7 @@ use crate::support::fleet::Fleet;
 use crate::support::report::{Bar, Section, times};
 use crate::support::samples::Samples;
 use crate::support::stop;
-use crate::turns::{take_turns, time_process};
+use crate::support::turns::{take_turns, time_process};
 
 const AGENTS: usize = 10;
 

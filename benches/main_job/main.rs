@@ -12,8 +12,6 @@
 //! - [`options`]: what to measure, how often.
 //! - [`send`], [`fanout`], [`echo`], [`bulk`], [`idle`], [`ctrl_c`]: one measurement each.
 //! - [`peers`]: what opsctl is compared with.
-//! - [`turns`]: several sides by turns.
-//! - [`terminal`]: a program in a terminal, with this program at the keys.
 //! - [`support`]: what the load programs share.
 
 #![expect(
@@ -31,9 +29,6 @@ mod idle;
 mod send;
 
 mod peers;
-
-mod terminal;
-mod turns;
 
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each of the load programs uses its part of it")]

@@ -6,7 +6,7 @@ use crate::options::Options;
 use crate::peers::ssh::Ssh;
 use crate::support::fleet::Fleet;
 use crate::support::report::{Bar, Section, times};
-use crate::turns::{take_turns, time_process};
+use crate::support::turns::{take_turns, time_process};
 
 /// So that the 99th percentile is more than one run.
 const RUNS: u32 = 300;

@@ -3,6 +3,7 @@
 //! - [`program`]: part by part, from what was asked for to what is reported.
 //! - [`daemon`], [`fleet`]: a daemon of the program's own, and one with agents.
 //! - [`place`], [`background`], [`processes`]: directories and processes of the program's own.
+//! - [`terminal`]: a program in a terminal, with this program at the keys. [`turns`]: several sides by turns.
 //! - [`samples`]: what runs took. [`conditions`], [`report`]: on which machine, as Markdown; into the document.
 //! - [`stop`]: an interrupted run still clears up.
 
@@ -14,6 +15,9 @@ pub mod fleet;
 pub mod background;
 pub mod place;
 pub mod processes;
+
+pub mod terminal;
+pub mod turns;
 
 pub mod conditions;
 pub mod report;

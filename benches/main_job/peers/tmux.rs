@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::support::place::Place;
-use crate::terminal::Terminal;
+use crate::support::terminal::Terminal;
 
 /// A session with one window. The server and the program end with it.
 pub struct Tmux {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::support::samples::Samples;
-use crate::support::stop;
+use super::samples::Samples;
+use super::stop;
 
 /// One run of a side.
 pub type Side<'a> = &'a mut dyn FnMut() -> Result<Duration>;

@@ -8,11 +8,10 @@ use anyhow::{Context, Result, bail};
 use pty_process::Size;
 use pty_process::blocking::{Pty, open};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Pid;
 
-/// Every terminal has this size, on both sides of a comparison.
-const ROWS: u16 = 24;
-/// See above.
-const COLS: u16 = 80;
+/// Columns and rows where a part asks for no others; the same on all sides of a comparison.
+pub const SIZE: (u16, u16) = (80, 24);
 
 /// How long anything may take to show up. Far longer than needed: only a failure waits so long.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -30,8 +29,13 @@ pub struct Terminal {
 impl Terminal {
     /// Starts a program. Of `command`, the program, its arguments, its directory and the variables set explicitly count.
     pub fn start(command: &Command) -> Result<Self> {
+        Self::sized(command, SIZE)
+    }
+
+    /// The same in a terminal of other columns and rows.
+    pub fn sized(command: &Command, (cols, rows): (u16, u16)) -> Result<Self> {
         let (pty, pts) = open()?;
-        pty.resize(Size::new(ROWS, COLS))?;
+        pty.resize(Size::new(rows, cols))?;
         let set = command
             .get_envs()
             .filter_map(|(name, value)| Some((name, value?)));
@@ -102,6 +106,17 @@ impl Terminal {
                 return Ok(sum);
             }
         }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// What comes next; nothing when nothing came until `end`.
+    pub fn next(&mut self, end: Instant) -> Result<&[u8]> {
+        let read = self.read(end)?;
+        Ok(&self.buffer[..read])
     }
 
     /// One read; 0 when nothing came until `end`.

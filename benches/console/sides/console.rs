@@ -1,0 +1,85 @@
+//! `opsctl tui`, with a daemon and agents of its own.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::process::Pid;
+
+use super::Side;
+use crate::support::fleet::Fleet;
+use crate::support::stop;
+use crate::viewer::Viewer;
+
+/// How long commands may take to start.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The console with panes open.
+pub struct Console {
+    // Dropped first: nobody shall see a daemon go.
+    viewer: Viewer,
+    fleet: Fleet,
+}
+
+impl Console {
+    /// Runs each of these lines for /bin/sh in a pane, on an agent of its own. With several they are shown as a grid,
+    /// beside the list; one alone has the whole screen.
+    pub fn with(lines: &[String]) -> Result<Self> {
+        let fleet = Fleet::start(lines.len().max(1))?;
+        let mut console = Self::on(fleet)?;
+        for (at, line) in lines.iter().enumerate() {
+            console.run(at + 1, line)?;
+        }
+        Ok(console)
+    }
+
+    /// A console on a fleet, without a pane.
+    pub fn on(fleet: Fleet) -> Result<Self> {
+        let mut viewer = Viewer::start(&fleet.opsctl(["tui"]))?;
+        viewer.wait_text("connected")?;
+        Ok(Self { viewer, fleet })
+    }
+
+    /// Runs a line on the agent with this number, in a pane beside those that are open.
+    fn run(&mut self, agent: usize, line: &str) -> Result<()> {
+        let running = self.fleet.running()?;
+        self.viewer.keys(":grid\r")?;
+        self.viewer.keys(format!(":send a{agent} {line}\r"))?;
+        let fleet = &self.fleet;
+        let viewer = &mut self.viewer;
+        stop::wait_until("a command", DEADLINE, || {
+            viewer.watch(Duration::from_millis(20))?;
+            Ok(fleet.running()? > running)
+        })
+    }
+
+    /// Gives the whole screen to the pane that was opened last, and every key to its program.
+    pub fn attach(&mut self, zoomed: bool) -> Result<()> {
+        if zoomed {
+            self.viewer.keys("z")?;
+        } else {
+            self.viewer.keys("\t")?;
+        }
+        self.viewer.watch(Duration::from_millis(100))?;
+        self.viewer.keys("a")?;
+        self.viewer.wait_text("ATTACHED")
+    }
+
+    /// What runs behind it.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+}
+
+impl Side for Console {
+    fn name(&self) -> &'static str {
+        "`opsctl tui`"
+    }
+
+    fn viewer(&mut self) -> &mut Viewer {
+        &mut self.viewer
+    }
+
+    fn processes(&self) -> Vec<Pid> {
+        vec![self.viewer.pid()]
+    }
+}
