@@ -298,6 +298,8 @@ fn a_pane_is_recorded_exported_and_edited() {
     console.wait_text("web-1");
     run(&console, r"printf '\033[32mgreen\033[m\n'; seq 100");
     console.wait_text("✓ exit 0");
+    // The end is told on the agent's channel too, maybe before the output has come.
+    console.wait_text("│100");
     let [cast, ansi] = ["all.cast", "screen.ansi"].map(|name| daemon.path(name));
     console.send(format!(":export ansi {}\r", ansi.display()));
     console.wait_text("written to");

@@ -1,6 +1,6 @@
 //! The loop: input, messages and time go into the reducer; its effects are done; frames are drawn.
 //!
-//! A frame is drawn when something visible has changed, at most every [`FRAME`]. When nothing
+//! A frame is drawn when something visible has changed, as [`Pace`] allows. When nothing
 //! happens, nothing runs.
 
 use std::io;
@@ -18,13 +18,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::conn::{self, Conn, Heard};
 use crate::hand_over;
 use crate::keys::Keymap;
+use crate::pace::Pace;
 use crate::state::{Effect, Input, Message, Outcome, State};
 use crate::tty::{Stage, Tty};
 use crate::view::theme::{Depth, Wishes};
 use crate::view::{self, Theme};
-
-/// The shortest time between two frames (requirement D6: about 60 a second).
-const FRAME: Duration = Duration::from_millis(16);
 
 /// How long an application may hold back a frame of its own before what there is of it is shown.
 const HELD: Duration = Duration::from_millis(100);
@@ -100,6 +98,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         copy_command: options.copy_command,
         edit: None,
         dirty: true,
+        pace: Pace::new(std::time::Instant::now()),
         held: None,
         left: false,
     };
@@ -119,6 +118,8 @@ struct Console<'a, S> {
     edit: Option<String>,
     /// Whether something visible has changed since the last frame.
     dirty: bool,
+    /// When the next frame may be drawn.
+    pace: Pace,
     /// Since when a frame waits for an application to finish its own.
     held: Option<Instant>,
     /// Whether the person wants to leave.
@@ -137,7 +138,6 @@ impl<S: Stage> Console<'_, S> {
         } = heard;
         let mut inputs = open();
         let mut signals = Signals::new()?;
-        let mut last_frame = Instant::now() - FRAME;
         for effect in self.state.start() {
             self.perform(effect)?;
         }
@@ -150,7 +150,7 @@ impl<S: Stage> Console<'_, S> {
                 inputs = open();
                 signals = Signals::new()?;
             }
-            let frame_at = self.draw_at(last_frame);
+            let frame_at = self.draw_at();
             let tick_at = self.tick_at();
             tokio::select! {
                 biased;
@@ -162,10 +162,7 @@ impl<S: Stage> Console<'_, S> {
                     Some(input) => self.input(input?)?,
                     None => return Ok(()),
                 },
-                () = sleep_until(frame_at), if self.dirty => {
-                    last_frame = Instant::now();
-                    self.draw()?;
-                }
+                () = sleep_until(frame_at), if self.dirty => self.draw()?,
                 () = sleep_until(tick_at.unwrap_or(frame_at)), if tick_at.is_some() => {
                     let outcome = self.state.input(Input::Tick, Timestamp::now());
                     self.apply(outcome)?;
@@ -206,7 +203,13 @@ impl<S: Stage> Console<'_, S> {
     }
 
     fn event(&mut self, event: opsctl_client::Event) -> Result<(), Error> {
-        conn::message(event).map_or(Ok(()), |message| self.message(message))
+        let Some(message) = conn::message(event) else {
+            return Ok(());
+        };
+        if matches!(&message, Message::Output(frame) if self.state.types_into(frame.command_id)) {
+            self.pace.program(std::time::Instant::now());
+        }
+        self.message(message)
     }
 
     fn message(&mut self, message: Message) -> Result<(), Error> {
@@ -223,6 +226,7 @@ impl<S: Stage> Console<'_, S> {
             TtyEvent::FocusGained | TtyEvent::FocusLost => return Ok(()),
         };
         let outcome = self.state.input(input, Timestamp::now());
+        self.pace.key(std::time::Instant::now());
         self.apply(outcome)
     }
 
@@ -304,6 +308,7 @@ impl<S: Stage> Console<'_, S> {
     fn draw(&mut self) -> Result<(), Error> {
         self.dirty = false;
         self.held = None;
+        self.pace.drawn(std::time::Instant::now());
         let (state, theme) = (&self.state, &self.theme);
         let cursor = cursor_style(state);
         self.stage.draw(cursor, &mut |frame| {
@@ -313,8 +318,8 @@ impl<S: Stage> Console<'_, S> {
     }
 
     /// When the next frame may be drawn.
-    fn draw_at(&mut self, last_frame: Instant) -> Instant {
-        let next = last_frame + FRAME;
+    fn draw_at(&mut self) -> Instant {
+        let next = Instant::from_std(self.pace.next());
         if !self.dirty || !self.state.is_mid_frame() {
             self.held = None;
             return next;

@@ -9,10 +9,11 @@ use opsctl_protocol::message::{
     CommandCancel, CommandInput, CommandInterrupt, CommandQuery, CommandRequest, CommandResize,
     CommandSpec, DashboardMessage, Payload, Program, Signal, Subscribe, Target, ToDashboard,
 };
-use opsctl_protocol::{CommandId, Pattern, Timestamp};
+use opsctl_protocol::{Channel, CommandId, Pattern, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::state::commands::Again;
+use crate::state::hidden::From;
 use crate::state::older::Older;
 use crate::state::{Answer, Effect, Link, Message};
 
@@ -42,6 +43,8 @@ const PROGRESS: u64 = 256 * 1024;
 enum Subscription {
     Start(Subscribe),
     Stop(Pattern),
+    /// Of a command, for who has seen the output before this byte.
+    Resume(CommandId, u64),
 }
 
 /// What the console hears.
@@ -102,6 +105,9 @@ impl Conn {
         match effect {
             Effect::Subscribe(subscribe) => self.subscription(Subscription::Start(subscribe)),
             Effect::Unsubscribe(pattern) => self.subscription(Subscription::Stop(pattern)),
+            Effect::Resume { command, next } => {
+                self.subscription(Subscription::Resume(command, next))
+            }
             Effect::Run {
                 target,
                 program,
@@ -141,21 +147,13 @@ impl Conn {
                 size,
                 path,
             } => {
-                tokio::spawn(record(
-                    (self.options.clone(), self.answers.clone()),
-                    command,
-                    to,
-                    size,
-                    path,
-                ));
+                let to_whom = (self.options.clone(), self.answers.clone());
+                tokio::spawn(record(to_whom, command, to, size, path));
                 Some(Message::News("recording …".to_owned()))
             }
             Effect::LoadOlder(older) => {
-                tokio::spawn(load_older(
-                    self.options.clone(),
-                    *older,
-                    self.answers.clone(),
-                ));
+                let (options, answers) = (self.options.clone(), self.answers.clone());
+                tokio::spawn(load_older(options, *older, answers));
                 None
             }
             Effect::Copy(_)
@@ -315,6 +313,21 @@ async fn subscribe_in_order(
                 (pattern, client.subscribe(subscribe).await.map(|_| ()))
             }
             Subscription::Stop(pattern) => (pattern.clone(), client.unsubscribe(pattern).await),
+            Subscription::Resume(command, next) => {
+                let from = resume_from(&client, command, next).await;
+                let resuming = Message::Answer(Answer::Resuming(command, from));
+                if answers.send(resuming).await.is_err() {
+                    return;
+                }
+                let pattern = Pattern::exactly(&Channel::Command(command));
+                let subscribe = Subscribe {
+                    channel: pattern.clone(),
+                    since: from.since(),
+                    lossless: false,
+                    no_output: false,
+                };
+                (pattern, client.subscribe(subscribe).await.map(|_| ()))
+            }
         };
         let message = match result {
             Ok(()) | Err(RequestError::Closed) => continue,
@@ -324,6 +337,22 @@ async fn subscribe_in_order(
         if answers.send(message).await.is_err() {
             return;
         }
+    }
+}
+
+/// From where to hear a command's output again: how much was missed decides. Where the daemon can't tell, all of it is
+/// asked for.
+async fn resume_from(client: &Client, command: CommandId, next: u64) -> From {
+    let query = CommandQuery {
+        id_prefix: Some(command.to_string()),
+        ..CommandQuery::default()
+    };
+    match client.request(query).await {
+        Ok(ToDashboard::CommandList(list)) => match list.commands.as_slice() {
+            [one] => From::after(next, one.output_bytes, one.pty),
+            _ => From::Offset(next),
+        },
+        _ => From::Offset(next),
     }
 }
 

@@ -12,6 +12,7 @@
 //! - [`view`]: draws a `&State`.
 //! - `hand_over`: texts for the editor, the clipboard and files.
 //! - [`tty`]: the real terminal, and that it is left as it was found.
+//! - `pace`: when frames are drawn.
 //! - [`app`]: the loop around all of it.
 
 #![allow(
@@ -32,5 +33,6 @@ pub mod view;
 mod conn;
 mod hand_over;
 mod log;
+mod pace;
 
 pub use app::{Error, Options, run, run_on};

@@ -14,6 +14,7 @@ use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern};
 
 use super::Pane;
 use super::commands::Again;
+use super::hidden::From;
 use super::link::Link;
 use super::older::Older;
 
@@ -86,6 +87,8 @@ pub enum Answer {
         /// Those that have it.
         commands: Vec<CommandSummary>,
     },
+    /// The output of a pane that was hidden is heard again, from here on. Comes before any of it.
+    Resuming(CommandId, From),
     /// So many bytes of older output were read.
     Loading(CommandId, u64),
     /// Older output was read, into a pane of its own.
@@ -110,6 +113,13 @@ pub enum Effect {
     Subscribe(Subscribe),
     /// Stop to hear it.
     Unsubscribe(Pattern),
+    /// Hear the output of a command again, of which the pane has seen the bytes before `next`.
+    Resume {
+        /// Whose.
+        command: CommandId,
+        /// The first byte that the pane lacks.
+        next: u64,
+    },
     /// Run something in a terminal of this size.
     Run {
         /// Where.

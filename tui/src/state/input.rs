@@ -15,7 +15,7 @@ impl State {
         let mut effects = match input {
             Input::Tick => {
                 self.notice.take_if(|notice| notice.until <= now);
-                return Outcome::redraw();
+                return Outcome::doing(self.rest());
             }
             Input::Resize(cols, rows) => {
                 self.size = (cols, rows);

@@ -13,8 +13,10 @@ impl State {
     /// Takes a message from the daemon or about the connection.
     pub fn message(&mut self, message: Message, now: Timestamp) -> Outcome {
         self.now = now;
+        // Output changes no layout, and there is far more of it than of anything else.
+        let is_output = matches!(message, Message::Output(_));
         let mut outcome = self.take(message);
-        if outcome.redraw {
+        if outcome.redraw && !is_output {
             outcome.effects.extend(self.fit());
             outcome.effects.extend(self.more_history());
         }
@@ -53,12 +55,15 @@ impl State {
                 return self.ended(command);
             }
             Message::Snapshot(snapshot) => {
-                if let Some((_, pane)) = self.panes.of(snapshot.command_id) {
-                    pane.snapshot(&snapshot);
+                let now = self.now;
+                let pane = self.panes.of(snapshot.command_id);
+                if let Some((_, pane)) = pane.filter(|(_, pane)| !pane.is_away()) {
+                    pane.snapshot(&snapshot, now);
                 }
             }
             Message::Gap(gap) => {
-                if let Some((_, pane)) = self.panes.of(gap.command_id) {
+                let pane = self.panes.of(gap.command_id);
+                if let Some((_, pane)) = pane.filter(|(_, pane)| !pane.is_away()) {
                     let known = pane.gap;
                     pane.missing(gap.to);
                     let text = format!("output of {} is missing: {}", pane.program, gap.reason);
@@ -78,6 +83,14 @@ impl State {
     }
 
     fn output(&mut self, frame: &opsctl_protocol::OutputFrame) -> Outcome {
+        let hidden = self.panes.of(frame.command_id);
+        if hidden.is_some_and(|(_, pane)| pane.is_hidden()) {
+            let effects = self.keep_hidden(frame);
+            return Outcome {
+                effects,
+                redraw: false,
+            };
+        }
         let attached = self.attached && self.answers;
         let focused = self.panes.focused;
         let Some((index, pane)) = self.panes.of(frame.command_id) else {
@@ -159,6 +172,7 @@ impl State {
                     *done = read;
                 }
             }
+            Answer::Resuming(command, from) => self.resuming(command, from),
             Answer::Older(pane, older) => self.older(&pane, &older),
             Answer::NotLoaded(command, why) => {
                 if let Some((_, pane)) = self.panes.of(command) {

@@ -5,6 +5,7 @@
 //! - [`link`]: the connection to the daemon.
 //! - [`fleet`]: agents and commands; [`doing`]: what an agent does; [`roster`]: agents in the order of the list.
 //! - [`pane`], [`older`]: a command's terminal, and what it no longer holds.
+//! - [`hidden`]: what a pane is while it isn't shown.
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
 //! - [`commands`], [`filter`]: the commands of the whole fleet, and what narrows them.
 //! - [`palette`]: everything by a few letters.
@@ -20,6 +21,7 @@ pub mod doing;
 pub mod effect;
 pub mod filter;
 pub mod fleet;
+pub mod hidden;
 pub mod lines;
 pub mod link;
 pub mod older;
@@ -370,11 +372,17 @@ impl State {
             .is_some_and(|summary| summary.state == CommandState::Running)
     }
 
+    /// Whether keys go to this command's program.
+    pub fn types_into(&self, command: CommandId) -> bool {
+        let pane = self.panes.current().filter(|_| self.attached);
+        pane.is_some_and(|pane| pane.command == command)
+    }
+
     /// When something visible changes by itself, if it does.
     pub fn next_change(&self) -> Option<Timestamp> {
         let notice = self.notice.as_ref().map(|notice| notice.until);
         let link = self.connection.next_change(self.now);
-        [notice, link, self.ages_change()]
+        [notice, link, self.ages_change(), self.next_rest()]
             .into_iter()
             .flatten()
             .min()
@@ -417,6 +425,7 @@ impl State {
     fn fit(&mut self) -> Vec<Effect> {
         self.layout = Layout::of(self);
         self.see_shown();
+        let mut effects = self.look_at_shown();
         let layout = &self.layout;
         for (index, _) in &layout.panes {
             let (cols, rows) = layout.inner(*index);
@@ -424,15 +433,15 @@ impl State {
         }
         let Some(pane) = self.panes.current().filter(|_| self.attached) else {
             self.told_size = None;
-            return Vec::new();
+            return effects;
         };
         let (cols, rows) = layout.inner(self.panes.focused);
         let told = (pane.command, cols.max(1), rows.max(1));
-        if self.told_size == Some(told) {
-            return Vec::new();
+        if self.told_size != Some(told) {
+            self.told_size = Some(told);
+            effects.push(Effect::Resize(told.0, told.1, told.2));
         }
-        self.told_size = Some(told);
-        vec![Effect::Resize(told.0, told.1, told.2)]
+        effects
     }
 }
 

@@ -1,10 +1,12 @@
 //! Lines that a pane no longer holds, or never did: they are read from the daemon's log, emulated aside, and
 //! put before those that it has.
 
+use opsctl_protocol::Timestamp;
 use opsctl_protocol::frame::OutputFrame;
 use opsctl_protocol::message::CommandSummary;
 use opsctl_terminal::Limit;
 
+use super::pane::SCROLLBACK;
 use super::{Effect, Pane, State};
 
 /// What a pane keeps while the person reads older lines. Beyond this there is the editor and `opsctl logs`.
@@ -15,6 +17,9 @@ const LIMIT: Limit = Limit {
 
 /// Bytes of output that are read first; each further time it is [`GROWTH`] times as much.
 const FIRST: u64 = 2 * 1024 * 1024;
+
+/// Bytes of output that bring back what a pane usually keeps.
+const RESTORED: u64 = 8 * 1024 * 1024;
 
 /// Reading starts over each time, so that it must grow by more than a little.
 const GROWTH: u64 = 4;
@@ -32,13 +37,15 @@ pub struct Older {
     pub to: u64,
     /// How many lines had scrolled out when `to` had come.
     pub until: u64,
+    /// How much of it is kept.
+    pub limit: Limit,
 }
 
 impl Older {
     /// A pane to emulate the output in.
     pub fn pane(&self) -> Pane {
         let mut pane = Pane::new(&self.command);
-        pane.screen.set_scrollback(LIMIT);
+        pane.screen.set_scrollback(self.limit);
         pane.screen.resize(self.size.0, self.size.1);
         pane
     }
@@ -61,7 +68,7 @@ impl Older {
 }
 
 /// How a pane stands with what it doesn't hold.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Past {
     /// Where the output that the pane holds begins, once something has come.
     pub begins: Option<u64>,
@@ -73,6 +80,27 @@ pub struct Past {
     forgotten: bool,
     /// Whether the limit allows no more.
     full: bool,
+    /// When to load what was given up while the pane was hidden, or what a screen came in place of.
+    pub(super) restores_at: Option<Timestamp>,
+    /// How much is kept when the pane is shown.
+    pub(super) limit: Limit,
+    /// Bytes that the scrollback took before some of it was given up.
+    pub(super) held: u64,
+}
+
+impl Default for Past {
+    fn default() -> Self {
+        Self {
+            begins: None,
+            loading: None,
+            asked: 0,
+            forgotten: false,
+            full: false,
+            restores_at: None,
+            limit: SCROLLBACK,
+            held: 0,
+        }
+    }
 }
 
 impl Past {
@@ -116,6 +144,31 @@ impl Pane {
             from,
             to: most,
             until: self.screen.scrolled(),
+            limit: LIMIT,
+        }
+    }
+
+    /// When it is time to load scrollback that it had, or would have; `None` while it isn't shown.
+    pub(super) fn restores_at(&self) -> Option<Timestamp> {
+        let ready = self.past.loading.is_none() && !self.resumes && !self.is_hidden();
+        self.past.restores_at.filter(|_| ready)
+    }
+
+    /// The output whose lines were given up.
+    pub(super) fn restoration(&mut self, command: CommandSummary) -> Older {
+        self.past.restores_at = None;
+        let to = self.seen();
+        // A line takes about as many bytes packed as it came with, but for what was drawn over.
+        let asked = self.past.asked.max(2 * self.past.held).max(RESTORED);
+        let from = to.saturating_sub(asked);
+        self.past.loading = Some((0, to - from));
+        Older {
+            command,
+            size: self.screen.size(),
+            from,
+            to,
+            until: self.screen.scrolled(),
+            limit: self.past.limit,
         }
     }
 
@@ -128,9 +181,10 @@ impl Pane {
             return;
         }
         self.past.forgotten = false;
-        self.past.full = pane.screen.scrolled() > pane.screen.history() as u64;
+        self.past.full =
+            older.limit == LIMIT && pane.screen.scrolled() > pane.screen.history() as u64;
         self.past.begins = Some(older.from);
-        self.screen.set_scrollback(LIMIT);
+        self.screen.set_scrollback(older.limit);
         self.screen.put_older(&pane.screen, older.until);
     }
 
@@ -138,7 +192,7 @@ impl Pane {
     pub(super) fn forget_older(&mut self) {
         if self.screen.scrollback() == LIMIT {
             let before = self.screen.history();
-            self.screen.set_scrollback(super::pane::SCROLLBACK);
+            self.screen.set_scrollback(SCROLLBACK);
             self.past.forgotten |= self.screen.history() < before;
         }
         self.past.asked = 0;
@@ -168,8 +222,12 @@ impl State {
     pub(super) fn older(&mut self, read: &Pane, older: &Older) {
         if let Some((_, pane)) = self.panes.of(older.command.command_id) {
             // Who has gone back to the end doesn't need it any more.
-            if pane.follows() {
+            let needless = pane.follows() && older.limit == LIMIT;
+            if needless || pane.is_hidden() {
                 pane.past.loading = None;
+                if !needless {
+                    pane.past.restores_at = Some(self.now);
+                }
             } else {
                 pane.take_older(read, older);
             }

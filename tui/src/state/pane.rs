@@ -2,10 +2,11 @@
 
 use opsctl_protocol::frame::OutputFrame;
 use opsctl_protocol::message::{CommandSummary, Kind, TerminalSnapshot};
-use opsctl_protocol::{AgentId, CommandId};
+use opsctl_protocol::{AgentId, CommandId, Timestamp};
 use opsctl_terminal::{Limit, Screen};
 
 use super::copy::{Copy, Step};
+use super::hidden::Hidden;
 use super::lines::{self, Place};
 use super::older::Past;
 use super::search::Search;
@@ -16,6 +17,9 @@ pub const SCROLLBACK: Limit = Limit {
     lines: 10_000,
     bytes: 5_000_000,
 };
+
+/// How long after the last screen in place of output it counts as calm, in milliseconds.
+const CALM_MS: u64 = 1000;
 
 /// A command's terminal in the console.
 #[derive(Debug)]
@@ -38,6 +42,10 @@ pub struct Pane {
     pub copy: Option<Copy>,
     /// How it stands with older output.
     pub past: Past,
+    /// What is kept while it isn't shown.
+    pub(super) hidden: Option<Hidden>,
+    /// Whether its output was asked for again and has not come yet.
+    pub(super) resumes: bool,
     /// The offset of the next byte of output.
     next: u64,
     /// Of pipes: which of them spoke last.
@@ -74,6 +82,8 @@ impl Pane {
             search: None,
             past: Past::default(),
             copy: None,
+            hidden: None,
+            resumes: false,
             next: 0,
             kind: Kind::Output,
             last: 0,
@@ -85,6 +95,9 @@ impl Pane {
 
     /// Takes a piece of output.
     pub fn output(&mut self, frame: &OutputFrame) {
+        if self.is_stale(frame) {
+            return;
+        }
         if let Some((cols, rows)) = frame.size.filter(|_| self.pty) {
             self.screen.resize(cols, rows);
         }
@@ -101,12 +114,26 @@ impl Pane {
         }
     }
 
-    /// Takes a screen in place of all output before it.
-    pub fn snapshot(&mut self, snapshot: &TerminalSnapshot) {
-        self.screen = Screen::keeping(snapshot.cols, snapshot.rows, SCROLLBACK);
+    /// Takes a screen in place of all output before it. Where that is because too much came at once, the lines above it
+    /// are loaded once it is calm.
+    pub fn snapshot(&mut self, snapshot: &TerminalSnapshot, now: Timestamp) {
+        let wait = if std::mem::take(&mut self.resumes) {
+            0
+        } else {
+            CALM_MS
+        };
+        self.forget_kept();
+        self.start_over(snapshot.cols, snapshot.rows, snapshot.offset);
         self.screen.feed(&snapshot.data.0);
-        self.next = snapshot.offset;
-        self.past = Past::starting_at(snapshot.offset);
+        self.past.restores_at = (snapshot.offset > 0).then(|| Timestamp(now.0 + wait));
+    }
+
+    /// Starts with a blank screen at an offset.
+    pub(super) fn start_over(&mut self, cols: u16, rows: u16, offset: u64) {
+        self.screen = Screen::keeping(cols, rows, SCROLLBACK);
+        self.next = offset;
+        (self.kind, self.last) = (Kind::Output, 0);
+        self.past = Past::starting_at(offset);
         self.top = None;
         self.copy = None;
     }
@@ -118,6 +145,8 @@ impl Pane {
 
     /// Takes note of output that will not come.
     pub fn missing(&mut self, to: u64) {
+        self.catch_up();
+        self.resumes = false;
         self.next = self.next.max(to);
         self.gap = true;
     }

@@ -220,7 +220,7 @@ impl State {
 
     /// Opens what the pane holds in the editor.
     pub(super) fn edit(&mut self) -> Vec<Effect> {
-        let pane = self.panes.current();
+        let pane = self.panes.current().filter(|pane| !pane.is_hidden());
         pane.map_or_else(Vec::new, |pane| {
             vec![Effect::Edit(export::text(&pane.screen))]
         })
@@ -232,6 +232,13 @@ impl State {
             self.notify("no pane is open", false);
             return Vec::new();
         };
+        if pane.is_hidden() && form != export::Form::Cast {
+            self.notify(
+                "the pane isn't shown: Tab or z shows it, then export again",
+                true,
+            );
+            return Vec::new();
+        }
         let path = path.into();
         vec![match form {
             export::Form::Text => Effect::Write(path, export::text(&pane.screen)),
