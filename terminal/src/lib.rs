@@ -8,6 +8,7 @@
 //!   where it differs from xterm and tmux.
 //! - `history`: lines that have scrolled out, packed.
 //! - `prompts`: where the shell's prompts stand.
+//! - [`Signals`]: what a program tells its terminal besides what is to be drawn, without emulation.
 //! - [`Screen`]: what the daemon and the console hold: feed, resize, look.
 //! - `skim`: the short cut through floods of plain text.
 //! - `cell`, `modes`: what drawing reads.
@@ -27,6 +28,7 @@ mod history;
 mod modes;
 mod prompts;
 mod screen;
+mod signals;
 mod skim;
 mod snapshot;
 mod tail;
@@ -35,3 +37,4 @@ pub use cell::{Attributes, Cell, Color, Row, Underline, Width};
 pub use history::Limit;
 pub use modes::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
 pub use screen::Screen;
+pub use signals::{Progress, Signal, Signals};
