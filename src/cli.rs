@@ -20,12 +20,15 @@ use crate::exit_code::{self, ExitCode};
 use crate::forget::{self, ForgetArgs};
 use crate::interrupt::{self, InterruptArgs};
 use crate::logs::{self, LogsArgs};
+use crate::notify::{self, NotifyArgs};
 use crate::ps::{self, PsArgs};
+use crate::report::{self, ReportArgs};
 use crate::schema::{self, SchemaArgs};
 use crate::send::{self, SendArgs};
 use crate::settings::Settings;
 use crate::settings::values::{Place, Url};
 use crate::status::{self, StatusArgs};
+use crate::task::{self, TaskArgs};
 use crate::token::{self, TokenArgs};
 use crate::tui::{self, TuiArgs};
 use crate::up::{self, UpArgs};
@@ -87,12 +90,15 @@ enum Command {
     Cancel(CancelArgs),
     Forget(ForgetArgs),
     Status(StatusArgs),
+    Report(ReportArgs),
+    Notify(NotifyArgs),
+    Task(TaskArgs),
     Token(TokenArgs),
     Schema(SchemaArgs),
 }
 
 /// The subcommands as `--help` groups them.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Start here", &["up", "down", "status"]),
     (
         "Watch and drive",
@@ -108,6 +114,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "forget",
         ],
     ),
+    ("From within a terminal", &["report", "notify", "task"]),
     ("Run the parts", &["daemon", "agent"]),
     ("Access and contract", &["token", "schema"]),
 ];
@@ -137,6 +144,9 @@ pub fn main() -> u8 {
 }
 
 fn execute(cli: Cli) -> Result<u8> {
+    if let Some(done) = cli.command.run_alone() {
+        return done;
+    }
     let settings = cli.global.settings()?;
     let context = Context {
         settings,
@@ -160,6 +170,9 @@ fn execute(cli: Cli) -> Result<u8> {
             Command::Forget(args) => forget::run(args, &context).await,
             Command::Status(args) => status::run(args, &context).await,
             Command::Token(args) => token::run(args, &context),
+            Command::Report(args) => report::run(&args),
+            Command::Notify(args) => notify::run(&args),
+            Command::Task(args) => task::run(&args),
             Command::Schema(_) => schema::run(),
         }
     })
@@ -170,6 +183,17 @@ fn execute(cli: Cli) -> Result<u8> {
 const READERS: usize = 8;
 
 impl Command {
+    /// Runs what needs no settings, and so suffers from no bad ones: hooks wait for these.
+    fn run_alone(&self) -> Option<Result<u8>> {
+        match self {
+            Self::Report(args) => Some(report::run(args)),
+            Self::Notify(args) => Some(notify::run(args)),
+            Self::Task(args) => Some(task::run(args)),
+            Self::Schema(_) => Some(schema::run()),
+            _ => None,
+        }
+    }
+
     /// The daemon serves many at once; everything else waits for one thing at a time. Half the cores are left to the
     /// programs, agents and clients beside it: on two cores a second worker made 100 MB through `send` slower and the
     /// slowest keys slower still, because every piece woke a thread on the other core.

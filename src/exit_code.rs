@@ -35,10 +35,12 @@ pub enum ExitCode {
     Expired = 247,
     /// Output that was asked for is no longer kept.
     OutputGone = 248,
+    /// This must run inside a terminal that opsctl holds, and doesn't.
+    NotInside = 249,
 }
 
 /// What `--help` says of each code, in ascending order.
-const TABLE: [(&str, &str); 15] = [
+const TABLE: [(&str, &str); 16] = [
     ("0", "success"),
     ("1", "general failure"),
     ("2", "wrong usage or settings"),
@@ -63,6 +65,10 @@ const TABLE: [(&str, &str); 15] = [
     ("246", "already running, or the address is in use"),
     ("247", "the command's --ttl passed before it could start"),
     ("248", "some of the output is no longer kept"),
+    (
+        "249",
+        "this runs in no terminal of opsctl's, or what held it is gone",
+    ),
 ];
 
 /// The table as text for `--help`.

@@ -4,6 +4,7 @@
 //! - [`settings`], [`context`]: what every subcommand is given.
 //! - [`exit_code`]: every code the binary exits with, and what failures look like.
 //! - [`connect`]: the connection of commands that do one thing and end.
+//! - [`within`]: what programs under an agent tell of themselves.
 //! - [`logging`], [`signals`]: what the long-running ones write about themselves, and what they are told.
 //! - [`background`]: processes that `up` leaves running.
 
@@ -18,6 +19,7 @@ mod exit_code;
 mod settings;
 
 mod connect;
+mod within;
 
 mod background;
 mod logging;
@@ -36,10 +38,13 @@ mod down;
 mod forget;
 mod interrupt;
 mod logs;
+mod notify;
 mod ps;
+mod report;
 mod schema;
 mod send;
 mod status;
+mod task;
 mod token;
 mod tui;
 mod up;

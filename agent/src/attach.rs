@@ -244,7 +244,10 @@ impl Reading {
                 input_refused: true,
                 ..CommandStatus::new(id, State::Running)
             }),
-            FromHolder::Ready | FromHolder::Hello { .. } => Ok(()),
+            FromHolder::Ready
+            | FromHolder::Hello { .. }
+            | FromHolder::Report(_)
+            | FromHolder::Notice { .. } => Ok(()),
         };
         if passed.is_err() {
             self.stream = None;

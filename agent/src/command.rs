@@ -1,5 +1,6 @@
 //! A command as the agent knows it: where it is in its life, and how that is told to the daemon.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use opsctl_protocol::CommandId;
@@ -7,6 +8,7 @@ use opsctl_protocol::message::{CommandReport, CommandSpec, CommandStatus, State}
 
 use crate::attach::Attachment;
 use crate::pool::Fresh;
+use crate::report::{Report, Said};
 use crate::wire::Progress;
 
 /// A command that isn't settled.
@@ -54,6 +56,10 @@ pub(crate) struct Held {
     pub(crate) begun: bool,
     /// What the holder said last.
     pub(crate) progress: Progress,
+    /// What the program said last that it is doing.
+    pub(crate) report: Option<Report>,
+    /// What else it said and the daemon may not have, numbered, oldest first; the holder keeps them few.
+    pub(crate) notices: VecDeque<(u64, Said)>,
 }
 
 impl Command {

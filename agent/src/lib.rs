@@ -5,6 +5,7 @@
 //!
 //! - [`holder`]: owns one program, and its terminal or pipes.
 //! - [`spool`]: output that the daemon hasn't acknowledged, on disk.
+//! - [`report`]: what a program tells of itself, and how it does.
 //! - [`lines`]: the form of what is written down of commands.
 //! - [`wire`], [`socket`]: how agent and holder talk.
 //! - [`attach`]: the agent's end of that connection; puts output into the link's bulk lane.
@@ -16,6 +17,7 @@
 
 mod holder;
 mod lines;
+mod report;
 mod socket;
 mod spool;
 mod wire;
@@ -46,6 +48,7 @@ use opsctl_protocol::message::command::DEFAULT_KILL_GRACE_MS;
 use tokio_util::sync::CancellationToken;
 
 pub use holder::holder_main;
+pub use report::{REPORT_VARIABLE, Said, TellError, tell};
 pub use spool::WhenFull;
 
 /// How many commands run at once when nothing else is said.

@@ -1,31 +1,33 @@
 //! Unix sockets in directories of any depth. A socket's address holds 107 bytes, so paths go through `/proc/self/fd`.
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{File, Permissions, set_permissions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use crate::wire::SOCKET;
-
-/// Listens in `dir`. The listener does not block.
-pub(crate) fn listen(dir: &Path) -> io::Result<UnixListener> {
+/// Listens in `dir` under this name, for its owner alone. The listener does not block.
+pub(crate) fn listen(dir: &Path, name: &str) -> io::Result<UnixListener> {
     let dir = File::open(dir)?;
-    let listener = UnixListener::bind(short(&dir))?;
+    let path = short(&dir, OsStr::new(name));
+    let listener = UnixListener::bind(&path)?;
+    set_permissions(&path, Permissions::from_mode(0o600))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// Connects to the listener in `dir`. The connection does not block.
-pub(crate) fn connect(dir: &Path) -> io::Result<UnixStream> {
+/// Connects to the listener of this name in `dir`. The connection does not block.
+pub(crate) fn connect(dir: &Path, name: impl AsRef<OsStr>) -> io::Result<UnixStream> {
     let dir = File::open(dir)?;
-    let stream = UnixStream::connect(short(&dir))?;
+    let stream = UnixStream::connect(short(&dir, name.as_ref()))?;
     stream.set_nonblocking(true)?;
     Ok(stream)
 }
 
-fn short(dir: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd()))
+fn short(dir: &File, name: &OsStr) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name)
 }
 
 #[cfg(test)]
@@ -37,11 +39,11 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let deep = base.path().join("a".repeat(100)).join("b".repeat(100));
         std::fs::create_dir_all(&deep).unwrap();
-        let listener = listen(&deep).unwrap();
-        connect(&deep).unwrap();
+        let listener = listen(&deep, "sock").unwrap();
+        connect(&deep, "sock").unwrap();
         drop(listener);
         assert_eq!(
-            connect(&deep).unwrap_err().kind(),
+            connect(&deep, "sock").unwrap_err().kind(),
             io::ErrorKind::ConnectionRefused
         );
     }

@@ -11,6 +11,7 @@ use opsctl_protocol::{CommandId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::report::{Report, Said};
 use crate::spool::SpoolLimits;
 
 /// Bytes of the length before each message.
@@ -83,6 +84,11 @@ pub(crate) enum ToHolder {
         /// TERM and KILL follow, each after a grace time.
         escalate: bool,
     },
+    /// The daemon has what the program said up to this number.
+    Noticed {
+        /// The number of a [`FromHolder::Notice`].
+        number: u64,
+    },
     /// All is durable elsewhere: end.
     Settle,
 }
@@ -125,6 +131,15 @@ pub(crate) enum FromHolder {
         /// Bytes of input that the holder has; told at once. Absent from older holders.
         #[serde(default)]
         received: Option<u64>,
+    },
+    /// What the program says that it is doing; each takes the place of the one before.
+    Report(Report),
+    /// Something else that the program says. Said again to each agent until one answers with [`ToHolder::Noticed`].
+    Notice {
+        /// Its number, from 1.
+        number: u64,
+        /// What.
+        said: Said,
     },
     /// Input was not taken.
     InputRefused {

@@ -1,5 +1,6 @@
 //! From `command:execute` to a holder with its job, and what holders say.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -170,6 +171,8 @@ impl Agent {
             dir,
             begun: false,
             progress: Progress::default(),
+            report: None,
+            notices: VecDeque::new(),
         });
         self.holders.insert(key, id);
     }
@@ -361,6 +364,8 @@ impl Agent {
                 }
             }
             FromHolder::Ready | FromHolder::Hello { .. } | FromHolder::Resumed { .. } => {}
+            FromHolder::Report(report) => self.program_reports(id, report),
+            FromHolder::Notice { number, said } => self.program_says(id, number, said),
         }
     }
 
@@ -440,6 +445,8 @@ impl Agent {
             dir,
             begun: true,
             progress: progress.clone(),
+            report: None,
+            notices: VecDeque::new(),
         };
         self.commands.insert(
             id,

@@ -45,7 +45,10 @@ impl Agent {
 
     pub(super) fn daemon_text(&mut self, text: &str, uplink: &mut Uplink) {
         match decode::<ToAgent>(text) {
-            Ok(decoded) => self.daemon_said(decoded.message, uplink),
+            Ok(decoded) => match (decoded.message, decoded.header.re) {
+                (ToAgent::Pong(_), Some(re)) => self.passed_on(&re),
+                (message, _) => self.daemon_said(message, uplink),
+            },
             Err(error) => self.not_understood(&error),
         }
     }
@@ -109,6 +112,7 @@ impl Agent {
             command.streamed = 0;
         }
         let reported = std::mem::take(&mut self.reported);
+        self.tell_reports();
         for id in &reported {
             match connected.commands.get(id) {
                 Some(from) => {

@@ -4,12 +4,14 @@
 //! - [`recover`]: what an earlier agent left.
 //! - [`daemon`]: what the daemon says.
 //! - [`commands`]: from `command:execute` to a holder with its job, and what holders say.
+//! - [`reports`]: what programs tell of themselves.
 //! - [`main_program`]: the agent's main terminal.
 
 mod commands;
 mod daemon;
 mod main_program;
 mod recover;
+mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -20,6 +20,7 @@ use crate::command::{Command, Phase};
 use crate::holder::record;
 use crate::journal::Commands;
 use crate::pool::Fresh;
+use crate::wire::SOCKET;
 use crate::{socket, spool};
 
 /// How long holders are waited for before the daemon is dialed. They answer at once, unless something has stopped them.
@@ -106,7 +107,7 @@ impl Agent {
     /// Connects to the holder in a directory, or to its heir, or finds that there is nothing to hold.
     pub(super) fn seek(&mut self, dir: PathBuf) {
         self.sought.insert(dir.clone());
-        match socket::connect(&dir).and_then(UnixStream::from_std) {
+        match socket::connect(&dir, SOCKET).and_then(UnixStream::from_std) {
             Ok(socket) => {
                 let (key, holder) = self.attach(socket);
                 self.silent.insert(key, Silent { holder, dir });

@@ -7,6 +7,7 @@
 //! - [`input`]: its input.
 //! - [`processes`], [`signals`]: which processes a signal means, and what follows.
 //! - [`remains`]: what is left of a program whose holder died.
+//! - [`reports`]: what the program tells of itself.
 //! - [`peer`]: the connection to the agent.
 //! - [`life`]: the loop that ties these together.
 
@@ -17,6 +18,7 @@ pub(crate) mod processes;
 mod program;
 pub(crate) mod record;
 mod remains;
+mod reports;
 mod signals;
 
 use std::io::{self, Write};
@@ -89,7 +91,7 @@ async fn hold(dir: &Path) -> io::Result<Outcome> {
 }
 
 fn listen(dir: &Path) -> io::Result<UnixListener> {
-    UnixListener::from_std(socket::listen(dir)?)
+    UnixListener::from_std(socket::listen(dir, SOCKET)?)
 }
 
 /// The connection to the agent; standard input itself becomes `/dev/null`, so that nothing keeps a replaced connection.

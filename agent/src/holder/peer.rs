@@ -101,6 +101,11 @@ impl Peer {
         }
     }
 
+    /// Whether something that nobody waits for may be said: nothing, or only a little, is on its way.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting < OUTBOX
+    }
+
     /// Starts the output stream anew.
     pub(super) fn stream(&mut self, generation: u64, from: u64, spool: &mut Spool) {
         let from = spool.seek(from);

@@ -11,6 +11,7 @@ use rustix::process::Pid;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
+use crate::report::REPORT_VARIABLE;
 use crate::wire::Job;
 
 /// Room in each pipe. A program that writes fast is switched to less often; the system's usual bound for
@@ -43,13 +44,18 @@ pub(super) struct Running {
     pub(super) input: Option<pipe::Sender>,
 }
 
-/// Starts a job's program. The error is for people.
-pub(super) fn start(job: &Job) -> Result<Running, String> {
+/// Starts a job's program, which may report at this socket. The error is for people.
+pub(super) fn start(job: &Job, reports: Option<&Path>) -> Result<Running, String> {
     let spec = &job.spec;
     if let Some(cwd) = &spec.cwd {
         check_directory(cwd)?;
     }
-    let (name, command) = command(job);
+    let (name, mut command) = command(job);
+    // What the environment says of an agent that this one runs under means another terminal.
+    match reports {
+        Some(socket) => command.env(REPORT_VARIABLE, socket),
+        None => command.env_remove(REPORT_VARIABLE),
+    };
     let started = if spec.pty {
         start_in_terminal(spec, command)
     } else {

@@ -21,17 +21,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Child;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use self::ending::Exit;
-use super::complain;
 use super::input::Input;
 use super::peer::Peer;
 use super::processes;
 use super::program::{self, Running};
 use super::record::{Past, Record, Started};
 use super::remains::Remains;
+use super::reports::{self, Call, Reports};
 use super::signals::Escalation;
+use super::{complain, socket};
+use crate::report::REPORT_SOCKET;
 use crate::spool::{Slots, Spool};
 use crate::state_dir::spool_of;
 use crate::wire::{End, FromHolder, Job, Progress};
@@ -47,7 +50,11 @@ pub(super) struct Life {
     listener: UnixListener,
     /// The agent that came last.
     peer: Option<Peer>,
-    /// Since when there is none.
+    /// What the program says of itself, while it runs.
+    calls: Option<mpsc::Receiver<Call>>,
+    /// What it has said.
+    reports: Reports,
+    /// Since when there is no agent.
     alone_since: Instant,
     /// When its directory was last looked for.
     looked: Instant,
@@ -97,6 +104,8 @@ pub(super) struct Life {
 enum Wake {
     Peer(io::Result<()>),
     Newcomer(UnixStream),
+    /// The program says something of itself.
+    Called(Call),
     Exited(io::Result<ExitStatus>),
     Deadline,
     /// The terminal took input.
@@ -114,11 +123,12 @@ impl Life {
     pub(super) fn start(dir: &Path, listener: UnixListener, peer: Peer, job: Job) -> Self {
         let spool = Spool::new(job.command_id, slots(dir, &job));
         let mut life = Self::new(dir, listener, peer, job, spool);
+        let socket = life.listen_to_reports();
         let started = Record::create(dir, &life.job)
             .map_err(|error| format!("its start cannot be written down: {error}"))
             .and_then(|record| {
                 life.record = Some(record);
-                program::start(&life.job)
+                program::start(&life.job, socket.as_deref())
             });
         match started {
             Ok(running) => life.run_with(running),
@@ -131,6 +141,25 @@ impl Life {
             }
         }
         life
+    }
+
+    /// Opens the socket for what the program says of itself; its absolute path. A program that has none is run all the same.
+    fn listen_to_reports(&mut self) -> Option<PathBuf> {
+        let listener = socket::listen(&self.dir, REPORT_SOCKET).and_then(UnixListener::from_std);
+        let opened = listener.and_then(|listener| {
+            let path = std::path::absolute(self.dir.join(REPORT_SOCKET))?;
+            Ok((listener, path))
+        });
+        match opened {
+            Ok((listener, path)) => {
+                self.calls = Some(reports::listen(listener));
+                Some(path)
+            }
+            Err(error) => {
+                complain(&self.dir, &format_args!("no reports can be taken: {error}"));
+                None
+            }
+        }
     }
 
     fn run_with(&mut self, running: Running) {
@@ -185,6 +214,8 @@ impl Life {
             dir: dir.to_owned(),
             listener,
             peer: Some(peer),
+            calls: None,
+            reports: Reports::default(),
             alone_since: now,
             looked: now,
             forgotten: false,
@@ -235,6 +266,7 @@ impl Life {
             input,
             peer,
             listener,
+            calls,
             ..
         } = self;
         let waiting = input.is_waiting();
@@ -252,6 +284,7 @@ impl Life {
             biased;
             ready = peer_ready(peer.as_ref()) => Wake::Peer(ready),
             Ok((newcomer, _)) = listener.accept() => Wake::Newcomer(newcomer),
+            Some(call) = called(calls.as_mut()) => Wake::Called(call),
             status = exit_of(child) => Wake::Exited(status),
             () = reached(deadline) => Wake::Deadline,
             written = write(writer.filter(|_| waiting), input.front()) => Wake::Wrote(written),
@@ -267,6 +300,10 @@ impl Life {
             Wake::Peer(Ok(())) | Wake::Writable => {}
             Wake::Peer(Err(_)) => self.lose_peer(),
             Wake::Newcomer(socket) => self.welcome(socket),
+            Wake::Called((said, answer)) => {
+                // A caller that has gone doesn't need its answer.
+                let _ = answer.send(self.reports.take(said));
+            }
             Wake::Exited(status) => self.exited(status),
             Wake::Deadline => self.deadline_reached(),
             Wake::Wrote(Ok(written)) => self.input.advance(written),
@@ -282,6 +319,7 @@ impl Life {
         self.lose_peer();
         let mut peer = Peer::new(socket);
         peer.say(&self.hello());
+        self.reports.tell_again();
         self.peer = Some(peer);
     }
 
@@ -323,10 +361,11 @@ impl Life {
     }
 
     fn flush(&mut self) {
-        if let Some(peer) = &mut self.peer
-            && peer.flush(&mut self.spool).is_err()
-        {
-            self.lose_peer();
+        if let Some(peer) = &mut self.peer {
+            self.reports.tell(peer);
+            if peer.flush(&mut self.spool).is_err() {
+                self.lose_peer();
+            }
         }
         for remark in self.spool.remarks() {
             complain(&self.dir, &remark);
@@ -342,6 +381,13 @@ fn slots(dir: &Path, job: &Job) -> Slots {
 async fn peer_ready(peer: Option<&Peer>) -> io::Result<()> {
     match peer {
         Some(peer) => peer.ready().await,
+        None => pending().await,
+    }
+}
+
+async fn called(calls: Option<&mut mpsc::Receiver<Call>>) -> Option<Call> {
+    match calls {
+        Some(calls) => calls.recv().await,
         None => pending().await,
     }
 }

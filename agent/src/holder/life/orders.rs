@@ -46,6 +46,7 @@ impl Life {
                 ToHolder::Ack { offset } => self.ack(offset),
                 ToHolder::Resize { cols, rows } => self.resize(cols, rows),
                 ToHolder::Signal { signal, escalate } => self.signal(signal, escalate),
+                ToHolder::Noticed { number } => self.reports.passed_on(number),
             },
         }
     }
