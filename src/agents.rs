@@ -371,8 +371,9 @@ fn looks_same(a: &AgentInfo, b: &AgentInfo) -> bool {
             .map(|command| (command.command_id, command.state))
             .collect()
     };
-    (a.status, a.activity, &a.labels, &a.facts, commands(a))
-        == (b.status, b.activity, &b.labels, &b.facts, commands(b))
+    let doing = |agent: &AgentInfo| (agent.activity, agent.activity_reason.clone());
+    (a.status, doing(a), &a.labels, &a.facts, commands(a))
+        == (b.status, doing(b), &b.labels, &b.facts, commands(b))
 }
 
 fn row(agent: &AgentInfo) -> Vec<Cell> {
@@ -384,14 +385,17 @@ fn row(agent: &AgentInfo) -> Vec<Cell> {
         .collect();
     let host = agent.facts.get("hostname").cloned().unwrap_or_default();
     let (state, style) = match (agent.is_connected(), agent.activity) {
-        (false, _) => ("offline", Style::Bad),
-        (true, Activity::Starting) => ("starting", Style::Good),
-        (true, Activity::Working) => ("working", Style::Good),
-        (true, Activity::Blocked) => ("blocked", Style::Warn),
-        (true, Activity::Idle) => ("idle", Style::Good),
-        (true, Activity::Done) => ("done", Style::Good),
-        (true, Activity::Error) => ("error", Style::Bad),
-        (true, Activity::Unknown) => ("connected", Style::Good),
+        (false, _) => ("offline".to_owned(), Style::Bad),
+        (true, Activity::Unknown) => ("connected".to_owned(), Style::Good),
+        (true, activity) => {
+            let style = match activity {
+                Activity::Blocked => Style::Warn,
+                Activity::Error => Style::Bad,
+                _ => Style::Good,
+            };
+            let reason = agent.activity_reason.as_deref();
+            (crate::ps::doing(activity, reason), style)
+        }
     };
     vec![
         agent.agent_id.as_str().into(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use opsctl_protocol::Timestamp;
-use opsctl_protocol::message::{CommandQuery, CommandSummary, State};
+use opsctl_protocol::message::{Activity, CommandQuery, CommandSummary, State};
 
 use crate::ask::{query, unfinished};
 use crate::context::Context;
@@ -58,7 +58,7 @@ pub struct PsArgs {
     color: ColorChoice,
 }
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     Column {
         heading: "ID",
         flexible: false,
@@ -82,6 +82,10 @@ const COLUMNS: [Column; 7] = [
     Column {
         heading: "TIME",
         flexible: false,
+    },
+    Column {
+        heading: "DOING",
+        flexible: true,
     },
     Column {
         heading: "COMMAND",
@@ -183,6 +187,15 @@ fn print(args: &PsArgs, commands: &[CommandSummary]) -> Result<()> {
     Ok(())
 }
 
+/// What a program is doing, with the reason; empty where it isn't known.
+pub(crate) fn doing(activity: Activity, reason: Option<&str>) -> String {
+    match (activity, reason) {
+        (Activity::Unknown, _) => String::new(),
+        (activity, Some(reason)) => format!("{activity}: {reason}"),
+        (activity, None) => activity.to_string(),
+    }
+}
+
 fn row(command: &CommandSummary) -> Vec<Cell> {
     let now = Timestamp::now();
     let exit = match command.state {
@@ -217,6 +230,7 @@ fn row(command: &CommandSummary) -> Vec<Cell> {
         },
         age(command.created_at, now).into(),
         ran.into(),
+        doing(command.activity, command.activity_reason.as_deref()).into(),
         command.program.to_string().into(),
     ]
 }

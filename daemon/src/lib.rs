@@ -6,6 +6,7 @@
 //! - [`auth`]: the secret, tokens, and what they permit.
 //! - [`drain`]: how the daemon stops.
 //! - [`ingress`]: listeners, routes, upgrades; bytes become hub events.
+//! - [`activity`]: what programs are doing, as far as it can be known.
 //! - [`hub`]: who is online, which command is where, who watches; pure state.
 //! - [`core`]: the task that owns the hub and performs its effects.
 //! - [`saver`]: rows on their way to the store.
@@ -16,6 +17,7 @@
 //! - [`cold`]: commands that are no longer in memory.
 //! - [`retention`]: rows that nobody wants to know of any more.
 
+pub mod activity;
 pub mod auth;
 pub mod cold;
 pub mod core;

@@ -13,6 +13,7 @@
 mod harness;
 mod raw;
 
+mod activity;
 mod attach;
 mod bad_input;
 mod console;

@@ -11,6 +11,7 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{AgentId, AgentMessage, Channel, CommandId, Header, ToAgent, ToDashboard};
 
 use super::command::Command;
+use super::doing::Said;
 use super::input::counted;
 use super::{ConnId, Effect, Hub, Recalled, Save};
 use crate::store::AgentRow;
@@ -40,6 +41,10 @@ pub(super) struct Agent {
     pub link: Option<AgentLink>,
     /// Commands that wait for it, in order.
     pub waiting: Vec<CommandId>,
+    /// What it says that it is doing, since it has connected.
+    pub said: Option<Said>,
+    /// What its last terminal came to, until the next command starts.
+    pub ended: Option<Said>,
 }
 
 /// A connected agent's connection.
@@ -70,6 +75,8 @@ impl Hub {
             latency_ms: None,
             link: None,
             waiting: Vec::new(),
+            said: None,
+            ended: None,
         };
         self.agents.insert(agent_id.clone(), agent);
         // Watchers may have been waiting for the name.
@@ -111,6 +118,7 @@ impl Hub {
             .as_ref()
             .map(|agent| agent.waiting.clone())
             .unwrap_or_default();
+        let ended = old.as_ref().and_then(|agent| agent.ended.clone());
         if let Some(link) = old.and_then(|agent| agent.link) {
             tracing::warn!(agent = %agent_id, old = %link.conn, new = %conn, "a second connection replaces the first");
             self.agent_conns.remove(&link.conn);
@@ -126,6 +134,8 @@ impl Hub {
             latency_ms: None,
             link: Some(AgentLink { conn, port }),
             waiting,
+            said: None,
+            ended,
         };
         self.agents.insert(agent_id.clone(), agent);
         // Watchers may have been waiting for the name.
@@ -182,7 +192,7 @@ impl Hub {
             }
             AgentMessage::Report(report) => {
                 let id = header.id.clone();
-                self.handle_report(&agent_id, id, report);
+                self.handle_report(&agent_id, id, &report);
             }
             AgentMessage::Status(status) => self.handle_agent_status(&agent_id, &status),
             // Output comes as `AgentOutput`, with its room in the log.
@@ -223,18 +233,18 @@ impl Hub {
     }
 
     /// An agent tells what has changed about it.
-    fn handle_report(&mut self, agent_id: &AgentId, id: Option<String>, report: AgentReport) {
+    fn handle_report(&mut self, agent_id: &AgentId, id: Option<String>, report: &AgentReport) {
         let Some(agent) = self.agents.get_mut(agent_id) else {
             return;
         };
         let mut facts = agent.row.facts.clone();
-        facts.extend(report.facts);
+        facts.extend(report.facts.clone());
         if let Err(why) = check_attributes(&facts) {
             let error = ErrorPayload::new(ErrorCode::BadRequest, why);
             return self.to_agent(agent_id, &Header::answering(id), ToAgent::Error(error));
         }
         agent.row.facts = facts;
-        agent.row.activity = report.activity.unwrap_or(agent.row.activity);
+        self.handle_activity(agent_id, report);
         self.push_agent(agent_id);
     }
 
@@ -254,6 +264,7 @@ impl Hub {
             return;
         };
         tracing::info!(%conn, agent = %agent_id, reason, "an agent disconnected");
+        let doing = self.agent_info(&agent_id).map(|info| info.activity);
         let Some(agent) = self.agents.get_mut(&agent_id) else {
             return;
         };
@@ -261,6 +272,7 @@ impl Hub {
         agent.latency_ms = None;
         agent.row.since = self.now;
         agent.row.last_seen = self.now;
+        agent.row.activity = doing.unwrap_or_default();
         let row = agent.row.clone();
         self.effects.push(Effect::Save(vec![Save::Agent(row)]));
         if let Some(agent) = self.agent_info(&agent_id) {
@@ -316,7 +328,7 @@ impl Hub {
             .into_iter()
             .map(|command| self.shown(command))
             .collect();
-        Some(AgentInfo {
+        let mut info = AgentInfo {
             agent_id: agent_id.clone(),
             status: if agent.link.is_some() {
                 Presence::Connected
@@ -332,6 +344,7 @@ impl Hub {
             labels: agent.row.labels.clone(),
             facts: agent.row.facts.clone(),
             capabilities: agent.row.capabilities.clone(),
+            // What it was doing when it left, until more is known.
             activity: agent.row.activity,
             activity_reason: None,
             activity_source: None,
@@ -340,7 +353,9 @@ impl Hub {
             commands,
             latency_ms: agent.latency_ms,
             max_commands: agent.row.max_commands,
-        })
+        };
+        self.show_agent_doing(&mut info);
+        Some(info)
     }
 
     /// Where the output of each of an agent's commands ends now.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use opsctl_protocol::message::{CommandStatus, Gap, State};
 use opsctl_protocol::{AgentId, Channel, CommandId, OutputFrame, ToDashboard};
 
+use super::doing::Doing;
 use super::keys::Keys;
 use super::settle::Version;
 use super::{ConnId, Effect, Hub};
+use crate::fanout::channel::Body;
 use crate::fanout::{Piece, Stream};
 use crate::log::{Record, Room};
 use crate::store::CommandRow;
@@ -43,6 +45,8 @@ pub(super) struct Command {
     pub writers: HashMap<ConnId, (u16, u16)>,
     /// The size that the terminal was last told to have.
     pub told_size: Option<(u16, u16)>,
+    /// What it is doing.
+    pub doing: Doing,
 }
 
 impl Command {
@@ -63,6 +67,7 @@ impl Command {
             keys: Keys::new(),
             writers: HashMap::new(),
             told_size: None,
+            doing: Doing::default(),
         }
     }
 
@@ -115,6 +120,14 @@ impl Hub {
         let mut command = Command::new(row, end);
         command.row.summary.output_bytes = end;
         command.is_sent = !queued;
+        for entry in stream.ring().iter() {
+            if let Body::Output(piece) = &entry.body
+                && command.is_terminal()
+            {
+                Self::restore_doing(&mut command, &piece.data, piece.time);
+            }
+        }
+        command.show_doing();
         self.commands.insert(command_id, command);
         self.adopt_channel(&Channel::Command(command_id), stream);
         if queued && let Some(agent) = self.agents.get_mut(&agent_id) {
@@ -178,6 +191,7 @@ impl Hub {
                 summary.finished_at = Some(self.now);
             }
             self.mark_unsaved(command_id);
+            self.note_state(command_id);
         }
         if status.state.is_final() {
             self.check_complete(command_id, status.offset);
@@ -293,8 +307,12 @@ impl Hub {
             command.row.summary.cols = cols;
             command.row.summary.rows = rows;
         }
+        let is_terminal = command.is_terminal();
         self.effects.push(Effect::Log(room, record(&piece)));
         self.push_output(&piece);
+        if is_terminal {
+            self.note_output(piece.command_id, &piece.data);
+        }
     }
 
     /// An agent that doesn't know what has arrived tells all that it has dropped: what is here already is no gap.

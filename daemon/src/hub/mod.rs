@@ -11,6 +11,7 @@
 //! - [`forget`]: agents that will not come back.
 //! - [`command`]: a command's life and output.
 //! - [`input`]: what people type; [`keys`]: what of it is under way.
+//! - [`doing`]: what commands and agents are doing.
 //! - [`steer`]: size, interrupts.
 //! - [`subscribe`]: who watches which channel.
 //! - [`channels`]: channels, and pushes on them.
@@ -20,6 +21,7 @@ mod agent;
 mod channels;
 mod command;
 mod dispatch;
+mod doing;
 mod event;
 mod forget;
 mod input;
@@ -110,6 +112,8 @@ pub struct Hub {
     streams: Streams,
     /// When queued commands will have waited too long.
     deadlines: BTreeSet<(Timestamp, CommandId)>,
+    /// When it is looked whether programs that count as busy still put something out.
+    quiet: BTreeSet<(Timestamp, CommandId)>,
     /// Commands whose row in the store is behind, and since when.
     unsaved: HashSet<CommandId>,
     unsaved_since: Option<Timestamp>,
@@ -138,6 +142,7 @@ impl Hub {
             forgotten_seq: 0,
             streams,
             deadlines: BTreeSet::new(),
+            quiet: BTreeSet::new(),
             unsaved: HashSet::new(),
             unsaved_since: None,
             seen_saved: Timestamp::now(),
@@ -197,6 +202,7 @@ impl Hub {
             }
         }
         self.expire();
+        self.note_quiet();
         self.save_when_due();
         self.save_seen();
         std::mem::take(&mut self.effects)
@@ -207,8 +213,11 @@ impl Hub {
         let save = self
             .unsaved_since
             .map(|since| Timestamp(since.0 + settle::SAVE_AFTER_MS));
-        let expiry = self.deadlines.first().map(|(at, _)| *at);
-        save.into_iter().chain(expiry).min()
+        let first = |set: &BTreeSet<(Timestamp, CommandId)>| set.first().map(|(at, _)| *at);
+        [save, first(&self.deadlines), first(&self.quiet)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn handle_dashboard_said(

@@ -258,7 +258,7 @@ pub struct CommandSummary {
     /// Since when it is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity_since: Option<Timestamp>,
-    /// `blocked`: what its screen asks a person for, where that is known.
+    /// What its screen asks a person for, where that is known; whatever counts as its activity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
 }

@@ -1,0 +1,157 @@
+//! What programs are doing, and how everybody learns of it.
+
+use super::harness::{Sandbox, TestAgent, TestDaemon, wait_until};
+use super::lists::wait_state;
+
+/// Starts a shell line in a terminal and leaves it; returns its id.
+fn terminal(sandbox: &Sandbox, line: &str) -> String {
+    let sent = sandbox
+        .opsctl(["send", "a", "--detach", "--pty", "--shell", line])
+        .run()
+        .expect_code(0);
+    sent.out().trim().to_owned()
+}
+
+/// The agent as `opsctl agents --json` shows it.
+fn agent(sandbox: &Sandbox) -> serde_json::Value {
+    let listed = sandbox.opsctl(["agents", "--json"]).run().expect_code(0);
+    listed.json()["agents"][0].clone()
+}
+
+/// Waits until the agent does this, by this source.
+#[track_caller]
+fn wait_doing(sandbox: &Sandbox, activity: &str, source: &str) -> serde_json::Value {
+    wait_until(&format!("the agent to be {activity} by {source}"), || {
+        let agent = agent(sandbox);
+        (agent["activity"] == activity && agent["activitySource"] == source).then_some(agent)
+    })
+}
+
+/// The program under test, quoted for a shell.
+fn opsctl() -> String {
+    format!("'{}'", env!("CARGO_BIN_EXE_opsctl"))
+}
+
+#[test]
+fn a_program_reports_and_everybody_sees_it() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    let opsctl = opsctl();
+    let line = format!(
+        "{opsctl} report blocked --reason approval && echo asked && read go && {opsctl} report working && read go"
+    );
+    let id = terminal(&daemon, &line);
+    let seen = wait_doing(&daemon, "blocked", "program");
+    assert_eq!(seen["activityReason"], "approval");
+    assert_eq!(seen["activityCommandId"], id.as_str());
+    assert_eq!(seen["commands"][0]["activitySource"], "program");
+    let table = daemon.opsctl(["agents"]).run().expect_code(0).out();
+    assert!(table.contains("blocked: approval"), "{table}");
+    let table = daemon.opsctl(["ps"]).run().expect_code(0).out();
+    assert!(table.contains("blocked: approval"), "{table}");
+    let attached = daemon.opsctl(["attach", &id]).pty(80, 24);
+    attached.wait_text("asked");
+    attached.send("\r");
+    wait_doing(&daemon, "working", "program");
+    attached.send("\r");
+    let seen = wait_doing(&daemon, "done", "process");
+    assert_eq!(seen["commands"], serde_json::json!([]));
+}
+
+#[test]
+fn a_report_outlives_the_agent_and_the_daemon() {
+    let mut daemon = TestDaemon::start();
+    let mut one = TestAgent::start(&daemon, "a");
+    let opsctl = opsctl();
+    let mark = daemon.path("reported");
+    let line = format!(
+        "{opsctl} report working; while ! [ -e '{0}.go' ]; do read -t 0.05 x; done; \
+         {opsctl} report blocked --reason approval && {opsctl} notify --title T 'while you were away' && touch '{0}'; \
+         exec sleep 1000",
+        mark.display()
+    );
+    let bash = ["send", "a", "--detach", "--pty", "--", "bash", "-c", &line];
+    daemon.opsctl(bash).run().expect_code(0);
+    wait_doing(&daemon, "working", "program");
+    one.kill();
+    // The agent is dead: what the program says waits with its holder.
+    std::fs::write(format!("{}.go", mark.display()), "").unwrap();
+    wait_until("the program to have reported", || {
+        mark.exists().then_some(())
+    });
+    let watched = daemon.opsctl(["agents", "-w", "--json"]).spawn();
+    watched.wait_stdout("\"a\"");
+    one.start_again(&daemon);
+    let seen = wait_doing(&daemon, "blocked", "program");
+    assert_eq!(seen["activityReason"], "approval");
+    let since = seen["activitySince"].clone();
+    daemon.kill();
+    daemon.start_again();
+    one.wait_connected(&daemon);
+    let seen = wait_doing(&daemon, "blocked", "program");
+    assert_eq!(seen["activitySince"], since, "it is no younger");
+}
+
+#[test]
+fn outside_of_a_terminal_it_says_what_to_do() {
+    let sandbox = Sandbox::new();
+    for args in [
+        &["report", "idle"][..],
+        &["notify", "hello"],
+        &["task", "7", "done"],
+    ] {
+        let told = sandbox.opsctl(args).run().expect_code(249);
+        assert!(told.err().contains("OPSCTL_REPORT"), "{}", told.err());
+        assert!(told.err().contains("opsctl send"), "{}", told.err());
+    }
+    let gone = sandbox
+        .opsctl(["report", "idle"])
+        .env("OPSCTL_REPORT", "/nonexistent/report")
+        .run()
+        .expect_code(249);
+    assert!(gone.err().contains("is gone"), "{}", gone.err());
+    // A settings file that cannot be read is no hook's business.
+    let bad = sandbox.path("bad.toml");
+    std::fs::write(&bad, "not toml at all").unwrap();
+    sandbox
+        .opsctl(["report", "idle"])
+        .env("OPSCTL_CONFIG", &bad)
+        .run()
+        .expect_code(249);
+    sandbox.opsctl(["report", "busy"]).run().expect_code(2);
+    sandbox.opsctl(["task", "a*", "x"]).run().expect_code(2);
+}
+
+#[test]
+fn what_a_terminal_is_told_is_seen_however_it_is_cut() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    // Each piece is a write of its own.
+    let line = r"for piece in '\033' ']13' '3;' 'C' '\007'; do printf $piece; done; echo first; read go;
+        for piece in '\033]' '133;D;' '4' '\033' '\\'; do printf $piece; done; read go;
+        printf '\033]133;C\007\033]9;4;1;42\033\\'; read go";
+    let id = terminal(&daemon, line);
+    wait_doing(&daemon, "working", "signal");
+    let attached = daemon.opsctl(["attach", &id]).pty(80, 24);
+    attached.wait_text("first");
+    attached.send("\r");
+    let seen = wait_doing(&daemon, "error", "signal");
+    assert_eq!(seen["activityReason"], "exit 4");
+    attached.send("\r");
+    let seen = wait_doing(&daemon, "working", "signal");
+    assert_eq!(seen["activityReason"], "42 %");
+    attached.send("\r");
+    wait_state(&daemon, &id, "exited");
+    wait_doing(&daemon, "done", "process");
+}
+
+#[test]
+fn how_a_terminal_ended_stays_until_the_next_starts() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    terminal(&daemon, "exit 7");
+    let seen = wait_doing(&daemon, "error", "process");
+    assert_eq!(seen["activityReason"], "exit 7");
+    terminal(&daemon, "exec sleep 1000");
+    wait_doing(&daemon, "starting", "process");
+}
