@@ -104,9 +104,9 @@ impl Reports {
     pub(super) fn take(&mut self, said: Said) -> String {
         match said {
             Said::Activity { activity, reason } => {
-                let same = |last: &&Report| last.activity == activity && last.reason == reason;
+                let same = |last: &Report| last.activity == activity && last.reason == reason;
                 // Saying the same again doesn't make it any newer.
-                if self.last.as_ref().filter(same).is_none() {
+                if !self.last.as_ref().is_some_and(same) {
                     self.last = Some(Report {
                         activity,
                         reason,
