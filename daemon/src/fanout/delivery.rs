@@ -213,6 +213,9 @@ impl Delivery {
         };
         let end = begin.end().max(offset);
         self.follow_from(subscription, cursor, command_id, offset..end);
+        if let Some(state) = passed_state(&subscription.stream, offset) {
+            push_message(batch, &Header::default(), &state);
+        }
         Ok(())
     }
 
@@ -491,4 +494,16 @@ fn seq_after(stream: &Stream, offset: u64) -> u64 {
         .rev()
         .find(|entry| matches!(&entry.body, Body::Output(piece) if piece.end() <= offset && !piece.data.is_empty()))
         .map_or(ring.first(), |entry| entry.seq + 1)
+}
+
+/// The command's state, where whoever begins at an offset of its output would not hear it: it was pushed before that, or the
+/// ring has dropped it.
+fn passed_state(stream: &Stream, offset: u64) -> Option<Arc<ToDashboard>> {
+    let from = seq_after(stream, offset);
+    let is_state = |entry: &Arc<Entry>| matches!(&entry.body, Body::Message(message) if matches!(**message, ToDashboard::Status(_)));
+    let follows = stream
+        .ring()
+        .iter()
+        .any(|entry| entry.seq >= from && is_state(entry));
+    stream.latest().filter(|_| !follows)
 }

@@ -72,6 +72,7 @@ struct World {
     commands: Vec<Arc<Stream>>,
     ends: Vec<u64>,
     watchers: Vec<Watcher>,
+    sources: Sources,
 }
 
 struct Watcher {
@@ -87,6 +88,7 @@ struct Seen {
     next: HashMap<CommandId, u64>,
     gaps: usize,
     ended: usize,
+    runs: bool,
 }
 
 impl World {
@@ -120,6 +122,7 @@ impl World {
             commands,
             ends: vec![0; COMMANDS.len()],
             watchers,
+            sources,
         }
     }
 
@@ -240,6 +243,7 @@ impl Seen {
                 assert_eq!(snapshot.offset, *next, "a screen stands where the gap ends");
             }
             ToDashboard::Status(status) if status.state.is_final() => self.ended += 1,
+            ToDashboard::Status(status) => self.runs |= status.state == State::Running,
             _ => {}
         }
     }
@@ -287,6 +291,41 @@ proptest! {
             }
         });
     }
+}
+
+#[test]
+fn whoever_comes_late_with_an_offset_hears_that_the_command_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
+        let mut world = World::new(log);
+        let running = CommandStatus::new(COMMANDS[1], State::Running);
+        let running = Arc::new(ToDashboard::Status(running));
+        world.push(1, &Body::Message(running));
+        // At first the ring has it still, before the offset; at last it has moved past it.
+        for _ in 0..2 * COMMAND_RING.entries {
+            world.output(1, 100).await;
+            let end = world.ends[1];
+            let offset = end - 50;
+            let mut late = Watcher::new(&world.commands[1], false, &world.sources);
+            late.seen.next.insert(COMMANDS[1], offset);
+            late.subscription.put_cursor(Cursor {
+                seq: 1,
+                begin: Some(Begin::Offset { offset, end }),
+                ..Cursor::default()
+            });
+            late.outbox.wake(&late.subscription);
+            while late.outbox.has_ready() {
+                late.turn().await;
+            }
+            assert!(late.seen.runs, "from {offset} of {end}");
+            assert_eq!(late.seen.next[&COMMANDS[1]], end);
+        }
+    });
 }
 
 #[test]
