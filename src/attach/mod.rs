@@ -15,12 +15,14 @@ mod sequences;
 mod session;
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use opsctl_client::{Client, Events};
 use opsctl_protocol::message::{CommandQuery, CommandSummary, State};
 use opsctl_protocol::{AgentId, CommandId};
+use tokio::time::{Instant, sleep};
 
 use crate::agents::{Fleet, fleet_of};
 use crate::ask::{beside, by_prefix, query};
@@ -45,6 +47,12 @@ pub struct AttachArgs {
     #[arg(long)]
     read_only: bool,
 }
+
+/// How long a terminal may take to start that its agent has been asked for.
+const STARTS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked for meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Finds the terminal and attaches to it.
 pub async fn run(args: AttachArgs, context: &Context) -> Result<u8> {
@@ -100,7 +108,8 @@ pub async fn run(args: AttachArgs, context: &Context) -> Result<u8> {
     Session::new(client, view).run(events).await
 }
 
-/// An agent's main terminal, else its newest one.
+/// An agent's main terminal, else its newest one. One that is about to start is waited for, a while: its agent may have
+/// come back just now.
 async fn terminal_of(
     context: &Context,
     client: &Client,
@@ -108,22 +117,31 @@ async fn terminal_of(
 ) -> Result<CommandSummary, Failure> {
     let asked = CommandQuery {
         selector: Some(agent.to_string()),
-        states: vec![State::Running],
+        states: vec![State::Running, State::Delivered],
         limit: Some(1000),
         ..CommandQuery::default()
     };
-    let commands = query(context, client, asked).await?.commands;
-    let terminals = || commands.iter().filter(|command| command.pty);
-    let main = terminals().find(|command| command.main);
-    main.or_else(|| terminals().max_by_key(|command| command.created_at))
-        .cloned()
-        .ok_or_else(|| {
-            Failure::new(
-                ExitCode::General,
-                format!("{agent} has no terminal running"),
-            )
-            .hint(format!("opsctl send {agent} --pty -- sh     starts one"))
-        })
+    let deadline = Instant::now() + STARTS_WITHIN;
+    let mut told = false;
+    loop {
+        let commands = query(context, client, asked.clone()).await?.commands;
+        let terminals = || commands.iter().filter(|command| command.pty);
+        let running = || terminals().filter(|command| command.state == State::Running);
+        let main = running().find(|command| command.main);
+        let found = main.or_else(|| running().max_by_key(|command| command.created_at));
+        if let Some(found) = found {
+            return Ok(found.clone());
+        }
+        if terminals().next().is_none() || Instant::now() >= deadline {
+            let why = format!("{agent} has no terminal running");
+            let hint = format!("opsctl send {agent} --pty -- sh     starts one");
+            return Err(Failure::new(ExitCode::General, why).hint(hint));
+        }
+        if !std::mem::replace(&mut told, true) {
+            eprintln!("opsctl: the terminal of {agent} is about to start; waiting");
+        }
+        sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Attaches to a command that this process has just started.

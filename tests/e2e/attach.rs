@@ -1,6 +1,9 @@
 //! `opsctl attach`, and `send --pty` from a terminal.
 
+use serde_json::json;
+
 use super::harness::{Pty, Sandbox, TestAgent, TestDaemon, has_program, wait_until};
+use super::raw::Raw;
 
 /// A shell without anybody's settings, with a prompt to wait for.
 const SHELL: [&str; 6] = ["--", "env", "PS1=remote$ ", "ENV=", "sh", "-i"];
@@ -14,6 +17,26 @@ fn with_shell() -> (TestDaemon, TestAgent) {
         (!running.stdout.is_empty()).then_some(())
     });
     (daemon, agent)
+}
+
+#[test]
+fn a_terminal_that_is_about_to_start_is_waited_for() {
+    let daemon = TestDaemon::start();
+    let id = "00c0ffee00c0ffee00c0ffee00c0ffee";
+    let spec = json!({"argv": ["assistant"], "pty": true});
+    let command = json!({"commandId": id, "state": "delivered", "spec": spec, "main": true});
+    let (mut agent, _) = Raw::agent(&daemon, "a", &json!([command]));
+    let terminal = attach(&daemon, 80, 24);
+    terminal.wait_text("about to start");
+    agent.say(
+        "command:status",
+        &json!({"commandId": id, "state": "running"}),
+    );
+    agent.say(
+        "terminal:output",
+        &json!({"commandId": id, "offset": 0, "kind": "output", "data": "hello"}),
+    );
+    terminal.wait_text("hello");
 }
 
 fn attach(sandbox: &Sandbox, cols: u16, rows: u16) -> Pty {
