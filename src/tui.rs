@@ -40,6 +40,7 @@ pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
         keys,
         look,
         reduced_motion: settings.reduced_motion,
+        memory: Some(context.settings.state_dir().join("console")),
     };
     opsctl_tui::run(options).await?;
     Ok(ExitCode::Ok.into())

@@ -344,3 +344,36 @@ fn a_pane_is_recorded_exported_and_edited() {
         assert_eq!(player.look(seen), Some(expected), "{}", player.screen());
     }
 }
+
+#[test]
+fn what_was_open_is_open_at_the_next_start() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let console = open(&daemon, 120, 40);
+    console.wait_text("○ idle     web-1");
+    run(&console, "echo here; read x");
+    console.wait_text("│here");
+    console.send(":group host\r");
+    console.wait_text("by host");
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+    let console = open(&daemon, 120, 40);
+    console.wait_text("by host");
+    console.wait_text("│here");
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+    // A damaged file is said, ignored, and replaced.
+    let dir = std::fs::read_dir(daemon.path("state/console")).unwrap();
+    let files: Vec<_> = dir.map(|entry| entry.unwrap().path()).collect();
+    let [file] = files.as_slice() else {
+        panic!("one file for one daemon: {files:?}")
+    };
+    std::fs::write(file, "{").unwrap();
+    let console = open(&daemon, 120, 40);
+    console.wait_text("starts as new");
+    console.wait_text("web-1");
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("\"endpoint\""), "{text}");
+}

@@ -4,6 +4,7 @@
 //! happens, nothing runs.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crossterm::cursor::SetCursorStyle;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::conn::{self, Conn, Heard};
 use crate::hand_over;
 use crate::keys::Keymap;
+use crate::memory::Memory;
 use crate::pace::Pace;
 use crate::state::{Effect, Input, Message, Outcome, State};
 use crate::tty::{Stage, Tty};
@@ -45,6 +47,8 @@ pub struct Options {
     pub look: Wishes,
     /// Whether nothing should move by itself.
     pub reduced_motion: bool,
+    /// The directory for what is remembered until the next start; without one, nothing is.
+    pub memory: Option<PathBuf>,
 }
 
 /// Why the console ended other than by being left.
@@ -85,17 +89,24 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
     // Crossterm looks at NO_COLOR itself, and would win over a person who asked for colours all the same.
     crossterm::style::force_color_output(theme.depth() != Depth::None);
     let endpoint = options.client.target.endpoint.to_string();
+    let memory = options.memory.map(|dir| Memory::new(&dir, &endpoint));
     let (conn, heard) = Conn::start(options.client);
     let size = terminal.size();
     let mut state = State::new(size, Timestamp::now(), endpoint, options.read_only);
     state.keep_still(options.reduced_motion);
     state.keys = options.keys;
+    match memory.as_ref().map_or(Ok(None), Memory::load) {
+        Ok(Some(remembered)) => state.recall(remembered),
+        Ok(None) => {}
+        Err(why) => state.cannot_recall(why),
+    }
     let mut console = Console {
         stage: terminal,
         state,
         conn,
         theme,
         copy_command: options.copy_command,
+        memory,
         edit: None,
         dirty: true,
         pace: Pace::new(std::time::Instant::now()),
@@ -103,6 +114,10 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         left: false,
     };
     let result = console.run(inputs, heard).await;
+    if let Some(effect) = console.state.remember() {
+        // There is no screen any more to say on that it failed.
+        let _ = console.perform(effect);
+    }
     // A daemon that doesn't answer must not keep the person here.
     let _ = tokio::time::timeout(Duration::from_millis(200), console.conn.close()).await;
     result
@@ -114,6 +129,8 @@ struct Console<'a, S> {
     conn: Conn,
     theme: Theme,
     copy_command: Option<String>,
+    /// Where it is kept what the console remembers; none where that is not wanted, or has failed.
+    memory: Option<Memory>,
     /// A text to be opened in the editor next.
     edit: Option<String>,
     /// Whether something visible has changed since the last frame.
@@ -253,6 +270,14 @@ impl<S: Stage> Console<'_, S> {
                     Err(error) => Message::Error(format!("{}: {error}", path.display())),
                 };
                 self.message(message)?;
+            }
+            Effect::Remember(remembered) => {
+                let kept = self.memory.as_ref().map(|memory| memory.save(&remembered));
+                if let Some(Err(why)) = kept {
+                    // Once is enough.
+                    self.memory = None;
+                    self.message(Message::Error(format!("nothing is remembered: {why}")))?;
+                }
             }
             Effect::Redraw => self.redraw()?,
             Effect::Suspend => {

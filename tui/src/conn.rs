@@ -159,6 +159,7 @@ impl Conn {
             Effect::Copy(_)
             | Effect::Edit(_)
             | Effect::Write(..)
+            | Effect::Remember(_)
             | Effect::Mouse(_)
             | Effect::Suspend
             | Effect::Redraw

@@ -10,6 +10,7 @@
 //! - [`export`]: a terminal's lines as text.
 //! - [`layout`], [`age`]: where things are, how long ago.
 //! - [`view`]: draws a `&State`.
+//! - `memory`: what lasts from one start to the next.
 //! - `hand_over`: texts for the editor, the clipboard and files.
 //! - [`tty`]: the real terminal, and that it is left as it was found.
 //! - `pace`: when frames are drawn.
@@ -33,6 +34,7 @@ pub mod view;
 mod conn;
 mod hand_over;
 mod log;
+mod memory;
 mod pace;
 
 pub use app::{Error, Options, run, run_on};

@@ -232,6 +232,7 @@ impl State {
             .collect();
         for agent in looked_at {
             self.fleet.see(&agent);
+            self.may_remember();
         }
     }
 

@@ -16,6 +16,7 @@ use super::Pane;
 use super::commands::Again;
 use super::hidden::From;
 use super::link::Link;
+use super::memory::Remembered;
 use super::older::Older;
 
 /// What the person at the terminal does.
@@ -162,6 +163,8 @@ pub enum Effect {
     },
     /// Load output that a pane no longer holds.
     LoadOlder(Box<Older>),
+    /// Keep this until the next start.
+    Remember(Box<Remembered>),
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Connect again without waiting.

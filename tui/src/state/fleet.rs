@@ -127,6 +127,16 @@ impl Fleet {
         }
     }
 
+    /// What was looked at, to be remembered.
+    pub fn seen(&self) -> impl Iterator<Item = (&AgentId, &Occurrence)> {
+        self.seen.iter()
+    }
+
+    /// Takes what was looked at earlier, before any agents are known.
+    pub(super) fn remember_seen(&mut self, seen: impl IntoIterator<Item = (AgentId, Occurrence)>) {
+        self.seen.extend(seen);
+    }
+
     /// What an agent does.
     pub fn doing(&self, name: &AgentId) -> Doing {
         self.roster.doing(name).unwrap_or(Doing::Unknown)

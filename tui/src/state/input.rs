@@ -15,7 +15,9 @@ impl State {
         let mut effects = match input {
             Input::Tick => {
                 self.notice.take_if(|notice| notice.until <= now);
-                return Outcome::doing(self.rest());
+                let mut effects = self.rest();
+                effects.extend(self.remember_due());
+                return Outcome::doing(effects);
             }
             Input::Resize(cols, rows) => {
                 self.size = (cols, rows);
@@ -29,6 +31,7 @@ impl State {
         effects.extend(self.fit());
         effects.extend(self.load_older());
         effects.extend(self.more_history());
+        self.may_remember();
         Outcome::doing(effects)
     }
 

@@ -34,9 +34,14 @@ impl State {
                 self.commands.history = History::Unasked;
             }
             Message::Agents(list) => {
+                let more = list.more;
                 let missed = self.fleet.list(list);
                 self.keep_selection();
-                return Outcome::doing(missed.iter().map(commands_of).collect());
+                let mut effects: Vec<Effect> = missed.iter().map(commands_of).collect();
+                if !more && self.fleet.known {
+                    effects.extend(self.resume_remembered());
+                }
+                return Outcome::doing(effects);
             }
             Message::Agent(agent) => {
                 let missed = self.fleet.agent(agent);
@@ -154,6 +159,10 @@ impl State {
                 for command in &commands {
                     self.fleet.command(command.clone());
                 }
+                let opened = self.reopened(&id, !commands.is_empty());
+                if let Some(effects) = opened {
+                    return Outcome::doing(effects);
+                }
                 match commands.as_slice() {
                     [] => self.notify(format!("no command's id starts with {id}"), true),
                     [command] => {
@@ -187,7 +196,12 @@ impl State {
                 );
             }
             Answer::Signalled(signal, _) => self.notify(format!("{} sent", signal.as_str()), false),
-            Answer::Refused { what, why } => self.notify(format!("{what}: {why}"), true),
+            Answer::Refused { what, why } => {
+                if what == "commands" {
+                    self.give_up_reopening();
+                }
+                self.notify(format!("{what}: {why}"), true);
+            }
         }
         Outcome::redraw()
     }

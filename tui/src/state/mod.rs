@@ -11,6 +11,7 @@
 //! - [`palette`]: everything by a few letters.
 //! - [`room`]: the views, and the way from one to another.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
+//! - [`memory`]: what lasts from one start to the next.
 //! - `choosing`: which agents are meant.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
@@ -24,6 +25,7 @@ pub mod fleet;
 pub mod hidden;
 pub mod lines;
 pub mod link;
+pub mod memory;
 pub mod older;
 pub mod palette;
 pub mod pane;
@@ -116,6 +118,8 @@ pub struct State {
     pub layout: Layout,
     /// The size last told to the daemon for the attached pane.
     told_size: Option<(CommandId, u16, u16)>,
+    /// What is remembered.
+    memory: memory::Memory,
 }
 
 pub use choosing::Shown;
@@ -252,6 +256,7 @@ impl State {
             press: None,
             layout: Layout::default(),
             told_size: None,
+            memory: memory::Memory::default(),
         };
         state.layout = Layout::of(&state);
         state
@@ -382,10 +387,9 @@ impl State {
     pub fn next_change(&self) -> Option<Timestamp> {
         let notice = self.notice.as_ref().map(|notice| notice.until);
         let link = self.connection.next_change(self.now);
-        [notice, link, self.ages_change(), self.next_rest()]
-            .into_iter()
-            .flatten()
-            .min()
+        let due = [self.next_rest(), self.remembers_at()];
+        let shown = [notice, link, self.ages_change()];
+        shown.into_iter().chain(due).flatten().min()
     }
 
     /// When one of the ages that are shown will read differently.
