@@ -38,6 +38,7 @@ pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
         read_only: args.read_only,
         copy_command: (!copy_command.is_empty()).then_some(copy_command),
         keys,
+        alert: settings.alert,
         look,
         reduced_motion: settings.reduced_motion,
         memory: Some(context.settings.state_dir().join("console")),

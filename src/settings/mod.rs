@@ -21,6 +21,7 @@ use opsctl_agent::WhenFull;
 use opsctl_link::Endpoint;
 use opsctl_protocol::message::command::DEFAULT_KILL_GRACE_MS;
 use opsctl_protocol::{AgentId, limits};
+use opsctl_tui::alert::Alert;
 use opsctl_tui::view::theme::{Ascii, Colors};
 use serde::{Deserialize, Serialize};
 
@@ -219,6 +220,8 @@ pub struct Tui {
     pub reduced_motion: bool,
     /// What puts its standard input into the clipboard; by the terminal when empty.
     pub copy_command: String,
+    /// How the operator's own terminal is called by what is urgent.
+    pub alert: Alert,
     /// Other keys for actions of the key table, by their names.
     pub keys: BTreeMap<String, Vec<String>>,
 }

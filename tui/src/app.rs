@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::alert::Alert;
 use crate::conn::{self, Conn, Heard};
 use crate::hand_over;
 use crate::keys::Keymap;
@@ -43,6 +44,8 @@ pub struct Options {
     pub copy_command: Option<String>,
     /// Which keys do what.
     pub keys: Keymap,
+    /// How the person's own terminal is called.
+    pub alert: Alert,
     /// What it should look like.
     pub look: Wishes,
     /// Whether nothing should move by itself.
@@ -106,6 +109,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         conn,
         theme,
         copy_command: options.copy_command,
+        alert: options.alert,
         memory,
         edit: None,
         dirty: true,
@@ -129,6 +133,8 @@ struct Console<'a, S> {
     conn: Conn,
     theme: Theme,
     copy_command: Option<String>,
+    /// How the person is called.
+    alert: Alert,
     /// Where it is kept what the console remembers; none where that is not wanted, or has failed.
     memory: Option<Memory>,
     /// A text to be opened in the editor next.
@@ -264,6 +270,7 @@ impl<S: Stage> Console<'_, S> {
                 Some(command) => self.conn.copy_by(command, text),
                 None => self.stage.copy(&text)?,
             },
+            Effect::Alert(text) => self.stage.alert(&self.alert.bytes(&text))?,
             Effect::Write(path, text) => {
                 let message = match hand_over::write_new(&path, &text) {
                     Ok(()) => Message::News(format!("written to {}", path.display())),

@@ -9,9 +9,10 @@ use opsctl_protocol::message::{
     CommandCancel, CommandInput, CommandInterrupt, CommandQuery, CommandRequest, CommandResize,
     CommandSpec, DashboardMessage, Payload, Program, Signal, Subscribe, Target, ToDashboard,
 };
-use opsctl_protocol::{Channel, CommandId, Pattern, Timestamp};
+use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
 use tokio::sync::mpsc;
 
+use crate::state::activity::Told;
 use crate::state::commands::Again;
 use crate::state::hidden::From;
 use crate::state::older::Older;
@@ -157,6 +158,7 @@ impl Conn {
                 None
             }
             Effect::Copy(_)
+            | Effect::Alert(_)
             | Effect::Edit(_)
             | Effect::Write(..)
             | Effect::Remember(_)
@@ -407,21 +409,32 @@ pub(crate) fn message(event: Event) -> Option<Message> {
         Event::Connected(connected) => Message::Connected(connected),
         Event::Output(frame) => Message::Output(frame),
         Event::Dropped { pattern, error } => Message::Dropped { pattern, error },
-        Event::Message(decoded) => match decoded.message {
-            ToDashboard::AgentList(list) => Message::Agents(list),
-            ToDashboard::AgentStatus(agent) => Message::Agent(agent),
-            ToDashboard::AgentConnected(connected) => Message::Agent(connected.agent),
-            ToDashboard::AgentDisconnected(gone) => Message::Agent(gone.agent),
-            ToDashboard::AgentForgotten(forgotten) => Message::Forgotten(forgotten.agent_id),
-            ToDashboard::Status(status) => Message::Status(status),
-            ToDashboard::Snapshot(snapshot) => Message::Snapshot(snapshot),
-            ToDashboard::Gap(gap) => Message::Gap(gap),
-            ToDashboard::Error(error) => Message::Error(error.message),
-            ToDashboard::Notification(note) => {
-                Message::News(format!("{}: {}", note.title, note.message))
-            }
-            _ => return None,
-        },
+        Event::Message(decoded) => {
+            let from = match decoded.header.channel {
+                Some(Channel::Agent(agent)) => Some(agent),
+                _ => None,
+            };
+            return told(from, decoded.message);
+        }
+    })
+}
+
+/// A message from the daemon, which an agent's channel may have brought.
+fn told(from: Option<AgentId>, message: ToDashboard) -> Option<Message> {
+    Some(match message {
+        ToDashboard::AgentList(list) => Message::Agents(list),
+        ToDashboard::AgentStatus(agent) => Message::Agent(agent),
+        ToDashboard::AgentConnected(connected) => Message::Agent(connected.agent),
+        ToDashboard::AgentDisconnected(gone) => Message::Agent(gone.agent),
+        ToDashboard::AgentForgotten(forgotten) => Message::Forgotten(forgotten.agent_id),
+        ToDashboard::Status(status) => Message::Status(status),
+        ToDashboard::Snapshot(snapshot) => Message::Snapshot(snapshot),
+        ToDashboard::Gap(gap) => Message::Gap(gap),
+        ToDashboard::Error(error) => Message::Error(error.message),
+        ToDashboard::Notification(note) => Message::Told(from, Told::Notification(note)),
+        ToDashboard::ActivityLog(line) => Message::Told(from, Told::Line(line)),
+        ToDashboard::TaskStatus(task) => Message::Told(from, Told::Task(task)),
+        _ => return None,
     })
 }
 

@@ -23,6 +23,8 @@ pub enum Mode {
     Commands,
     /// The commands of the whole fleet.
     AllCommands,
+    /// What happened.
+    Activity,
     /// The connections.
     Connections,
     /// The palette.
@@ -43,10 +45,11 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Agents,
         Self::Commands,
         Self::AllCommands,
+        Self::Activity,
         Self::Connections,
         Self::Pane,
         Self::Copying,
@@ -63,6 +66,7 @@ impl Mode {
             Self::Agents => "in the list of agents",
             Self::Commands => "in the list of an agent's commands",
             Self::AllCommands => "in the view Commands",
+            Self::Activity => "in the view Activity",
             Self::Connections => "in the view Connections",
             Self::Palette => "in the palette",
             Self::Pane => "in a pane",
@@ -80,6 +84,7 @@ impl Mode {
             Self::Agents => "Agents",
             Self::Commands => "An agent's commands",
             Self::AllCommands => "The view Commands",
+            Self::Activity => "The view Activity",
             Self::Connections => "The view Connections",
             Self::Palette => "Palette",
             Self::Pane => "Panes",
@@ -108,6 +113,7 @@ pub enum Action {
     OpenBeside,
     ShowFleet,
     ShowCommands,
+    ShowActivity,
     ShowConnections,
     Palette,
     Cancel,
@@ -190,8 +196,8 @@ pub struct Binding {
 }
 
 use Mode::{
-    Agents, AllCommands, Attached, Commands, Confirm, Connections, Copying, Help, Palette, Pane,
-    Prompt,
+    Activity, Agents, AllCommands, Attached, Commands, Confirm, Connections, Copying, Help,
+    Palette, Pane, Prompt,
 };
 
 const LISTS: &[Mode] = &[Agents, Commands];
@@ -199,12 +205,13 @@ const PANES: &[Mode] = &[Pane, Copying];
 /// What is about agents, commands and their panes.
 const FLEET: &[Mode] = &[Agents, Commands, Pane];
 /// Wherever no line is typed and no question asked.
-const MAIN: &[Mode] = &[Agents, Commands, AllCommands, Connections, Pane];
+const MAIN: &[Mode] = &[Agents, Commands, AllCommands, Activity, Connections, Pane];
 /// What moves through lines.
 const LINES: &[Mode] = &[
     Agents,
     Commands,
     AllCommands,
+    Activity,
     Connections,
     Pane,
     Copying,
@@ -240,11 +247,13 @@ pub const TABLE: &[Binding] = table! {
     &[AllCommands], "output", [special(KeyCode::Enter), plain('o')], Open, "output", "show the command's output in a pane";
     &[AllCommands], "again", [plain('r')], Again, "run again", "run the command once more; asks first";
     &[AllCommands], "cancel", [plain('d'), special(KeyCode::Delete)], Cancel, "cancel", "take a waiting command out of its queue";
+    &[Activity], "go-to-agent", [special(KeyCode::Enter), plain('o')], Open, "go there", "go to the agent that the line is of";
     COMMANDS, "attach", [plain('a')], Attach, "attach", "attach: every key goes to the terminal";
     FLEET, "run", [plain('r')], Run, "run", "run a command on the agent";
     COMMANDS, "interrupt", [plain('x'), ctrl('c')], Interrupt, "interrupt", "interrupt the command";
     COMMANDS, "kill", [plain('K')], Kill, "", "kill the command";
     LISTS, "filter", [plain('/')], Filter, "filter", "filter the list";
+    &[Activity], "narrow-activity", [plain('/')], Filter, "filter", "filter by words, level:error, from:web-*";
     &[AllCommands], "narrow", [plain('/')], Filter, "filter", "filter by words, state:failed, agent:web-*, exit:!0, by:alice";
     PANES, "search", [plain('/')], Search, "search", "search for a regular expression, upwards";
     &[Pane], "copy-mode", [plain('v')], CopyMode, "copy", "copy mode: select text by keys";
@@ -255,7 +264,7 @@ pub const TABLE: &[Binding] = table! {
     FLEET, "close-pane", [plain('w')], ClosePane, "", "close the pane";
     &[Commands], "back-to-agents", [special(KeyCode::Esc), special(KeyCode::Left)], Back, "agents", "back to the agents";
     &[Pane], "back-to-list", [special(KeyCode::Esc)], Back, "list", "back to the list";
-    &[AllCommands, Connections], "back-to-fleet", [special(KeyCode::Esc)], Back, "fleet", "take the filter away, or back to the fleet";
+    &[AllCommands, Activity, Connections], "back-to-fleet", [special(KeyCode::Esc)], Back, "fleet", "take the filter away, or back to the fleet";
     &[Connections], "reconnect-now", [special(KeyCode::Enter)], Reconnect, "reconnect", "connect again now";
     LINES, "up", [special(KeyCode::Up), plain('k')], Up, "", "up, or scroll up by a line";
     LINES, "down", [special(KeyCode::Down), plain('j')], Down, "", "down, or scroll down by a line";
@@ -287,6 +296,7 @@ pub const TABLE: &[Binding] = table! {
     &[Attached], "detach", [ctrl(']'), ctrl('5')], Detach, "leaves; all other keys go to the terminal", "leave the terminal";
     MAIN, "view-fleet", [plain('1')], ShowFleet, "", "the fleet: agents and panes";
     MAIN, "view-commands", [plain('3')], ShowCommands, "", "commands: the queue and the history of the whole fleet";
+    MAIN, "view-activity", [plain('4')], ShowActivity, "", "activity: notifications, tasks, logs and trouble";
     MAIN, "view-connections", [plain('5')], ShowConnections, "", "the connection to the daemon, and who else watches";
     MAIN, "palette", [ctrl('k')], Palette, "palette", "palette: find actions, agents, panes and commands by a few letters";
     MAIN, "command-line", [plain(':')], CommandLine, "command line", "command line";

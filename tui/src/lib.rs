@@ -10,6 +10,7 @@
 //! - [`export`]: a terminal's lines as text.
 //! - [`layout`], [`age`]: where things are, how long ago.
 //! - [`view`]: draws a `&State`.
+//! - [`alert`]: how the operator's own terminal is called.
 //! - `memory`: what lasts from one start to the next.
 //! - `hand_over`: texts for the editor, the clipboard and files.
 //! - [`tty`]: the real terminal, and that it is left as it was found.
@@ -22,6 +23,7 @@
 )]
 
 pub mod age;
+pub mod alert;
 pub mod app;
 pub mod encode;
 pub mod export;

@@ -55,6 +55,12 @@ pub trait Stage {
     /// When the terminal can't be written to.
     fn copy(&mut self, text: &str) -> io::Result<()>;
 
+    /// Sends bytes that call the person, and draw nothing.
+    ///
+    /// # Errors
+    /// When the terminal can't be written to.
+    fn alert(&mut self, bytes: &str) -> io::Result<()>;
+
     /// Takes the mouse, or leaves it to the terminal.
     ///
     /// # Errors
@@ -179,6 +185,11 @@ impl Stage for Tty {
 
     fn copy(&mut self, text: &str) -> io::Result<()> {
         execute!(stdout(), CopyToClipboard::to_clipboard_from(text))
+    }
+
+    fn alert(&mut self, bytes: &str) -> io::Result<()> {
+        stdout().write_all(bytes.as_bytes())?;
+        stdout().flush()
     }
 
     fn mouse(&mut self, ours: bool) -> io::Result<()> {

@@ -9,7 +9,7 @@ use opsctl_protocol::message::{
     AcceptedCommand, AgentList, CommandAccepted, Kind, Payload, Program, Role, Signal,
     State as CommandState, Target, TerminalSnapshot,
 };
-use opsctl_protocol::{AgentId, OutputFrame, Pattern, Timestamp};
+use opsctl_protocol::{AgentId, OutputFrame, Timestamp};
 use opsctl_tui::keys::Mode;
 use opsctl_tui::layout::Layout;
 use opsctl_tui::state::{Answer, Effect, Focus, Input, Link, Message, State};
@@ -26,13 +26,12 @@ fn subscribed(effects: &[Effect]) -> Vec<String> {
 }
 
 #[test]
-fn only_agents_without_output_are_heard_at_first() {
+fn no_output_is_heard_at_first() {
     let state = bare(80, 24);
-    let [Effect::Subscribe(subscribe)] = &state.start()[..] else {
-        panic!("one subscription")
-    };
-    assert_eq!(subscribe.channel, Pattern::new("agent:*").unwrap());
-    assert!(subscribe.no_output && !subscribe.lossless);
+    let started = state.start();
+    assert_eq!(subscribed(&started), ["+agent:*", "+system", "+task:*"]);
+    let quiet = |effect: &Effect| matches!(effect, Effect::Subscribe(subscribe) if subscribe.no_output && !subscribe.lossless);
+    assert!(started.iter().all(quiet));
 }
 
 #[test]

@@ -3,11 +3,15 @@
 mod world;
 
 use crossterm::event::{KeyCode, KeyModifiers};
-use opsctl_protocol::message::{CommandList, Program, Signal, State as CommandState};
+use opsctl_protocol::message::{
+    ActivityLog, CommandList, Level, Notification, Priority, Program, Signal,
+    State as CommandState, TaskStatus,
+};
 use opsctl_protocol::{AgentId, Timestamp};
 use opsctl_tui::keys::Mode;
+use opsctl_tui::state::activity::Told;
 use opsctl_tui::state::commands::{Again, History};
-use opsctl_tui::state::{Answer, Effect, Message, Overlay, State, View};
+use opsctl_tui::state::{Answer, Effect, Input, Message, Overlay, State, View};
 use world::*;
 
 /// Takes a snapshot at every size, and makes sure that the smallest doesn't panic.
@@ -74,6 +78,168 @@ fn the_palette_at_every_size() {
         keys(&mut state, "co");
         state
     });
+}
+
+/// A notification of an agent.
+fn note(agent: &str, title: &str, priority: Priority) -> Message {
+    let note = Notification {
+        title: title.to_owned(),
+        message: "see there".to_owned(),
+        priority,
+    };
+    Message::Told(AgentId::new(agent).ok(), Told::Notification(note))
+}
+
+fn task(id: &str, status: &str) -> Message {
+    let (task_id, status) = (id.to_owned(), status.to_owned());
+    Message::Told(
+        AgentId::new("opus-1").ok(),
+        Told::Task(TaskStatus { task_id, status }),
+    )
+}
+
+fn line(agent: &str, level: Level, message: &str) -> Message {
+    let line = ActivityLog {
+        level,
+        message: message.to_owned(),
+        metadata: std::collections::BTreeMap::new(),
+    };
+    Message::Told(AgentId::new(agent).ok(), Told::Line(line))
+}
+
+/// A fleet of which something was heard.
+fn eventful(cols: u16, rows: u16) -> State {
+    let mut state = console(cols, rows);
+    let told = [
+        line("web-1", Level::Warn, "tests are flaky"),
+        line("web-1", Level::Warn, "tests are flaky"),
+        task("7", "started"),
+        note("build-1", "Built", Priority::Low),
+        note("opus-1", "Review needed", Priority::High),
+        task("7", "in review"),
+        line("web-1", Level::Error, "the disk is full"),
+    ];
+    for message in told {
+        state.message(message, NOW);
+    }
+    state
+}
+
+fn lines(state: &State) -> Vec<String> {
+    let entries = state.activity.listed().into_iter();
+    entries
+        .map(|entry| format!("{} {} {}", entry.source, entry.text, entry.times))
+        .collect()
+}
+
+#[test]
+fn activity_at_every_size() {
+    everywhere("activity", |cols, rows| {
+        let mut state = eventful(cols, rows);
+        keys(&mut state, "4");
+        state
+    });
+}
+
+#[test]
+fn news_are_told_at_every_size() {
+    everywhere("toast", |cols, rows| {
+        let mut state = eventful(cols, rows);
+        state.message(note("web-1", "Deployed", Priority::Normal), NOW);
+        state
+    });
+}
+
+#[test]
+fn the_log_folds_what_repeats_and_has_the_latest_of_each_task() {
+    let mut state = eventful(80, 24);
+    let expected = [
+        "web-1 the disk is full 1",
+        "task:7 in review 1",
+        "opus-1 Review needed: see there 1",
+        "build-1 Built: see there 1",
+        "web-1 tests are flaky 2",
+        "connection connected 1",
+    ];
+    assert_eq!(lines(&state), expected);
+    keys(&mut state, "4/level:err from:web-*\n");
+    assert_eq!(lines(&state), expected[..1]);
+    key(&mut state, KeyCode::Esc);
+    keys(&mut state, "jj\n");
+    assert_eq!(
+        (state.view, state.list.agent.clone()),
+        (View::Fleet, AgentId::new("opus-1").ok())
+    );
+    let refused = Message::Error("no such thing".to_owned());
+    state.message(refused, NOW);
+    assert_eq!(lines(&state)[0], "console no such thing 1");
+}
+
+#[test]
+fn the_gravest_news_is_told_for_a_while_and_covers_no_pane() {
+    let mut state = eventful(80, 24);
+    state.message(note("web-1", "Deployed", Priority::Normal), NOW);
+    let screen = text(&state);
+    let mut rows = screen.lines();
+    let bar = rows.next().unwrap();
+    assert!(
+        bar.contains("opus-1: Review needed") && bar.contains("(+1)") && bar.contains("connected"),
+        "{bar}"
+    );
+    assert!(!rows.any(|row| row.contains("Review needed")));
+    let later = state.next_change().unwrap();
+    state.input(Input::Tick, later);
+    assert!(!text(&state).contains("Review needed"));
+    assert_eq!(state.activity.unseen, 2);
+    keys(&mut state, "4");
+    assert_eq!(state.activity.unseen, 0);
+}
+
+#[test]
+fn what_is_urgent_calls_the_person_and_never_rings_without_end() {
+    let mut state = console(80, 24);
+    let alerts = |state: &mut State, at| {
+        let effects = state
+            .message(note("web-1", "Down", Priority::Urgent), at)
+            .effects;
+        effects
+            .into_iter()
+            .filter(|effect| matches!(effect, Effect::Alert(_)))
+            .count()
+    };
+    assert_eq!(alerts(&mut state, NOW), 1);
+    assert_eq!(alerts(&mut state, NOW), 0);
+    assert_eq!(alerts(&mut state, Timestamp(NOW.0 + 2000)), 1);
+    assert!(
+        state
+            .message(note("web-1", "Slow", Priority::High), NOW)
+            .effects
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_flood_of_news_stays_bounded() {
+    let mut state = console(80, 24);
+    for number in 0..5000 {
+        state.message(
+            note(
+                "web-1",
+                &format!("{number} {}", "x".repeat(2000)),
+                Priority::High,
+            ),
+            NOW,
+        );
+    }
+    assert!(state.activity.listed().len() <= 2000);
+    assert!(
+        state
+            .activity
+            .listed()
+            .iter()
+            .all(|entry| entry.text.len() <= 500)
+    );
+    assert!(text(&state).contains("(+15)"));
 }
 
 #[test]

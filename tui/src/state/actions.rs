@@ -115,6 +115,8 @@ impl State {
     pub(super) fn step(&mut self, by: i64) {
         if self.view == View::Commands {
             self.step_command(by);
+        } else if self.view == View::Activity {
+            self.step_activity(by);
         } else if self.view != View::Fleet {
             // Nothing is selected there.
         } else if self.focus == Focus::Pane {

@@ -41,7 +41,7 @@ pub enum Line {
         /// Where to.
         path: String,
     },
-    /// `fleet`, `commands`, `connections`
+    /// `fleet`, `commands`, `activity`, `connections`
     Show(View),
     /// `agents`
     Agents,
@@ -87,6 +87,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("agents", "", "back to the list of agents"),
     ("fleet", "", "the view Fleet"),
     ("commands", "", "the view Commands"),
+    ("activity", "", "the view Activity"),
     ("connections", "", "the view Connections"),
     ("reconnect", "", "connect again now"),
     ("help", "", "keys and commands"),
@@ -146,6 +147,7 @@ impl Line {
             "agents" => Self::Agents,
             "fleet" => Self::Show(View::Fleet),
             "commands" => Self::Show(View::Commands),
+            "activity" => Self::Show(View::Activity),
             "connections" => Self::Show(View::Connections),
             "reconnect" => Self::Reconnect,
             "quit" => Self::Quit,

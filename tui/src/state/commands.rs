@@ -111,8 +111,11 @@ impl State {
         }
     }
 
-    /// Lists only what fits this.
+    /// Lists only what fits this, in the view that is shown.
     pub(super) fn narrow(&mut self, filter: &str) {
+        if self.view == View::Activity {
+            return filter.clone_into(&mut self.activity.filter);
+        }
         filter.clone_into(&mut self.commands.filter);
         self.keep_command();
     }

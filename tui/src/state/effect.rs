@@ -13,6 +13,7 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern};
 
 use super::Pane;
+use super::activity::Told;
 use super::commands::Again;
 use super::hidden::From;
 use super::link::Link;
@@ -62,6 +63,8 @@ pub enum Message {
         /// Why not.
         error: ErrorPayload,
     },
+    /// Somebody told everyone something: an agent, or somebody else.
+    Told(Option<AgentId>, Told),
     /// A request was answered.
     Answer(Answer),
     /// Something went wrong that belongs to no request.
@@ -146,6 +149,8 @@ pub enum Effect {
     Resize(CommandId, u16, u16),
     /// Put a text into the clipboard.
     Copy(String),
+    /// Call the person by their own terminal, with this text.
+    Alert(String),
     /// Open a text in the person's editor.
     Edit(String),
     /// Write a text to a file that doesn't exist yet.

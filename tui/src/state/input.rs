@@ -15,6 +15,7 @@ impl State {
         let mut effects = match input {
             Input::Tick => {
                 self.notice.take_if(|notice| notice.until <= now);
+                self.activity.expire(now);
                 let mut effects = self.rest();
                 effects.extend(self.remember_due());
                 return Outcome::doing(effects);

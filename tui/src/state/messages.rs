@@ -80,6 +80,11 @@ impl State {
             Message::Dropped { pattern, error } => {
                 self.notify(format!("{pattern}: {}", error.message), true);
             }
+            Message::Told(from, told) => {
+                let effects = self.told(from, told);
+                self.see_activity();
+                return Outcome::doing(effects);
+            }
             Message::Answer(answer) => return self.answer(answer),
             Message::Error(text) => self.notify(text, true),
             Message::News(text) => self.notify(text, false),
@@ -119,7 +124,9 @@ impl State {
 
     fn link(&mut self, link: Link) {
         let was = self.connection.is_connected();
+        let before = self.connection.link.clone();
         self.connection.change(link, self.now);
+        self.log_link(&before);
         // What was said about the trouble is over with it.
         if self.connection.is_connected() && !was {
             self.notice = None;

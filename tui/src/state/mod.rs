@@ -8,6 +8,7 @@
 //! - [`hidden`]: what a pane is while it isn't shown.
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
 //! - [`commands`], [`filter`]: the commands of the whole fleet, and what narrows them.
+//! - [`activity`]: what happened, and what is told of it at once.
 //! - [`palette`]: everything by a few letters.
 //! - [`room`]: the views, and the way from one to another.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
@@ -15,6 +16,7 @@
 //! - `choosing`: which agents are meant.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
+pub mod activity;
 pub mod command_line;
 pub mod commands;
 pub mod copy;
@@ -83,6 +85,8 @@ pub struct State {
     came_from: Option<View>,
     /// The view Commands.
     pub commands: commands::Commands,
+    /// What happened.
+    pub activity: activity::Activity,
     /// What was chosen in the palette, the newest last.
     recent: Vec<palette::What>,
     /// The connection to the daemon.
@@ -239,6 +243,7 @@ impl State {
             view: View::default(),
             came_from: None,
             commands: commands::Commands::default(),
+            activity: activity::Activity::default(),
             recent: Vec::new(),
             connection: Connection::default(),
             fleet: Fleet::default(),
@@ -273,13 +278,17 @@ impl State {
     /// # Panics
     /// Never: the channel is a valid one.
     pub fn start(&self) -> Vec<Effect> {
-        let channel = Pattern::new("agent:*").expect("a pattern of the contract");
-        vec![Effect::Subscribe(Subscribe {
-            channel,
-            since: None,
-            lossless: false,
-            no_output: true,
-        })]
+        // `system` and `task:*` have what is told by no agent, and how tasks stand.
+        let heard = ["agent:*", "system", "task:*"].into_iter();
+        let subscribe = |channel| {
+            Effect::Subscribe(Subscribe {
+                channel: Pattern::new(channel).expect("a pattern of the contract"),
+                since: None,
+                lossless: false,
+                no_output: true,
+            })
+        };
+        heard.map(subscribe).collect()
     }
 
     /// What has the keyboard.
@@ -297,6 +306,7 @@ impl State {
     fn mode_below(&self) -> Mode {
         match self.view {
             View::Commands => Mode::AllCommands,
+            View::Activity => Mode::Activity,
             View::Connections => Mode::Connections,
             View::Fleet if self.focus == Focus::Pane && self.attached => Mode::Attached,
             View::Fleet if self.focus == Focus::Pane && self.copies() => Mode::Copying,
@@ -336,7 +346,7 @@ impl State {
         match self.view {
             View::Fleet => {}
             View::Commands => return self.commands.selected,
-            View::Connections => return None,
+            View::Activity | View::Connections => return None,
         }
         if self.focus == Focus::Pane {
             return self.panes.current().map(|pane| pane.command);
@@ -353,7 +363,7 @@ impl State {
         match self.view {
             View::Fleet => {}
             View::Commands => return Some(self.selected_command()?.agent_id.clone()),
-            View::Connections => return None,
+            View::Activity | View::Connections => return None,
         }
         match self.panes.current() {
             Some(pane) if self.focus == Focus::Pane => Some(pane.agent.clone()),
@@ -385,10 +395,14 @@ impl State {
 
     /// When something visible changes by itself, if it does.
     pub fn next_change(&self) -> Option<Timestamp> {
+        let toast = self.activity.next_change();
         let notice = self.notice.as_ref().map(|notice| notice.until);
         let link = self.connection.next_change(self.now);
+        // In the other views something's age is always shown.
+        let aged = self.view != View::Fleet;
+        let minute = aged.then(|| Timestamp((self.now.0 / 60_000 + 1) * 60_000));
         let due = [self.next_rest(), self.remembers_at()];
-        let shown = [notice, link, self.ages_change()];
+        let shown = [notice, toast, link, minute, self.ages_change()];
         shown.into_iter().chain(due).flatten().min()
     }
 
@@ -416,9 +430,13 @@ impl State {
     }
 
     fn notify(&mut self, text: impl Into<String>, is_error: bool) {
+        let text = text.into();
+        if is_error {
+            self.log_error(&text);
+        }
         let until = Timestamp(self.now.0 + NOTICE_MS);
         self.notice = Some(Notice {
-            text: text.into(),
+            text,
             is_error,
             until,
         });

@@ -11,19 +11,27 @@ pub enum View {
     Fleet,
     /// The queue and the history of the whole fleet.
     Commands,
+    /// What happened.
+    Activity,
     /// The link to the daemon.
     Connections,
 }
 
 impl View {
     /// Every view, in the order of their keys.
-    pub const ALL: [Self; 3] = [Self::Fleet, Self::Commands, Self::Connections];
+    pub const ALL: [Self; 4] = [
+        Self::Fleet,
+        Self::Commands,
+        Self::Activity,
+        Self::Connections,
+    ];
 
     /// Its name.
     pub fn title(self) -> &'static str {
         match self {
             Self::Fleet => "Fleet",
             Self::Commands => "Commands",
+            Self::Activity => "Activity",
             Self::Connections => "Connections",
         }
     }
@@ -33,6 +41,7 @@ impl View {
         match self {
             Self::Fleet => Action::ShowFleet,
             Self::Commands => Action::ShowCommands,
+            Self::Activity => Action::ShowActivity,
             Self::Connections => Action::ShowConnections,
         }
     }
@@ -51,7 +60,15 @@ impl State {
             (Mode::AllCommands, Action::Back) if !self.commands.filter.is_empty() => {
                 self.narrow("");
             }
-            (Mode::AllCommands | Mode::Connections, Action::Back) => self.show(View::Fleet),
+            (Mode::Activity, Action::Back) if !self.activity.filter.is_empty() => self.narrow(""),
+            (Mode::Activity, Action::Open) => self.open_from_activity(),
+            (Mode::Activity, Action::Filter) => {
+                let filter = self.activity.filter.clone();
+                self.ask(Purpose::Narrow, &filter);
+            }
+            (Mode::AllCommands | Mode::Activity | Mode::Connections, Action::Back) => {
+                self.show(View::Fleet);
+            }
             (Mode::AllCommands, Action::Open) => return Some(self.open_from_commands()),
             (Mode::AllCommands, Action::Filter) => {
                 let filter = self.commands.filter.clone();
@@ -75,5 +92,6 @@ impl State {
         if view == View::Commands {
             self.keep_command();
         }
+        self.see_activity();
     }
 }

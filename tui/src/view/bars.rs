@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::theme::Theme;
 use super::{fit, put_line};
-use crate::keys::{Action, Binding, Key};
+use crate::keys::{Action, Binding, Key, Mode};
 use crate::state::{Overlay, State, View};
 
 /// From this many columns on all views are named, not only the one that is shown.
@@ -18,7 +18,7 @@ pub(super) fn header(state: &State, area: Rect, theme: &Theme, buffer: &mut Buff
     if area.is_empty() {
         return;
     }
-    let (grade, label) = state.connection.label(state.now);
+    let (grade_of_link, label) = state.connection.label(state.now);
     let offer = if state.connection.offers_reconnect() {
         ", R connects now"
     } else {
@@ -47,11 +47,36 @@ pub(super) fn header(state: &State, area: Rect, theme: &Theme, buffer: &mut Buff
     };
     let gap = room.saturating_sub(endpoint.width());
     let mut spans = tabs;
+    if let Some((toast, others)) = state.activity.told() {
+        // In the place of what is the same all the time: news cover nothing that is read.
+        let more = if others > 0 {
+            format!(" (+{others})")
+        } else {
+            String::new()
+        };
+        let free = width.saturating_sub(tabs_width + right.width() + 2);
+        let text = format!(
+            "{}{more}",
+            fit(&toast.text, free.saturating_sub(more.width()))
+        );
+        let gap = free.saturating_sub(text.width()) + 1;
+        let grade = toast.level.grade();
+        spans.extend([
+            Span::raw(" "),
+            Span::styled(
+                text,
+                grade.map_or(theme.strong(), |grade| theme.grade(grade)),
+            ),
+            Span::raw(" ".repeat(gap)),
+            Span::styled(right, theme.grade(grade_of_link)),
+        ]);
+        return put_line(buffer, area, &Line::from(spans));
+    }
     spans.extend([
         Span::styled(left, theme.strong()),
         Span::raw(" ".repeat(gap)),
         Span::styled(endpoint, theme.dim()),
-        Span::styled(right, theme.grade(grade)),
+        Span::styled(right, theme.grade(grade_of_link)),
     ]);
     put_line(buffer, area, &Line::from(spans));
 }
@@ -64,12 +89,15 @@ fn tabs(state: &State, width: usize, theme: &Theme) -> Vec<Span<'static>> {
             theme.focused_bar(),
         )];
     }
-    let mode = state.mode();
     let mut spans = Vec::new();
     for view in View::ALL {
-        let key = state.keys.shown(mode, view.action());
+        let key = state.keys.shown(Mode::Agents, view.action());
         let key = key.map_or_else(String::new, |key| format!("{key} "));
-        let text = format!(" {key}{} ", view.title());
+        let new = match (view, state.activity.unseen) {
+            (View::Activity, new @ 1..) => format!(" {new} new"),
+            _ => String::new(),
+        };
+        let text = format!(" {key}{}{new} ", view.title());
         let style = if view == state.view {
             theme.focused_bar()
         } else {

@@ -1,5 +1,6 @@
 //! Drawing: the state goes in, cells come out. Nothing here changes anything.
 
+mod activity;
 mod bars;
 mod commands;
 mod connections;
@@ -49,6 +50,7 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
         match state.view {
             View::Fleet => {}
             View::Commands => commands::draw(state, room, theme, buffer),
+            View::Activity => activity::draw(state, room, theme, buffer),
             View::Connections => connections::draw(state, room, theme, buffer),
         }
     }
