@@ -1,6 +1,7 @@
 //! `opsctl daemon`: the middle of the fleet, under systemd or by hand.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
@@ -16,6 +17,7 @@ use crate::background;
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
 use crate::logging::{self, Logging};
+use crate::rules;
 use crate::settings::Settings;
 use crate::settings::values::{Listen, Place};
 use crate::signals::Stops;
@@ -71,6 +73,7 @@ pub async fn run(args: DaemonArgs, context: &Context) -> Result<u8> {
         log_max_age: settings.daemon.log_max_age.0,
         history_max_age: settings.daemon.history_max_age.0,
         version: env!("CARGO_PKG_VERSION"),
+        rules: Arc::new(rules::load(settings.rules_dir().as_deref())),
     };
     tokio::select! {
         ended = opsctl_daemon::run(options, stop) => ended.map_err(failure)?,

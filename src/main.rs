@@ -4,6 +4,7 @@
 //! - [`settings`], [`context`]: what every subcommand is given.
 //! - [`exit_code`]: every code the binary exits with, and what failures look like.
 //! - [`connect`]: the connection of commands that do one thing and end.
+//! - [`rules`]: the user's own rules about programs' screens.
 //! - [`within`]: what programs under an agent tell of themselves.
 //! - [`logging`], [`signals`]: what the long-running ones write about themselves, and what they are told.
 //! - [`background`]: processes that `up` leaves running.
@@ -19,6 +20,7 @@ mod exit_code;
 mod settings;
 
 mod connect;
+mod rules;
 mod within;
 
 mod background;

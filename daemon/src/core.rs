@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use opsctl_protocol::message::Subscribe;
 use opsctl_protocol::{CommandId, Header, Timestamp};
 
+use crate::activity::{Look, Screens};
 use crate::cold;
 use crate::fanout::keyframe::Keyframes;
 use crate::hub::{ConnId, Effect, Event, Hub, Journaled, Query};
@@ -35,6 +36,8 @@ pub struct Core {
     pub durable: Durable,
     /// Screens for those who come late.
     pub keyframes: Arc<Keyframes>,
+    /// Screens that rules are held against.
+    pub screens: Arc<Screens>,
     /// What a command's ring holds.
     pub bounds: Bounds,
     /// Names this run of the daemon.
@@ -102,7 +105,17 @@ impl Core {
             Effect::Query(query) => {
                 tasks.spawn(answer_query(Arc::clone(&self.store), *query));
             }
-            Effect::Forget(command_id) => self.keyframes.forget(command_id),
+            Effect::Look(look) => {
+                tasks.spawn(look_at(
+                    Arc::clone(&self.screens),
+                    look,
+                    self.events.clone(),
+                ));
+            }
+            Effect::Forget(command_id) => {
+                self.keyframes.forget(command_id);
+                self.screens.forget(command_id);
+            }
         }
     }
 }
@@ -115,6 +128,20 @@ async fn tick(deadline: Option<Timestamp>) {
             tokio::time::sleep(Duration::from_millis(wait)).await;
         }
         None => std::future::pending().await,
+    }
+}
+
+/// Looks at a screen for the hub.
+async fn look_at(screens: Arc<Screens>, look: Box<Look>, events: mpsc::Sender<Event>) {
+    match screens.look(&look).await {
+        Ok(found) => {
+            let looked = Event::Looked(look.command_id, look.end, found);
+            // Without a hub there is nobody to tell.
+            let _ = events.send(looked).await;
+        }
+        Err(error) => {
+            tracing::warn!(command = %look.command_id, %error, "a screen cannot be looked at");
+        }
     }
 }
 

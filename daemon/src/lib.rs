@@ -50,6 +50,7 @@ use opsctl_link::Patience;
 use opsctl_protocol::CommandId;
 use opsctl_protocol::limits::silence;
 
+use crate::activity::{Rules, Screens};
 use crate::auth::{Secret, SecretError};
 use crate::core::{Core, EVENT_QUEUE};
 use crate::drain::Edges;
@@ -109,6 +110,8 @@ pub struct Options {
     pub history_max_age: Duration,
     /// The program's version, as peers are told.
     pub version: &'static str,
+    /// What is made of programs' screens.
+    pub rules: Arc<Rules>,
 }
 
 /// Why the daemon does not run.
@@ -308,6 +311,7 @@ async fn restore(
         agent_limits: announced(&options.limits.agent()),
         dashboard_limits: announced(&options.limits.dashboard()),
         version: options.version.to_owned(),
+        rules: Arc::clone(&options.rules),
     };
     let bounds = Bounds::of_command(options.ring_lines, options.ring_bytes);
     let mut hub = Hub::new(
@@ -334,6 +338,7 @@ async fn restore(
         hub.restore_command(row, end, Arc::new(stream));
     }
     let keyframes = Arc::clone(&sources.keyframes);
+    let screens = Arc::new(Screens::new(log.clone(), Arc::clone(&options.rules)));
     Ok(Core {
         hub,
         events,
@@ -341,6 +346,7 @@ async fn restore(
         log,
         durable,
         keyframes,
+        screens,
         bounds,
         epoch,
     })

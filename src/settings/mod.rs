@@ -406,6 +406,15 @@ impl Settings {
             .collect()
     }
 
+    /// Where rule books of the person's own are: beside the settings file, in `rules`.
+    pub fn rules_dir(&self) -> Option<PathBuf> {
+        let settings = self
+            .file()
+            .map(Path::to_owned)
+            .or_else(places::config_file)?;
+        Some(settings.parent()?.join("rules"))
+    }
+
     /// Where a theme of the person's own is: beside the settings file, in `themes`.
     pub fn theme_file(&self, name: &str) -> Option<PathBuf> {
         let settings = self

@@ -155,3 +155,100 @@ fn how_a_terminal_ended_stays_until_the_next_starts() {
     terminal(&daemon, "exec sleep 1000");
     wait_doing(&daemon, "starting", "process");
 }
+
+/// A capture of a real program's screen, without the line that says where it comes from.
+fn capture(name: &str) -> String {
+    let file = format!(
+        "{}/daemon/src/activity/rules/screens/{name}.txt",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(file).unwrap();
+    text.split_once('\n').unwrap().1.to_owned()
+}
+
+/// Makes a program of this name that shows these screens, one after each line that it reads.
+fn showing(sandbox: &Sandbox, name: &str, screens: &[&str]) -> String {
+    let mut script = "#!/bin/sh\nstty -echo\n".to_owned();
+    for (number, screen) in screens.iter().enumerate() {
+        let file = sandbox.file(&format!("{name}-{number}"), &capture(screen));
+        let show = format!(
+            "printf '\\033[2J\\033[H'; cat '{}'; read go\n",
+            file.display()
+        );
+        script.push_str(&show);
+    }
+    let program = sandbox.file(name, &script);
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, executable).unwrap();
+    program.display().to_string()
+}
+
+#[test]
+fn a_screen_shows_what_a_program_asks() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    let screens = ["claude-approve-command", "claude-working", "claude-idle"];
+    let program = showing(&daemon, "claude", &screens);
+    let attached = daemon
+        .opsctl(["send", "a", "--pty", "--", &program])
+        .pty(100, 40);
+    let seen = wait_doing(&daemon, "blocked", "rule");
+    assert_eq!(seen["activityReason"], "approval");
+    let approval = &seen["commands"][0]["approval"];
+    assert_eq!(approval["approve"], "1");
+    assert_eq!(approval["deny"], "\u{1b}");
+    let asked = approval["asked"].as_str().unwrap();
+    assert!(asked.contains("rm -rf build && make test"), "{asked}");
+    attached.send("\r");
+    let seen = wait_doing(&daemon, "working", "rule");
+    assert_eq!(seen["commands"][0].get("approval"), None, "it was answered");
+    attached.send("\r");
+    wait_doing(&daemon, "idle", "rule");
+    attached.send("\r");
+    assert_eq!(attached.wait(), 0);
+    wait_doing(&daemon, "done", "process");
+}
+
+#[test]
+fn what_a_screen_shows_is_known_again_after_a_restart() {
+    let mut daemon = TestDaemon::start();
+    let one = TestAgent::start(&daemon, "a");
+    let program = showing(&daemon, "codex", &["codex-approve-command"]);
+    let sized = ["send", "a", "--detach", "--pty", "--", &program];
+    daemon.opsctl(sized).run().expect_code(0);
+    wait_doing(&daemon, "blocked", "rule");
+    daemon.kill();
+    daemon.start_again();
+    one.wait_connected(&daemon);
+    wait_doing(&daemon, "blocked", "rule");
+}
+
+#[test]
+fn own_rules_count_and_bad_ones_are_told() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("rules")).unwrap();
+    sandbox.file("config.toml", "");
+    sandbox.file(
+        "rules/bad.toml",
+        "version = 1\nname = \"bad\"\n[match]\n[[rule]]\nstate = \"busy\"\nscreen = ['x']\n",
+    );
+    sandbox.file("rules/own.toml", "version = 1\nname = \"own\"\n[match]\nprograms = [\"sleeper\"]\n[[rule]]\nstate = \"idle\"\nreason = \"asleep\"\nscreen = ['zzz']\n");
+    let config = sandbox.path("config.toml").display().to_string();
+    let daemon = TestDaemon::start_in(sandbox, ["--config", &config]);
+    let told = daemon.process().stderr();
+    assert!(
+        told.contains("bad.toml:5: ") && told.contains("is no state") && told.contains("mend it"),
+        "{told}"
+    );
+    let _agent = TestAgent::start(&daemon, "a");
+    let program = daemon.file("sleeper", "#!/bin/sh\necho zzz; exec sleep 1000\n");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, executable).unwrap();
+    daemon
+        .opsctl(["send", "a", "--detach", "--pty", "--"])
+        .arg(&program)
+        .run()
+        .expect_code(0);
+    let seen = wait_doing(&daemon, "idle", "rule");
+    assert_eq!(seen["activityReason"], "asleep");
+}

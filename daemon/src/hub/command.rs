@@ -130,6 +130,7 @@ impl Hub {
         command.show_doing();
         self.commands.insert(command_id, command);
         self.adopt_channel(&Channel::Command(command_id), stream);
+        self.restore_look(command_id);
         if queued && let Some(agent) = self.agents.get_mut(&agent_id) {
             agent.waiting.push(command_id);
             self.note_deadline(command_id);

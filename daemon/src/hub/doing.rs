@@ -6,12 +6,22 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{AgentId, Channel, CommandId, Timestamp};
 use opsctl_terminal::{Signal, Signals};
 
-use super::Hub;
 use super::command::Command;
-use crate::activity::{Standing, Word};
+use super::{Effect, Hub};
+use crate::activity::{Finding, Look, Standing, Word};
 
 /// After how long without output a program no longer counts as busy by that alone. What it does then isn't known.
 const QUIET_AFTER_MS: u64 = 10_000;
+
+/// How long output must have rested before its screen is looked at: between two keys, or two steps of a spinner, it isn't.
+const REST_MS: u64 = 200;
+
+/// How long a screen that never rests goes without a look.
+const RESTLESS_MS: u64 = 1000;
+
+/// How long after a change another one is told at the soonest: a person sees no faster, and a program could change more
+/// often than anybody can be told.
+const TELL_EVERY_MS: u64 = 50;
 
 /// Notifications that a terminal's signals make in [`NOTIFY_EVERY_MS`]; further ones are dropped.
 const NOTIFY_MOST: u32 = 10;
@@ -29,10 +39,24 @@ pub(super) struct Doing {
     standing: Standing,
     /// Finds what its program tells its terminal.
     signals: Signals,
+    /// Its terminal's title.
+    title: String,
     /// When it last put something out.
     put_out: Timestamp,
-    /// When it is looked whether it still does, while it counts as busy.
-    quiet_at: Option<Timestamp>,
+    /// It counts as busy because it puts something out.
+    is_busy: bool,
+    /// Rules exist for it.
+    is_watched: bool,
+    /// Since when there is something on its screen that no rule has seen.
+    unseen: Option<Timestamp>,
+    /// Rules have seen its screen up to here.
+    seen_to: u64,
+    /// When people were last told what it does.
+    told: Timestamp,
+    /// What it does has changed since.
+    is_untold: bool,
+    /// When the next of all this is due.
+    due: Option<Timestamp>,
     /// Since when notifications are counted, and how many there were.
     notified: (Timestamp, u32),
 }
@@ -94,8 +118,8 @@ impl Hub {
         };
         let state = command.row.summary.state;
         if state.is_final() {
-            if let Some(at) = command.doing.quiet_at.take() {
-                self.quiet.remove(&(at, command_id));
+            if let Some(at) = command.doing.due.take() {
+                self.doing_due.remove(&(at, command_id));
             }
             let summary = &command.row.summary;
             // A program between pipes has an outcome only where somebody waits for it.
@@ -132,62 +156,171 @@ impl Hub {
         let mut heard = Vec::new();
         doing.signals.scan(data, |signal| heard.push(signal));
         doing.put_out = now;
-        if doing.quiet_at.is_none() {
-            let at = Timestamp(now.0 + QUIET_AFTER_MS);
-            doing.quiet_at = Some(at);
-            self.quiet.insert((at, command_id));
+        let mut changed = !doing.is_busy || !heard.is_empty();
+        if !doing.is_busy {
+            doing.is_busy = true;
             doing.standing.shows(Activity::Working, now);
-        } else if heard.is_empty() {
-            return;
         }
-        for signal in &heard {
-            doing.standing.heard(signal, now);
+        let mut notices = Vec::new();
+        for signal in heard {
+            doing.standing.heard(&signal, now);
+            match signal {
+                Signal::Title(title) if title != doing.title => {
+                    // Another program may be at work.
+                    doing.title = title;
+                    doing.unseen = None;
+                }
+                signal => notices.extend(doing.notice(signal, now)),
+            }
+        }
+        if doing.unseen.is_none() {
+            let program = &command.row.spec.program;
+            doing.is_watched = self.options.rules.book(program, &doing.title).is_some();
+            doing.unseen = Some(now);
+            changed |= doing.is_watched;
         }
         let agent_id = command.row.summary.agent_id.clone();
-        let notices: Vec<Notification> = heard
-            .into_iter()
-            .filter_map(|signal| doing.notice(signal, now))
-            .collect();
-        if command.show_doing() {
-            self.push_agent(&agent_id);
+        if changed {
+            command.doing.is_untold |= command.show_doing();
+            self.schedule_doing(command_id);
         }
         for notice in notices {
             self.push(&Channel::Agent(agent_id.clone()), notice);
         }
     }
 
+    /// Tells what is to be told at once, and notes when the next thing is due.
+    pub(super) fn schedule_doing(&mut self, command_id: CommandId) {
+        let now = self.now;
+        let Some(command) = self.commands.get_mut(&command_id) else {
+            return;
+        };
+        let doing = &mut command.doing;
+        let tell = doing.is_untold && now.0 >= doing.told.0 + TELL_EVERY_MS;
+        if tell {
+            doing.is_untold = false;
+            doing.told = now;
+        }
+        let next = doing.next();
+        if next != doing.due {
+            if let Some(old) = doing.due {
+                self.doing_due.remove(&(old, command_id));
+            }
+            doing.due = next;
+            self.doing_due.extend(next.map(|at| (at, command_id)));
+        }
+        let agent_id = command.row.summary.agent_id.clone();
+        if tell {
+            self.push_agent(&agent_id);
+        }
+    }
+
     /// Takes up the end of the output of a command that the last run of the daemon knew.
     pub(super) fn restore_doing(command: &mut Command, data: &[u8], at: Timestamp) {
         let doing = &mut command.doing;
-        let standing = &mut doing.standing;
-        doing
-            .signals
-            .scan(data, |signal| standing.heard(&signal, at));
+        let (standing, title) = (&mut doing.standing, &mut doing.title);
+        doing.signals.scan(data, |signal| {
+            standing.heard(&signal, at);
+            if let Signal::Title(new) = signal {
+                *title = new;
+            }
+        });
     }
 
-    /// Programs that have put out nothing for a while no longer count as busy.
-    pub(super) fn note_quiet(&mut self) {
-        while let Some((at, command_id)) = self.quiet.first().copied()
+    /// Has the screen of a command that the last run of the daemon knew looked at.
+    pub(super) fn restore_look(&mut self, command_id: CommandId) {
+        let now = self.now;
+        let Some(command) = self.commands.get_mut(&command_id) else {
+            return;
+        };
+        let doing = &mut command.doing;
+        let book = self
+            .options
+            .rules
+            .book(&command.row.spec.program, &doing.title);
+        if command.row.summary.pty && command.end > 0 && book.is_some() {
+            (doing.is_watched, doing.unseen, doing.put_out) = (true, Some(now), now);
+            self.schedule_doing(command_id);
+        }
+    }
+
+    /// Does what is due: screens that rest are looked at, and programs that are quiet no longer count as busy.
+    pub(super) fn note_due(&mut self) {
+        while let Some((at, command_id)) = self.doing_due.first().copied()
             && at <= self.now
         {
-            self.quiet.pop_first();
+            self.doing_due.pop_first();
+            let now = self.now;
             let Some(command) = self.commands.get_mut(&command_id) else {
                 continue;
             };
             let doing = &mut command.doing;
-            let again = Timestamp(doing.put_out.0 + QUIET_AFTER_MS);
-            if again > self.now {
-                doing.quiet_at = Some(again);
-                self.quiet.insert((again, command_id));
-                continue;
+            doing.due = None;
+            if doing.is_busy && now.0 >= doing.put_out.0 + QUIET_AFTER_MS {
+                doing.is_busy = false;
+                doing.standing.shows(Activity::Unknown, now);
             }
-            doing.quiet_at = None;
-            doing.standing.shows(Activity::Unknown, self.now);
-            let agent_id = command.row.summary.agent_id.clone();
-            if command.show_doing() {
-                self.push_agent(&agent_id);
+            let looks = doing.is_watched && doing.look_at().is_some_and(|at| at <= now);
+            if looks {
+                doing.unseen = None;
             }
+            doing.is_untold |= doing.standing.show(&mut command.row.summary);
+            if looks {
+                self.look(command_id);
+            }
+            self.schedule_doing(command_id);
         }
+    }
+
+    /// Has a command's screen looked at as it is now; [`Event::Looked`] tells what is there.
+    ///
+    /// [`Event::Looked`]: super::Event::Looked
+    pub(super) fn look(&mut self, command_id: CommandId) {
+        let stream = self.channels.get(&Channel::Command(command_id));
+        if let (Some(command), Some(state)) = (self.commands.get(&command_id), stream) {
+            let summary = &command.row.summary;
+            self.effects.push(Effect::Look(Box::new(Look {
+                agent_id: summary.agent_id.clone(),
+                command_id,
+                program: command.row.spec.program.clone(),
+                title: command.doing.title.clone(),
+                size: (summary.cols, summary.rows),
+                stream: std::sync::Arc::clone(&state.stream),
+                end: command.end,
+            })));
+        }
+    }
+
+    /// A screen was looked at, with all output up to `offset` on it.
+    pub(super) fn handle_looked(
+        &mut self,
+        command_id: CommandId,
+        offset: u64,
+        found: Option<Finding>,
+    ) {
+        let now = self.now;
+        let Some(command) = self.commands.get_mut(&command_id) else {
+            return;
+        };
+        let doing = &mut command.doing;
+        if command.row.summary.state.is_final() || offset < doing.seen_to {
+            return;
+        }
+        doing.seen_to = offset;
+        let (word, approval) = match found {
+            Some(found) => {
+                let word = Word {
+                    activity: found.activity,
+                    reason: found.reason,
+                    since: now,
+                };
+                (Some(word), found.approval)
+            }
+            None => (None, None),
+        };
+        doing.standing.seen(word, approval);
+        doing.is_untold |= doing.standing.show(&mut command.row.summary);
+        self.schedule_doing(command_id);
     }
 
     /// Fills in what an agent is doing: what it says itself, else the one of its commands that needs a person most.
@@ -239,6 +372,28 @@ impl Command {
 }
 
 impl Doing {
+    /// When its screen is to be looked at.
+    fn look_at(&self) -> Option<Timestamp> {
+        let unseen = self.unseen.filter(|_| self.is_watched)?;
+        Some(Timestamp(
+            (self.put_out.0 + REST_MS).min(unseen.0 + RESTLESS_MS),
+        ))
+    }
+
+    /// When something is due next.
+    fn next(&self) -> Option<Timestamp> {
+        let quiet = Timestamp(self.put_out.0 + QUIET_AFTER_MS);
+        let tell = Timestamp(self.told.0 + TELL_EVERY_MS);
+        [
+            self.is_busy.then_some(quiet),
+            self.look_at(),
+            self.is_untold.then_some(tell),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
     /// What a signal has to tell a person, unless there were too many.
     fn notice(&mut self, signal: Signal, now: Timestamp) -> Option<Notification> {
         let Signal::Notification { title, message } = signal else {

@@ -11,6 +11,7 @@ use opsctl_protocol::{AgentId, AgentMessage, CommandId, DashboardMessage, Header
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{AgentPort, Save, Version, Withdrawal};
+use crate::activity::{Finding, Look};
 use crate::fanout::{Outbox, Stream};
 use crate::log::{Record, Room};
 use crate::store::{CommandRow, RequestRow};
@@ -84,6 +85,8 @@ pub enum Event {
     Saved(Vec<(CommandId, Version)>),
     /// The answer to [`Effect::Withdraw`]: it is durable, or why it could not be made so.
     Withdrawn(Box<Withdrawal>, Result<(), String>),
+    /// The answer to [`Effect::Look`]: what is on a command's screen, with all output up to this offset on it.
+    Looked(CommandId, u64, Option<Finding>),
     /// Output before these offsets is durable.
     Durable(Vec<(CommandId, u64)>),
     /// A deadline of [`super::Hub::next_deadline`] has come.
@@ -126,7 +129,9 @@ pub enum Effect {
     Find(ConnId, Option<String>, Subscribe, CommandId),
     /// Answer a query from the store, together with what is in memory.
     Query(Box<Query>),
-    /// A command's keyframe is no longer needed.
+    /// Look at a command's screen; answer with [`Event::Looked`].
+    Look(Box<Look>),
+    /// A command's screens are no longer needed.
     Forget(CommandId),
 }
 

@@ -43,6 +43,7 @@ use opsctl_protocol::{
     AgentId, Channel, CommandId, DashboardMessage, Header, Timestamp, ToDashboard,
 };
 
+use crate::activity::Rules;
 use crate::fanout::delivery::Streams;
 use crate::ring::Bounds;
 
@@ -78,6 +79,8 @@ pub struct HubOptions {
     pub dashboard_limits: LimitsInfo,
     /// The daemon's program version.
     pub version: String,
+    /// What is made of programs' screens.
+    pub rules: Arc<Rules>,
 }
 
 /// Everything that the daemon knows about the present.
@@ -112,8 +115,8 @@ pub struct Hub {
     streams: Streams,
     /// When queued commands will have waited too long.
     deadlines: BTreeSet<(Timestamp, CommandId)>,
-    /// When it is looked whether programs that count as busy still put something out.
-    quiet: BTreeSet<(Timestamp, CommandId)>,
+    /// When something about what a command does is due.
+    doing_due: BTreeSet<(Timestamp, CommandId)>,
     /// Commands whose row in the store is behind, and since when.
     unsaved: HashSet<CommandId>,
     unsaved_since: Option<Timestamp>,
@@ -142,7 +145,7 @@ impl Hub {
             forgotten_seq: 0,
             streams,
             deadlines: BTreeSet::new(),
-            quiet: BTreeSet::new(),
+            doing_due: BTreeSet::new(),
             unsaved: HashSet::new(),
             unsaved_since: None,
             seen_saved: Timestamp::now(),
@@ -195,6 +198,9 @@ impl Hub {
                 self.handle_withdrawn(*withdrawal, outcome);
             }
             Event::Durable(offsets) => self.handle_durable(&offsets),
+            Event::Looked(command_id, offset, found) => {
+                self.handle_looked(command_id, offset, found);
+            }
             Event::Tick => {}
             Event::Handled(told) => {
                 // Whoever asked may have stopped to wait.
@@ -202,7 +208,7 @@ impl Hub {
             }
         }
         self.expire();
-        self.note_quiet();
+        self.note_due();
         self.save_when_due();
         self.save_seen();
         std::mem::take(&mut self.effects)
@@ -214,7 +220,7 @@ impl Hub {
             .unsaved_since
             .map(|since| Timestamp(since.0 + settle::SAVE_AFTER_MS));
         let first = |set: &BTreeSet<(Timestamp, CommandId)>| set.first().map(|(at, _)| *at);
-        [save, first(&self.deadlines), first(&self.quiet)]
+        [save, first(&self.deadlines), first(&self.doing_due)]
             .into_iter()
             .flatten()
             .min()

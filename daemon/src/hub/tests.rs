@@ -67,6 +67,7 @@ impl World {
             dashboard_limits: opsctl_protocol::message::LimitsInfo::default(),
             ring_bytes: 10_000,
             version: "test".to_owned(),
+            rules: Arc::new(crate::activity::Rules::new(&[]).0),
         };
         let hub = Hub::new(options, "epoch".into(), Arc::default());
         Self {
@@ -113,7 +114,7 @@ impl World {
                             events.push_back(Event::Durable(vec![durable]));
                         }
                     }
-                    Effect::Find(..) | Effect::Query(_) | Effect::Forget(_) => {}
+                    Effect::Find(..) | Effect::Query(_) | Effect::Look(_) | Effect::Forget(_) => {}
                 }
             }
         }

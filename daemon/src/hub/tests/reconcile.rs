@@ -130,6 +130,7 @@ fn hub(epoch: u64) -> Hub {
         ring_lines: 1000,
         ring_bytes: 100_000,
         version: "test".to_owned(),
+        rules: Arc::new(crate::activity::Rules::new(&[]).0),
     };
     Hub::new(options, epoch.to_string().into(), Arc::default())
 }
@@ -188,7 +189,7 @@ impl World {
                     let done = Pending::Log(record.command, record.end());
                     self.pending.push_back(done);
                 }
-                Effect::Find(..) | Effect::Query(_) | Effect::Forget(_) => {}
+                Effect::Find(..) | Effect::Query(_) | Effect::Look(_) | Effect::Forget(_) => {}
             }
         }
         drain(&self.dashboard.1);
