@@ -134,11 +134,11 @@ fn a_late_console_sees_the_same_screen() {
     // A screen of its own, drawn out of order, with a mark that comes last.
     let program = r"printf '\033[?1049h\033[2J\033[5;10H\033[7mbar\033[m\033[2;2H表示\033[20;40Hmark'; read x";
     run(&first, program);
-    first.wait_text("mark");
+    first.wait_text("│ 表示");
     let second = open(&daemon, 120, 40);
     second.wait_text("$ printf");
     second.send("\r\r");
-    second.wait_text("mark");
+    second.wait_text("│ 表示");
     first.wait_text("● running  printf");
     let pane = |console: &Pty| -> Vec<String> {
         let screen = console.screen();
