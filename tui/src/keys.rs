@@ -21,6 +21,8 @@ pub enum Mode {
     Agents,
     /// The list of an agent's commands.
     Commands,
+    /// What needs a person.
+    Inbox,
     /// The commands of the whole fleet.
     AllCommands,
     /// What happened.
@@ -45,9 +47,10 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Agents,
         Self::Commands,
+        Self::Inbox,
         Self::AllCommands,
         Self::Activity,
         Self::Connections,
@@ -65,6 +68,7 @@ impl Mode {
         match self {
             Self::Agents => "in the list of agents",
             Self::Commands => "in the list of an agent's commands",
+            Self::Inbox => "in the view Inbox",
             Self::AllCommands => "in the view Commands",
             Self::Activity => "in the view Activity",
             Self::Connections => "in the view Connections",
@@ -83,6 +87,7 @@ impl Mode {
         match self {
             Self::Agents => "Agents",
             Self::Commands => "An agent's commands",
+            Self::Inbox => "The view Inbox",
             Self::AllCommands => "The view Commands",
             Self::Activity => "The view Activity",
             Self::Connections => "The view Connections",
@@ -112,6 +117,7 @@ pub enum Action {
     Open,
     OpenBeside,
     ShowFleet,
+    ShowInbox,
     ShowCommands,
     ShowActivity,
     ShowConnections,
@@ -196,7 +202,7 @@ pub struct Binding {
 }
 
 use Mode::{
-    Activity, Agents, AllCommands, Attached, Commands, Confirm, Connections, Copying, Help,
+    Activity, Agents, AllCommands, Attached, Commands, Confirm, Connections, Copying, Help, Inbox,
     Palette, Pane, Prompt,
 };
 
@@ -205,11 +211,20 @@ const PANES: &[Mode] = &[Pane, Copying];
 /// What is about agents, commands and their panes.
 const FLEET: &[Mode] = &[Agents, Commands, Pane];
 /// Wherever no line is typed and no question asked.
-const MAIN: &[Mode] = &[Agents, Commands, AllCommands, Activity, Connections, Pane];
+const MAIN: &[Mode] = &[
+    Agents,
+    Commands,
+    Inbox,
+    AllCommands,
+    Activity,
+    Connections,
+    Pane,
+];
 /// What moves through lines.
 const LINES: &[Mode] = &[
     Agents,
     Commands,
+    Inbox,
     AllCommands,
     Activity,
     Connections,
@@ -244,6 +259,9 @@ pub const TABLE: &[Binding] = table! {
     &[Agents], "unfold", [special(KeyCode::Right), plain('l')], Right, "", "unfold the group";
     &[Commands], "open", [special(KeyCode::Enter), plain('o')], Open, "show", "show the command in the pane";
     &[Commands], "open-beside", [plain('+'), plain(' ')], OpenBeside, "show beside", "show the command in a further pane";
+    &[Inbox], "item.open", [special(KeyCode::Enter), plain('o')], Open, "open", "open the terminal in a pane";
+    &[Inbox], "item.seen", [plain('x')], See, "seen", "seen: it no longer needs you";
+    &[Inbox], "item.interrupt", [plain('i'), ctrl('c')], Interrupt, "interrupt", "interrupt its command";
     &[AllCommands], "output", [special(KeyCode::Enter), plain('o')], Open, "output", "show the command's output in a pane";
     &[AllCommands], "again", [plain('r')], Again, "run again", "run the command once more; asks first";
     &[AllCommands], "cancel", [plain('d'), special(KeyCode::Delete)], Cancel, "cancel", "take a waiting command out of its queue";
@@ -264,7 +282,7 @@ pub const TABLE: &[Binding] = table! {
     FLEET, "close-pane", [plain('w')], ClosePane, "", "close the pane";
     &[Commands], "back-to-agents", [special(KeyCode::Esc), special(KeyCode::Left)], Back, "agents", "back to the agents";
     &[Pane], "back-to-list", [special(KeyCode::Esc)], Back, "list", "back to the list";
-    &[AllCommands, Activity, Connections], "back-to-fleet", [special(KeyCode::Esc)], Back, "fleet", "take the filter away, or back to the fleet";
+    &[Inbox, AllCommands, Activity, Connections], "back-to-fleet", [special(KeyCode::Esc)], Back, "fleet", "take the filter away, or back to the fleet";
     &[Connections], "reconnect-now", [special(KeyCode::Enter)], Reconnect, "reconnect", "connect again now";
     LINES, "up", [special(KeyCode::Up), plain('k')], Up, "", "up, or scroll up by a line";
     LINES, "down", [special(KeyCode::Down), plain('j')], Down, "", "down, or scroll down by a line";
@@ -295,6 +313,7 @@ pub const TABLE: &[Binding] = table! {
     &[Copying], "copy.leave", [special(KeyCode::Esc), plain('q'), ctrl('c')], Back, "leave", "leave copy mode";
     &[Attached], "detach", [ctrl(']'), ctrl('5')], Detach, "leaves; all other keys go to the terminal", "leave the terminal";
     MAIN, "view-fleet", [plain('1')], ShowFleet, "", "the fleet: agents and panes";
+    MAIN, "view-inbox", [plain('2')], ShowInbox, "", "the inbox: what needs you, with its screen";
     MAIN, "view-commands", [plain('3')], ShowCommands, "", "commands: the queue and the history of the whole fleet";
     MAIN, "view-activity", [plain('4')], ShowActivity, "", "activity: notifications, tasks, logs and trouble";
     MAIN, "view-connections", [plain('5')], ShowConnections, "", "the connection to the daemon, and who else watches";

@@ -3,10 +3,8 @@
 mod world;
 
 use crossterm::event::KeyCode;
-use opsctl_protocol::message::{
-    Activity, ActivitySource, AgentInfo, AgentList, State as CommandState,
-};
-use opsctl_protocol::{AgentId, Timestamp};
+use opsctl_protocol::AgentId;
+use opsctl_protocol::message::{Activity, AgentInfo, AgentList};
 use opsctl_tui::state::doing::Doing;
 use opsctl_tui::state::roster::{Group, Row};
 use opsctl_tui::state::{Effect, Message, State};
@@ -15,48 +13,6 @@ use world::*;
 
 fn name(name: &str) -> AgentId {
     AgentId::new(name).expect("a valid name")
-}
-
-fn doing(mut agent: AgentInfo, activity: Activity, reason: Option<&str>) -> AgentInfo {
-    agent.activity = activity;
-    agent.activity_reason = reason.map(str::to_owned);
-    agent.activity_source = Some(ActivitySource::Rule);
-    agent.activity_since = Some(Timestamp(NOW.0 - 130_000));
-    agent.activity_command_id = agent.commands.first().map(|command| command.command_id);
-    agent
-}
-
-/// One of each state, in two projects and none.
-fn one_of_each() -> Vec<AgentInfo> {
-    let coder = |n: u8, project: &str, line: &str| {
-        let command = command(n, &format!("coder-{n}"), line, CommandState::Running);
-        agent(
-            &format!("coder-{n}"),
-            &[("project", project)],
-            vec![command],
-        )
-    };
-    let mut gone = agent("web-2", &[("zone", "b")], Vec::new());
-    gone.status = opsctl_protocol::message::Presence::Disconnected;
-    vec![
-        doing(coder(1, "opsctl", "claude"), Activity::Working, None),
-        doing(
-            coder(2, "opsctl", "claude"),
-            Activity::Blocked,
-            Some("approval"),
-        ),
-        doing(coder(3, "opsctl", "codex"), Activity::Done, None),
-        doing(
-            coder(4, "shop", "codex"),
-            Activity::Error,
-            Some("the context is full"),
-        ),
-        doing(coder(5, "shop", "aider"), Activity::Idle, None),
-        doing(coder(6, "shop", "claude"), Activity::Starting, None),
-        coder(7, "shop", "htop"),
-        agent("web-1", &[("zone", "a")], Vec::new()),
-        gone,
-    ]
 }
 
 fn with(cols: u16, rows: u16, agents: Vec<AgentInfo>) -> State {

@@ -117,6 +117,8 @@ impl State {
             self.step_command(by);
         } else if self.view == View::Activity {
             self.step_activity(by);
+        } else if self.view == View::Inbox {
+            self.step_item(by);
         } else if self.view != View::Fleet {
             // Nothing is selected there.
         } else if self.focus == Focus::Pane {

@@ -60,6 +60,7 @@ impl State {
                 return self.ended(command);
             }
             Message::Snapshot(snapshot) => {
+                self.glance_snapshot(&snapshot);
                 let now = self.now;
                 let pane = self.panes.of(snapshot.command_id);
                 if let Some((_, pane)) = pane.filter(|(_, pane)| !pane.is_away()) {
@@ -93,6 +94,9 @@ impl State {
     }
 
     fn output(&mut self, frame: &opsctl_protocol::OutputFrame) -> Outcome {
+        if self.glance_output(frame) {
+            return Outcome::redraw();
+        }
         let hidden = self.panes.of(frame.command_id);
         if hidden.is_some_and(|(_, pane)| pane.is_hidden()) {
             let effects = self.keep_hidden(frame);
@@ -246,7 +250,8 @@ impl State {
             })];
         };
         let pane = Pane::new(summary);
-        let mut effects = Vec::new();
+        // One that is looked at in the Inbox is unsubscribed before its pane subscribes it.
+        let mut effects = self.stop_glancing();
         let room = self.panes.len() < super::MAX_PANES;
         if self.panes.is_empty() || (beside && room) {
             self.panes.list.push(pane);

@@ -13,6 +13,7 @@
 //! - [`room`]: the views, and the way from one to another.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
 //! - [`memory`]: what lasts from one start to the next.
+//! - [`inbox`]: what needs a person.
 //! - `choosing`: which agents are meant.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
@@ -25,6 +26,7 @@ pub mod effect;
 pub mod filter;
 pub mod fleet;
 pub mod hidden;
+pub mod inbox;
 pub mod lines;
 pub mod link;
 pub mod memory;
@@ -95,6 +97,8 @@ pub struct State {
     pub fleet: Fleet,
     /// The list at the side.
     pub list: List,
+    /// What needs a person.
+    pub inbox: inbox::Inbox,
     /// The terminals that are open.
     pub panes: Panes,
     /// What has the keyboard, below any overlay.
@@ -248,6 +252,7 @@ impl State {
             connection: Connection::default(),
             fleet: Fleet::default(),
             list: List::default(),
+            inbox: inbox::Inbox::default(),
             panes: Panes::default(),
             focus: Focus::List,
             attached: false,
@@ -305,6 +310,7 @@ impl State {
     /// What would have the keyboard if nothing lay over it.
     fn mode_below(&self) -> Mode {
         match self.view {
+            View::Inbox => Mode::Inbox,
             View::Commands => Mode::AllCommands,
             View::Activity => Mode::Activity,
             View::Connections => Mode::Connections,
@@ -345,6 +351,7 @@ impl State {
     pub fn target_command(&self) -> Option<CommandId> {
         match self.view {
             View::Fleet => {}
+            View::Inbox => return self.item_command(),
             View::Commands => return self.commands.selected,
             View::Activity | View::Connections => return None,
         }
@@ -362,6 +369,7 @@ impl State {
     pub fn target_agent(&self) -> Option<AgentId> {
         match self.view {
             View::Fleet => {}
+            View::Inbox => return self.inbox.selected.clone(),
             View::Commands => return Some(self.selected_command()?.agent_id.clone()),
             View::Activity | View::Connections => return None,
         }
@@ -447,7 +455,8 @@ impl State {
     fn fit(&mut self) -> Vec<Effect> {
         self.layout = Layout::of(self);
         self.see_shown();
-        let mut effects = self.look_at_shown();
+        let mut effects = self.glance();
+        effects.extend(self.look_at_shown());
         let layout = &self.layout;
         for (index, _) in &layout.panes {
             let (cols, rows) = layout.inner(*index);

@@ -9,6 +9,8 @@ pub enum View {
     /// Agents, their commands and panes.
     #[default]
     Fleet,
+    /// What needs a person.
+    Inbox,
     /// The queue and the history of the whole fleet.
     Commands,
     /// What happened.
@@ -19,8 +21,9 @@ pub enum View {
 
 impl View {
     /// Every view, in the order of their keys.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Fleet,
+        Self::Inbox,
         Self::Commands,
         Self::Activity,
         Self::Connections,
@@ -30,6 +33,7 @@ impl View {
     pub fn title(self) -> &'static str {
         match self {
             Self::Fleet => "Fleet",
+            Self::Inbox => "Inbox",
             Self::Commands => "Commands",
             Self::Activity => "Activity",
             Self::Connections => "Connections",
@@ -40,6 +44,7 @@ impl View {
     pub fn action(self) -> Action {
         match self {
             Self::Fleet => Action::ShowFleet,
+            Self::Inbox => Action::ShowInbox,
             Self::Commands => Action::ShowCommands,
             Self::Activity => Action::ShowActivity,
             Self::Connections => Action::ShowConnections,
@@ -66,7 +71,12 @@ impl State {
                 let filter = self.activity.filter.clone();
                 self.ask(Purpose::Narrow, &filter);
             }
-            (Mode::AllCommands | Mode::Activity | Mode::Connections, Action::Back) => {
+            (Mode::Inbox, Action::Open) => return Some(self.open_item()),
+            (Mode::Inbox, Action::See) => self.see_item(),
+            (
+                Mode::Inbox | Mode::AllCommands | Mode::Activity | Mode::Connections,
+                Action::Back,
+            ) => {
                 self.show(View::Fleet);
             }
             (Mode::AllCommands, Action::Open) => return Some(self.open_from_commands()),

@@ -93,11 +93,13 @@ fn tabs(state: &State, width: usize, theme: &Theme) -> Vec<Span<'static>> {
     for view in View::ALL {
         let key = state.keys.shown(Mode::Agents, view.action());
         let key = key.map_or_else(String::new, |key| format!("{key} "));
-        let new = match (view, state.activity.unseen) {
+        let waiting = state.fleet.roster().inbox_len();
+        let count = match (view, state.activity.unseen) {
             (View::Activity, new @ 1..) => format!(" {new} new"),
+            (View::Inbox, _) if waiting > 0 => format!(" ({waiting})"),
             _ => String::new(),
         };
-        let text = format!(" {key}{}{new} ", view.title());
+        let text = format!(" {key}{}{count} ", view.title());
         let style = if view == state.view {
             theme.focused_bar()
         } else {

@@ -6,6 +6,7 @@ mod commands;
 mod connections;
 mod fleet;
 mod help;
+mod inbox;
 mod list;
 mod palette;
 mod pane;
@@ -49,6 +50,7 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     if let Some(room) = layout.room.map(within) {
         match state.view {
             View::Fleet => {}
+            View::Inbox => inbox::draw(state, room, theme, buffer),
             View::Commands => commands::draw(state, room, theme, buffer),
             View::Activity => activity::draw(state, room, theme, buffer),
             View::Connections => connections::draw(state, room, theme, buffer),

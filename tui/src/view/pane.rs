@@ -124,7 +124,12 @@ fn badges(pane: &Pane, attached: bool, still: bool) -> String {
 }
 
 /// Draws the part of the terminal that the pane looks at.
-fn cells(pane: &Pane, area: Rect, theme: &Theme, buffer: &mut Buffer) -> Option<Position> {
+pub(super) fn cells(
+    pane: &Pane,
+    area: Rect,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) -> Option<Position> {
     if area.is_empty() {
         return None;
     }

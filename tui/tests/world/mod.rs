@@ -13,8 +13,8 @@ use bytes::Bytes;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use opsctl_protocol::frame::Via;
 use opsctl_protocol::message::{
-    Activity, AgentInfo, AgentList, CommandStatus, CommandSummary, Connected, Kind, LimitsInfo,
-    Presence, Program, Rights, Role, State as CommandState,
+    Activity, ActivitySource, AgentInfo, AgentList, CommandStatus, CommandSummary, Connected, Kind,
+    LimitsInfo, Presence, Program, Rights, Role, State as CommandState,
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Timestamp};
 use opsctl_tui::state::{Effect, Input, Link, Message, State};
@@ -220,4 +220,46 @@ pub fn text(state: &State) -> String {
 pub fn numbered(lines: usize) -> String {
     let lines: Vec<String> = (0..lines).map(|n| format!("line {n}\r\n")).collect();
     lines.concat()
+}
+
+pub fn doing(mut agent: AgentInfo, activity: Activity, reason: Option<&str>) -> AgentInfo {
+    agent.activity = activity;
+    agent.activity_reason = reason.map(str::to_owned);
+    agent.activity_source = Some(ActivitySource::Rule);
+    agent.activity_since = Some(Timestamp(NOW.0 - 130_000));
+    agent.activity_command_id = agent.commands.first().map(|command| command.command_id);
+    agent
+}
+
+/// One of each state, in two projects and none.
+pub fn one_of_each() -> Vec<AgentInfo> {
+    let coder = |n: u8, project: &str, line: &str| {
+        let command = command(n, &format!("coder-{n}"), line, CommandState::Running);
+        agent(
+            &format!("coder-{n}"),
+            &[("project", project)],
+            vec![command],
+        )
+    };
+    let mut gone = agent("web-2", &[("zone", "b")], Vec::new());
+    gone.status = Presence::Disconnected;
+    vec![
+        doing(coder(1, "opsctl", "claude"), Activity::Working, None),
+        doing(
+            coder(2, "opsctl", "claude"),
+            Activity::Blocked,
+            Some("approval"),
+        ),
+        doing(coder(3, "opsctl", "codex"), Activity::Done, None),
+        doing(
+            coder(4, "shop", "codex"),
+            Activity::Error,
+            Some("the context is full"),
+        ),
+        doing(coder(5, "shop", "aider"), Activity::Idle, None),
+        doing(coder(6, "shop", "claude"), Activity::Starting, None),
+        coder(7, "shop", "htop"),
+        agent("web-1", &[("zone", "a")], Vec::new()),
+        gone,
+    ]
 }

@@ -10,11 +10,11 @@ mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use opsctl_protocol::AgentId;
 use opsctl_protocol::message::AgentInfo;
+use opsctl_protocol::{AgentId, Timestamp};
 
 use super::doing::{Doing, Need};
-use super::fleet::host;
+use super::fleet::{age, host};
 pub use grouping::{GroupName, Grouping};
 pub use rows::{Cursor, Row};
 
@@ -74,6 +74,8 @@ struct Entry {
     words: String,
     doing: Doing,
     need: Need,
+    /// Since when.
+    since: Timestamp,
     group: GroupName,
 }
 
@@ -91,6 +93,8 @@ pub struct Roster {
     groups: Vec<Group>,
     /// The need that each group was put in order by.
     needs: BTreeMap<GroupName, Need>,
+    /// All that need a person, listed or not: most first, then who has waited longest.
+    inbox: BTreeSet<(Need, Timestamp, AgentId)>,
     totals: Counts,
     listed: usize,
     /// How often an agent was put into its place, for tests of how much is done.
@@ -105,6 +109,7 @@ impl Roster {
             words: words(agent, doing),
             doing,
             need: doing.need(seen),
+            since: age(agent).unwrap_or_default(),
             group: self.by.group(agent, doing),
         };
         if self.entries.get(&agent.agent_id) == Some(&entry) {
@@ -112,6 +117,10 @@ impl Roster {
         }
         self.remove(&agent.agent_id);
         self.totals.0[doing as usize] += 1;
+        if entry.need < Need::Nothing {
+            let key = (entry.need, entry.since, agent.agent_id.clone());
+            self.inbox.insert(key);
+        }
         if self.fits(&entry) {
             self.place(agent.agent_id.clone(), &entry);
         }
@@ -124,6 +133,7 @@ impl Roster {
             return;
         };
         self.totals.0[entry.doing as usize] -= 1;
+        self.inbox.remove(&(entry.need, entry.since, agent.clone()));
         if self.fits(&entry) {
             self.displace(agent, &entry);
         }
@@ -176,6 +186,16 @@ impl Roster {
     /// What the agents do, listed or not.
     pub fn totals(&self) -> &Counts {
         &self.totals
+    }
+
+    /// All that need a person, whatever is listed: most first, then who has waited longest.
+    pub fn inbox(&self) -> impl Iterator<Item = &AgentId> {
+        self.inbox.iter().map(|(_, _, agent)| agent)
+    }
+
+    /// How many need a person.
+    pub fn inbox_len(&self) -> usize {
+        self.inbox.len()
     }
 
     /// How many are listed, in folded groups too.

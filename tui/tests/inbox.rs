@@ -1,0 +1,136 @@
+//! The view Inbox: what needs a person, and the screen of the selected one.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod world;
+
+use crossterm::event::KeyCode;
+use opsctl_protocol::message::{AgentList, Approval, Role, Signal, TerminalSnapshot};
+use opsctl_protocol::{AgentId, Timestamp};
+use opsctl_tui::keys::Mode;
+use opsctl_tui::state::{Effect, Message, State};
+use world::*;
+
+fn inbox(cols: u16, rows: u16) -> State {
+    let mut agents = one_of_each();
+    // The two that finished: the one that waits longer comes first.
+    agents[0].activity = opsctl_protocol::message::Activity::Done;
+    agents[0].activity_since = Some(Timestamp(NOW.0 - 500_000));
+    agents[1].commands[0].approval = Some(Approval {
+        asked: "Bash command\nrm -rf build".to_owned(),
+        approve: "1".to_owned(),
+        deny: "\u{1b}".to_owned(),
+    });
+    let mut state = console(cols, rows);
+    state.message(Message::Connected(connected(Role::Admin)), NOW);
+    let more = false;
+    state.message(Message::Agents(AgentList { agents, more }), NOW);
+    state
+}
+
+fn heard(effects: &[Effect]) -> Vec<String> {
+    let channels = effects.iter().filter_map(|effect| match effect {
+        Effect::Subscribe(subscribe) => Some(format!("+{}", subscribe.channel.as_str())),
+        Effect::Unsubscribe(pattern) => Some(format!("-{}", pattern.as_str())),
+        _ => None,
+    });
+    channels.collect()
+}
+
+fn selected(state: &State) -> &str {
+    state.inbox.selected.as_ref().map_or("", AgentId::as_str)
+}
+
+fn screen(number: u8, text: &str) -> Message {
+    Message::Snapshot(TerminalSnapshot {
+        agent_id: AgentId::new("coder-2").unwrap(),
+        command_id: id(number),
+        offset: 100,
+        cols: 60,
+        rows: 12,
+        data: opsctl_protocol::message::Payload(bytes::Bytes::copy_from_slice(text.as_bytes())),
+    })
+}
+
+#[test]
+fn what_it_looks_like() {
+    for (cols, rows) in [(40, 10), (80, 24), (120, 40), (200, 60)] {
+        let mut state = inbox(cols, rows);
+        keys(&mut state, "2");
+        let text_of = "Bash command\r\n\r\n  rm -rf build\r\n\r\nDo you want to proceed?\r\n> 1. Yes\r\n  2. No";
+        state.message(screen(2, text_of), NOW);
+        insta::assert_snapshot!(format!("inbox_{cols}x{rows}"), text(&state));
+    }
+    for (cols, rows) in [(1, 1), (10, 3), (101, 4), (3, 40), (60, 8)] {
+        let mut state = inbox(cols, rows);
+        keys(&mut state, "2");
+        text(&state);
+        keys(&mut state, "xxxxx");
+        text(&state);
+    }
+}
+
+#[test]
+fn what_is_urgent_comes_first_and_gives_way_to_the_next() {
+    let mut state = inbox(120, 40);
+    // The fleet's filter doesn't hide what needs a person.
+    keys(&mut state, "/web\n2");
+    let order: Vec<&str> = state.fleet.roster().inbox().map(AgentId::as_str).collect();
+    assert_eq!(order, ["coder-2", "coder-4", "coder-1", "coder-3"]);
+    assert_eq!(selected(&state), "coder-2");
+    keys(&mut state, "jj");
+    assert_eq!(selected(&state), "coder-1");
+    keys(&mut state, "x");
+    assert_eq!(selected(&state), "coder-3");
+    keys(&mut state, "x");
+    assert_eq!(selected(&state), "coder-4");
+    // Somebody else answers: what is selected stays so.
+    let mut answered = one_of_each().swap_remove(1);
+    answered.activity = opsctl_protocol::message::Activity::Working;
+    state.message(Message::Agent(answered), NOW);
+    assert_eq!(selected(&state), "coder-4");
+    keys(&mut state, "xx");
+    assert_eq!(selected(&state), "");
+    assert!(text(&state).contains("nothing needs you"));
+}
+
+#[test]
+fn only_the_terminal_that_is_looked_at_is_heard() {
+    let mut state = inbox(120, 40);
+    let looked = keys(&mut state, "2");
+    assert_eq!(heard(&looked), [format!("+command:{}", id(2))]);
+    state.message(screen(2, "Do you want to proceed?"), NOW);
+    assert!(text(&state).contains("Do you want to proceed?"));
+    let asked = state.message(output(2, 100, "\x1b[6n"), NOW).effects;
+    assert_eq!(asked, [], "who only looks answers no questions");
+    let moved = keys(&mut state, "j");
+    assert_eq!(
+        heard(&moved),
+        [format!("-command:{}", id(2)), format!("+command:{}", id(4))]
+    );
+    assert!(!text(&state).contains("Do you want to proceed?"));
+    let left = keys(&mut state, "1");
+    assert_eq!(heard(&left), [format!("-command:{}", id(4))]);
+}
+
+#[test]
+fn it_is_acted_on_from_here() {
+    let mut state = inbox(120, 40);
+    keys(&mut state, "2");
+    assert_eq!(keys(&mut state, "i"), [Effect::Signal(id(2), Signal::Int)]);
+    let opened = key(&mut state, KeyCode::Enter);
+    let again = [format!("-command:{}", id(2)), format!("+command:{}", id(2))];
+    assert_eq!(
+        heard(&opened),
+        again,
+        "in this order, for the pane to be heard"
+    );
+    assert_eq!(state.mode(), Mode::Pane);
+    key(&mut state, KeyCode::Esc);
+    assert_eq!(state.mode(), Mode::Inbox);
+    // It has a pane now, whose screen is shown; nothing else is heard.
+    let back = keys(&mut state, "jk");
+    assert_eq!(heard(&back).last(), Some(&format!("-command:{}", id(4))));
+    state.message(screen(2, "from the pane"), NOW);
+    assert!(text(&state).contains("from the pane"));
+    assert_eq!(heard(&keys(&mut state, "1")), [] as [String; 0]);
+}
