@@ -252,3 +252,90 @@ fn own_rules_count_and_bad_ones_are_told() {
     let seen = wait_doing(&daemon, "idle", "rule");
     assert_eq!(seen["activityReason"], "asleep");
 }
+
+/// A file of docs/hooks.
+fn hook_file(name: &str) -> String {
+    let file = format!("{}/docs/hooks/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(file).unwrap()
+}
+
+/// The shell commands of the hooks for Claude Code, by event.
+fn claude_hooks() -> Vec<(String, String)> {
+    let settings: serde_json::Value =
+        serde_json::from_str(&hook_file("claude-settings.json")).unwrap();
+    let mut hooks = Vec::new();
+    for (event, groups) in settings["hooks"].as_object().unwrap() {
+        for hook in groups[0]["hooks"].as_array().unwrap() {
+            assert_eq!(hook["type"], "command");
+            hooks.push((event.clone(), hook["command"].as_str().unwrap().to_owned()));
+        }
+    }
+    hooks
+}
+
+#[test]
+fn the_ready_hooks_report() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_opsctl"));
+    let path = format!("PATH='{}':$PATH", bin.parent().unwrap().display());
+    let hooks = claude_hooks();
+    let hook = |event: &str| {
+        let found = hooks.iter().find(|(name, _)| name == event);
+        let command = &found.unwrap_or_else(|| panic!("no hook {event}")).1;
+        // A hook gets JSON on its standard input, and what it prints goes into the conversation.
+        format!("printf '%s' '{{\"hook_event_name\":\"{event}\"}}' | sh -c '{command}'")
+    };
+    for (event, activity) in [
+        ("UserPromptSubmit", "working"),
+        ("PermissionRequest", "blocked"),
+        ("Notification", "blocked"),
+        ("Stop", "done"),
+    ] {
+        let line = format!(
+            "{path}; said=$({}); [ -z \"$said\" ] || exit 9; exec sleep 1000",
+            hook(event)
+        );
+        let id = terminal(&daemon, &line);
+        let seen = wait_doing(&daemon, activity, "program");
+        assert_eq!(seen["activityCommandId"], id.as_str(), "{event}");
+        daemon
+            .opsctl(["interrupt", "-s", "KILL", &id])
+            .run()
+            .expect_code(0);
+        wait_doing(&daemon, "error", "process");
+    }
+    let config: toml::Table = hook_file("codex-config.toml").parse().unwrap();
+    let notify: Vec<String> = config["notify"].clone().try_into().unwrap();
+    let line = format!(
+        "{path} '{}' '{{\"type\":\"agent-turn-complete\"}}'; exec sleep 1000",
+        notify.join("' '")
+    );
+    terminal(&daemon, &line);
+    wait_doing(&daemon, "done", "program");
+}
+
+#[test]
+fn a_shell_with_prompt_marks_tells_what_it_does() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    let rc = daemon.file(
+        "rc",
+        &format!("PS1='ready> '\n{}", hook_file("osc133.bash")),
+    );
+    let shell = daemon
+        .opsctl(["send", "a", "--pty", "--", "bash", "--rcfile"])
+        .arg(&rc)
+        .pty(80, 24);
+    shell.wait_text("ready>");
+    wait_doing(&daemon, "idle", "signal");
+    shell.send("read x\r");
+    wait_doing(&daemon, "working", "signal");
+    shell.send("x\r");
+    wait_doing(&daemon, "idle", "signal");
+    shell.send("(exit 3)\r");
+    let seen = wait_doing(&daemon, "error", "signal");
+    assert_eq!(seen["activityReason"], "exit 3");
+    shell.send("true\r");
+    wait_doing(&daemon, "idle", "signal");
+}

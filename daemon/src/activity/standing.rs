@@ -7,6 +7,8 @@
 //! - When a shell shows its prompt, whatever reported from under it has ended: only its `done` or `error` stays, until the
 //!   next command is entered.
 //! - A failed command's `error` (OSC 133 ; D) stays until the next command is entered.
+//! - When screen and program said the same, and the screen has moved on since, the program's word is stale: a prompt was
+//!   answered, or work was interrupted, and no hook tells that. So is `done` or `idle` when the screen begins to show work.
 //! - Progress (OSC 9 ; 4) goes before prompt marks while it is shown, and goes with the command that showed it.
 
 use opsctl_protocol::Timestamp;
@@ -140,8 +142,25 @@ impl Standing {
 
     /// What the rules make of the screen; `None` where none fits.
     pub fn seen(&mut self, word: Option<Word>, approval: Option<Approval>) {
+        if self.is_outrun(word.as_ref()) {
+            self.program = None;
+        }
         put(&mut self.rule, word);
         self.approval = approval;
+    }
+
+    /// Whether the screen shows that the program's own word no longer holds.
+    fn is_outrun(&self, new: Option<&Word>) -> bool {
+        let activity = |word: &Option<Word>| word.as_ref().map(|word| word.activity);
+        let (Some(said), Some(new)) = (activity(&self.program), new.map(|word| word.activity))
+        else {
+            return false;
+        };
+        let old = activity(&self.rule);
+        let moved_on = old == Some(said) && new != said;
+        let rested = matches!(said, Activity::Done | Activity::Idle);
+        let works_again = old != Some(Activity::Working) && new == Activity::Working;
+        moved_on || (rested && works_again)
     }
 
     /// The process shows this much.
@@ -284,6 +303,40 @@ mod tests {
         standing.heard(&Signal::Runs, NOW);
         standing.heard(&Signal::Ended(None), NOW);
         assert_eq!(counts(&standing).1, Activity::Idle);
+    }
+
+    #[test]
+    fn a_screen_that_moves_on_outruns_a_report() {
+        use Activity::{Blocked, Done, Idle, Working};
+        let cases = [
+            // What the program says, what the screen showed and shows, and what counts.
+            (Blocked, Blocked, Working, Working),
+            (Blocked, Blocked, Idle, Idle),
+            (Working, Working, Idle, Idle),
+            (Working, Idle, Working, Working),
+            (Working, Blocked, Working, Working),
+            (Working, Idle, Blocked, Working),
+            (Done, Working, Idle, Done),
+            (Done, Idle, Idle, Done),
+            (Done, Idle, Working, Working),
+            (Done, Working, Working, Done),
+        ];
+        for (said, old, new, counted) in cases {
+            let mut standing = Standing::default();
+            standing.seen(Some(Word::new(old, NOW)), None);
+            program(&mut standing, said);
+            standing.seen(Some(Word::new(new, NOW)), None);
+            assert_eq!(counts(&standing).1, counted, "{said} on {old}, {new}");
+        }
+        let mut standing = Standing::default();
+        standing.seen(Some(Word::new(Blocked, NOW)), None);
+        program(&mut standing, Blocked);
+        standing.seen(None, None);
+        assert_eq!(
+            counts(&standing).1,
+            Blocked,
+            "no rule fits: nothing is known"
+        );
     }
 
     #[test]
