@@ -42,6 +42,7 @@ pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
         look,
         reduced_motion: settings.reduced_motion,
         memory: Some(context.settings.state_dir().join("console")),
+        draw_unfocused: settings.draw_unfocused,
     };
     opsctl_tui::run(options).await?;
     Ok(ExitCode::Ok.into())

@@ -218,6 +218,8 @@ pub struct Tui {
     pub ascii: Ascii,
     /// Whether nothing moves by itself.
     pub reduced_motion: bool,
+    /// Whether everything is drawn also while the terminal's window has no focus.
+    pub draw_unfocused: bool,
     /// What puts its standard input into the clipboard; by the terminal when empty.
     pub copy_command: String,
     /// How the operator's own terminal is called by what is urgent.

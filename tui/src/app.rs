@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crossterm::cursor::SetCursorStyle;
-use crossterm::event::Event as TtyEvent;
+use crossterm::event::{Event as TtyEvent, KeyCode};
 use futures_util::{Stream, StreamExt};
 use opsctl_protocol::Timestamp;
 use opsctl_terminal::CursorShape;
@@ -33,6 +33,12 @@ const HELD: Duration = Duration::from_millis(100);
 /// How long messages may be taken in one go, so that keys and frames come in between.
 const SLICE: Duration = Duration::from_millis(4);
 
+/// With this variable a key breaks the console, for the test that a panic leaves the terminal as it was.
+const BREAKS: &str = "OPSCTL_TEST_PANIC";
+
+/// That key; no keyboard has it.
+const BREAK_KEY: KeyCode = KeyCode::F(20);
+
 /// What the console needs to know.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -52,6 +58,8 @@ pub struct Options {
     pub reduced_motion: bool,
     /// The directory for what is remembered until the next start; without one, nothing is.
     pub memory: Option<PathBuf>,
+    /// Whether to draw also while the terminal's window has no focus.
+    pub draw_unfocused: bool,
 }
 
 /// Why the console ended other than by being left.
@@ -74,7 +82,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         io::ErrorKind::Unsupported => Error::NotATerminal,
         _ => Error::Terminal(error),
     })?;
-    run_on(&mut tty, crossterm::event::EventStream::new, options).await
+    run_on(&mut tty, crate::input::events, options).await
 }
 
 /// Opens the console on any stage, with input from anywhere: `inputs` opens it, also again after another
@@ -103,6 +111,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         Ok(None) => {}
         Err(why) => state.cannot_recall(why),
     }
+    state.always_drawn = options.draw_unfocused;
     let mut console = Console {
         stage: terminal,
         state,
@@ -115,6 +124,8 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         dirty: true,
         pace: Pace::new(std::time::Instant::now()),
         held: None,
+        rests: false,
+        breaks: std::env::var_os(BREAKS).is_some(),
         left: false,
     };
     let result = console.run(inputs, heard).await;
@@ -145,6 +156,10 @@ struct Console<'a, S> {
     pace: Pace,
     /// Since when a frame waits for an application to finish its own.
     held: Option<Instant>,
+    /// Whether the last frame was one of a window without focus: then there is none until it has it again.
+    rests: bool,
+    /// Whether [`BREAK_KEY`] breaks the console.
+    breaks: bool,
     /// Whether the person wants to leave.
     left: bool,
 }
@@ -180,12 +195,13 @@ impl<S: Stage> Console<'_, S> {
                 signal = signals.next() => match signal {
                     Heeded::End => return Ok(()),
                     Heeded::Continued => self.redraw()?,
+                    Heeded::Stop => self.suspend()?,
                 },
                 input = inputs.next() => match input {
                     Some(input) => self.input(input?)?,
                     None => return Ok(()),
                 },
-                () = sleep_until(frame_at), if self.dirty => self.draw()?,
+                () = sleep_until(frame_at), if self.dirty && !self.rests => self.draw()?,
                 () = sleep_until(tick_at.unwrap_or(frame_at)), if tick_at.is_some() => {
                     let outcome = self.state.input(Input::Tick, Timestamp::now());
                     self.apply(outcome)?;
@@ -242,15 +258,22 @@ impl<S: Stage> Console<'_, S> {
 
     fn input(&mut self, event: TtyEvent) -> Result<(), Error> {
         let input = match event {
+            TtyEvent::Key(key) if self.breaks && key.code == BREAK_KEY => {
+                panic!("{BREAKS} is set and its key was pressed")
+            }
             TtyEvent::Key(key) => Input::Key(key),
             TtyEvent::Paste(text) => Input::Paste(text),
             TtyEvent::Resize(cols, rows) => Input::Resize(cols, rows),
             TtyEvent::Mouse(mouse) => Input::Mouse(mouse),
-            TtyEvent::FocusGained | TtyEvent::FocusLost => return Ok(()),
+            TtyEvent::FocusGained => Input::Focus(true),
+            TtyEvent::FocusLost => Input::Focus(false),
         };
         let outcome = self.state.input(input, Timestamp::now());
         self.pace.key(std::time::Instant::now());
-        self.apply(outcome)
+        self.rests &= self.state.away;
+        self.apply(outcome)?;
+        self.stage.keyboard(self.state.keyboard())?;
+        Ok(())
     }
 
     fn apply(&mut self, outcome: Outcome) -> Result<(), Error> {
@@ -287,10 +310,7 @@ impl<S: Stage> Console<'_, S> {
                 }
             }
             Effect::Redraw => self.redraw()?,
-            Effect::Suspend => {
-                self.stage.suspend()?;
-                self.redraw()?;
-            }
+            Effect::Suspend => self.suspend()?,
             other => {
                 if let Some(message) = self.conn.perform(other) {
                     self.message(message)?;
@@ -327,9 +347,20 @@ impl<S: Stage> Console<'_, S> {
         self.message(Message::Error(problem))
     }
 
+    /// Stops until the shell continues this program.
+    fn suspend(&mut self) -> Result<(), Error> {
+        if self.stage.suspend()? {
+            return self.redraw();
+        }
+        let text = "nothing could continue the console here: no shell started it";
+        self.message(Message::News(text.to_owned()))
+    }
+
     /// Draws everything with the next frame, at the size that the terminal has now.
     fn redraw(&mut self) -> Result<(), Error> {
+        self.rests = false;
         self.stage.clear()?;
+        self.stage.keyboard(self.state.keyboard())?;
         let (cols, rows) = self.stage.size();
         let outcome = self
             .state
@@ -341,6 +372,7 @@ impl<S: Stage> Console<'_, S> {
         self.dirty = false;
         self.held = None;
         self.pace.drawn(std::time::Instant::now());
+        self.rests = self.state.away;
         let (state, theme) = (&self.state, &self.theme);
         let cursor = cursor_style(state);
         self.stage.draw(cursor, &mut |frame| {
@@ -394,6 +426,8 @@ enum Heeded {
     End,
     /// The terminal to be taken again: the program was stopped and goes on.
     Continued,
+    /// The program to stop for a while, as somebody else wants it; the person has a key.
+    Stop,
 }
 
 struct Signals {
@@ -402,18 +436,21 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
     quit: tokio::signal::unix::Signal,
     continued: tokio::signal::unix::Signal,
+    stop: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        // SIGCONT has no name in tokio; its number differs between systems.
+        // These have no names in tokio; their numbers differ between systems.
         let continued = rustix::process::Signal::CONT.as_raw();
+        let stop = rustix::process::Signal::TSTP.as_raw();
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             continued: signal(SignalKind::from_raw(continued))?,
+            stop: signal(SignalKind::from_raw(stop))?,
         })
     }
 
@@ -424,6 +461,7 @@ impl Signals {
             _ = self.interrupt.recv() => Heeded::End,
             _ = self.quit.recv() => Heeded::End,
             _ = self.continued.recv() => Heeded::Continued,
+            _ = self.stop.recv() => Heeded::Stop,
         }
     }
 }

@@ -4,20 +4,34 @@
 //! on kitty's keyboard protocol (<https://sw.kovidgoyal.net/kitty/keyboard-protocol/>), its
 //! unambiguous forms of the keys that are ambiguous otherwise.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{
+    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 use opsctl_terminal::{Modes, Mouse, MouseEncoding};
 
 /// Kitty's flag for unambiguous escape codes.
 const DISAMBIGUATE: u8 = 1;
 
+/// Kitty's flag for repeated and released keys.
+pub const EVENT_TYPES: u8 = 2;
+
+/// Kitty's flag for all keys as escape codes.
+const ALL_KEYS: u8 = 8;
+
+/// Kitty's flag for the text of a key beside its code.
+const TEXT: u8 = 16;
+
 /// The bytes of a key; none for keys that a terminal sends nothing for.
 pub fn key(event: KeyEvent, app: &Modes) -> Vec<u8> {
     let code = event.code;
     let mods = event.modifiers;
-    if app.keyboard & DISAMBIGUATE != 0
-        && let Some(bytes) = unambiguous(code, mods)
+    if app.keyboard & (DISAMBIGUATE | ALL_KEYS) != 0
+        && let Some(text) = unambiguous(event, app)
     {
-        return bytes;
+        return text.into_bytes();
+    }
+    if event.kind == KeyEventKind::Release {
+        return Vec::new();
     }
     let alt = if mods.contains(KeyModifiers::ALT) {
         "\x1b"
@@ -43,7 +57,7 @@ pub fn key(event: KeyEvent, app: &Modes) -> Vec<u8> {
         KeyCode::Backspace => format!("{alt}\x7f").into_bytes(),
         KeyCode::Esc => format!("{alt}\x1b").into_bytes(),
         KeyCode::Null => vec![0],
-        _ => function(code, mods, app.app_cursor).into_bytes(),
+        _ => function(code, modifier(mods), "", app.app_cursor).into_bytes(),
     }
 }
 
@@ -104,12 +118,12 @@ fn control(c: char) -> Option<u8> {
     }
 }
 
-/// Cursor and function keys.
-fn function(code: KeyCode, mods: KeyModifiers, app_cursor: bool) -> String {
-    let modifier = modifier(mods);
+/// Cursor and function keys. `kind` is what was done with the key, where that is told.
+fn function(code: KeyCode, modifier: u8, kind: &str, app_cursor: bool) -> String {
+    let bare = modifier == 1 && kind.is_empty();
     let letter = |letter: char| {
-        if modifier > 1 {
-            format!("\x1b[1;{modifier}{letter}")
+        if !bare {
+            format!("\x1b[1;{modifier}{kind}{letter}")
         } else if app_cursor || matches!(letter, 'P'..='S') {
             format!("\x1bO{letter}")
         } else {
@@ -117,10 +131,10 @@ fn function(code: KeyCode, mods: KeyModifiers, app_cursor: bool) -> String {
         }
     };
     let number = |number: u8| {
-        if modifier > 1 {
-            format!("\x1b[{number};{modifier}~")
-        } else {
+        if bare {
             format!("\x1b[{number}~")
+        } else {
+            format!("\x1b[{number};{modifier}{kind}~")
         }
     };
     match code {
@@ -149,24 +163,48 @@ fn modifier(mods: KeyModifiers) -> u8 {
         + 4 * u8::from(mods.contains(KeyModifiers::CONTROL))
 }
 
-/// Kitty's form of the keys whose old form means something else too.
-fn unambiguous(code: KeyCode, mods: KeyModifiers) -> Option<Vec<u8>> {
+/// Kitty's form of the keys whose old form means something else too, or of all where that is asked for; none where the old
+/// form is right.
+fn unambiguous(event: KeyEvent, app: &Modes) -> Option<String> {
+    let flag = |flag| app.keyboard & flag != 0;
+    let (mods, all) = (event.modifiers, flag(ALL_KEYS));
+    let kind = match event.kind {
+        KeyEventKind::Release if !flag(EVENT_TYPES) => return Some(String::new()),
+        KeyEventKind::Repeat if flag(EVENT_TYPES) => ":2",
+        KeyEventKind::Release => ":3",
+        _ => "",
+    };
     let modifier = modifier(mods);
-    let number = match code {
+    let plain = !all && modifier == 1;
+    let number = match event.code {
         KeyCode::Esc => 27,
-        KeyCode::Enter if modifier > 1 => 13,
-        KeyCode::Tab if modifier > 1 => 9,
-        KeyCode::BackTab => 9,
-        KeyCode::Backspace if modifier > 1 => 127,
-        KeyCode::Char(c) if mods.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => {
+        // So that a shell can still be typed to after a program that set this and died.
+        KeyCode::Enter | KeyCode::Tab | KeyCode::Backspace if plain => {
+            return (kind == ":3").then(String::new);
+        }
+        KeyCode::Enter => 13,
+        KeyCode::Tab | KeyCode::BackTab => 9,
+        KeyCode::Backspace => 127,
+        KeyCode::Char(c) => {
+            let text = !mods.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+            if text && !all && kind != ":3" {
+                return None;
+            }
             c.to_lowercase().next().map_or(u32::from(c), u32::from)
         }
-        _ => return None,
+        code => {
+            let text = function(code, modifier, kind, app.app_cursor);
+            return (!text.is_empty()).then_some(text);
+        }
     };
-    Some(if modifier > 1 {
-        format!("\x1b[{number};{modifier}u").into_bytes()
+    let text = match event.code {
+        KeyCode::Char(c) if all && flag(TEXT) && kind != ":3" => format!(";{}", u32::from(c)),
+        _ => String::new(),
+    };
+    Some(if modifier > 1 || !kind.is_empty() || !text.is_empty() {
+        format!("\x1b[{number};{modifier}{kind}{text}u")
     } else {
-        format!("\x1b[{number}u").into_bytes()
+        format!("\x1b[{number}u")
     })
 }
 
@@ -224,6 +262,42 @@ mod tests {
             "\x1b[99;5u"
         );
         assert_eq!(bytes(KeyCode::Char('c'), KeyModifiers::NONE, &kitty), "c");
+    }
+
+    #[test]
+    fn a_program_gets_keys_in_the_form_that_it_asked_for() {
+        let told = |keyboard, code, mods, kind| {
+            let modes = Modes {
+                keyboard,
+                ..Modes::default()
+            };
+            let event = KeyEvent::new_with_kind(code, mods, kind);
+            String::from_utf8(key(event, &modes)).unwrap()
+        };
+        let (none, shift) = (KeyModifiers::NONE, KeyModifiers::SHIFT);
+        let (press, release) = (KeyEventKind::Press, KeyEventKind::Release);
+        let a = KeyCode::Char('a');
+        for (flags, code, mods, kind, expected) in [
+            (0, a, none, release, ""),
+            (1, a, none, release, ""),
+            (1, KeyCode::Enter, none, press, "\r"),
+            (1, KeyCode::Enter, shift, press, "\x1b[13;2u"),
+            (3, a, none, press, "a"),
+            (3, a, none, release, "\x1b[97;1:3u"),
+            (3, a, none, KeyEventKind::Repeat, "a"),
+            (3, KeyCode::Up, none, release, "\x1b[1;1:3A"),
+            (3, KeyCode::Enter, none, release, ""),
+            (9, a, none, press, "\x1b[97u"),
+            (9, KeyCode::Char('A'), shift, press, "\x1b[97;2u"),
+            (9, KeyCode::Enter, none, press, "\x1b[13u"),
+            (25, KeyCode::Char('A'), shift, press, "\x1b[97;2;65u"),
+        ] {
+            assert_eq!(
+                told(flags, code, mods, kind),
+                expected,
+                "{code:?} with {flags}"
+            );
+        }
     }
 
     #[test]

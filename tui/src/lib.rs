@@ -5,6 +5,7 @@
 //! - `conn`: the connection to the daemon; events become [`state::Message`]s, and
 //!   [`state::Effect`]s are done.
 //! - `log`: older output and recordings, from the daemon's log.
+//! - [`input`]: what comes from the terminal.
 //! - [`keys`], [`encode`]: what a key means here, and what it is to a program.
 //! - [`state`]: a pure reducer; no IO, no clock.
 //! - [`export`]: a terminal's lines as text.
@@ -27,6 +28,7 @@ pub mod alert;
 pub mod app;
 pub mod encode;
 pub mod export;
+pub mod input;
 pub mod keys;
 pub mod layout;
 pub mod state;

@@ -9,7 +9,9 @@ use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::{SetCursorStyle, Show};
 use crossterm::event::{
     DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
+    EnableFocusChange,
 };
+use crossterm::style::Print;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
     LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -21,6 +23,17 @@ use ratatui::{Frame, Terminal};
 /// Presses, releases, the wheel, and movement with a button down, in the form without a limit on columns.
 /// Not every movement (1003), which would wake the console for nothing.
 const MOUSE: &str = "\x1b[?1000h\x1b[?1002h\x1b[?1006h";
+
+/// Kitty's flags while no program is attached: keys that can be told from each other
+/// (<https://sw.kovidgoyal.net/kitty/keyboard-protocol/>).
+pub const KEYBOARD: u8 = 1;
+
+/// Pushes those flags. Terminals without the protocol ignore this, and a question whether they have it would keep the
+/// first frame waiting for an answer that some never give.
+const KEYBOARD_ON: &str = "\x1b[>1u";
+
+/// Takes them off again; the stack belongs to the alternate screen, so that this comes before it is left.
+const KEYBOARD_OFF: &str = "\x1b[<1u";
 
 /// Whether the terminal is ours now, so that it is given back once and only when taken.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -43,11 +56,17 @@ pub trait Stage {
     /// When the terminal can't be written to.
     fn clear(&mut self) -> io::Result<()>;
 
-    /// Stops the program until the shell continues it.
+    /// Stops the program until the shell continues it. False where there is no shell that could.
     ///
     /// # Errors
     /// When the terminal can't be written to.
-    fn suspend(&mut self) -> io::Result<()>;
+    fn suspend(&mut self) -> io::Result<bool>;
+
+    /// Sets kitty's flags for what is typed from now on.
+    ///
+    /// # Errors
+    /// When the terminal can't be written to.
+    fn keyboard(&mut self, flags: u8) -> io::Result<()>;
 
     /// Puts a text into the clipboard by the terminal (OSC 52).
     ///
@@ -83,6 +102,8 @@ pub struct Tty {
     cursor: Option<SetCursorStyle>,
     /// Whether the mouse is ours.
     mouse: bool,
+    /// Kitty's flags as last set.
+    keyboard: u8,
 }
 
 /// Collects a frame, which is then written at once. What a panic leaves in it is never written: it
@@ -138,6 +159,7 @@ impl Tty {
             bytes,
             cursor: None,
             mouse: false,
+            keyboard: KEYBOARD,
         })
     }
 }
@@ -169,6 +191,7 @@ impl Stage for Tty {
         enter()?;
         self.mouse(self.mouse)?;
         self.cursor = None;
+        self.keyboard = KEYBOARD;
         // A new one compares with a blank screen. Its own way to clear would ask the terminal where the cursor
         // is, and wait for an answer among what the person types.
         self.terminal = Terminal::new(CrosstermBackend::new(self.bytes.clone()))?;
@@ -176,11 +199,25 @@ impl Stage for Tty {
         self.bytes.send()
     }
 
-    fn suspend(&mut self) -> io::Result<()> {
+    fn suspend(&mut self) -> io::Result<bool> {
+        if !has_shell() {
+            return Ok(false);
+        }
         give_back();
-        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
+        // The whole group, so that the shell also gets the terminal back from what it started us by. Not SIGTSTP,
+        // which this program catches.
+        rustix::process::kill_current_process_group(rustix::process::Signal::STOP)?;
         // Here the shell has continued this program.
-        self.clear()
+        self.clear()?;
+        Ok(true)
+    }
+
+    fn keyboard(&mut self, flags: u8) -> io::Result<()> {
+        if std::mem::replace(&mut self.keyboard, flags) == flags {
+            return Ok(());
+        }
+        write!(stdout(), "\x1b[={flags};1u")?;
+        stdout().flush()
     }
 
     fn copy(&mut self, text: &str) -> io::Result<()> {
@@ -211,12 +248,26 @@ impl Stage for Tty {
     }
 }
 
+/// Whether somebody in this session could continue this program when it stops. There is nobody where it is all that runs
+/// in its terminal.
+fn has_shell() -> bool {
+    let session = |pid| rustix::process::getsid(pid).ok();
+    let parent = rustix::process::getppid();
+    parent.is_some_and(|parent| session(Some(parent)) == session(None))
+}
+
 fn enter() -> io::Result<()> {
     if TAKEN.swap(true, Ordering::SeqCst) {
         return Ok(());
     }
     enable_raw_mode()?;
-    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)
+    execute!(
+        stdout(),
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        EnableFocusChange,
+        Print(KEYBOARD_ON)
+    )
 }
 
 /// Leaves everything that the console or a program shown in it may have switched on. Errors have
@@ -232,6 +283,7 @@ fn give_back() {
         DisableFocusChange,
         DisableBracketedPaste,
         SetCursorStyle::DefaultUserShape,
+        Print(KEYBOARD_OFF),
         LeaveAlternateScreen,
         Show
     );

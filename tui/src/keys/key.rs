@@ -46,6 +46,16 @@ impl Key {
         let with = |modifier| modifiers.contains(modifier);
         let (shift, ctrl) = (with(KeyModifiers::SHIFT), with(KeyModifiers::CONTROL));
         match code {
+            // The same keys, as terminals with kitty's protocol tell them.
+            KeyCode::Char('[') if modifiers == KeyModifiers::CONTROL => {
+                Self(KeyCode::Esc, KeyModifiers::NONE)
+            }
+            KeyCode::Char('m') if modifiers == KeyModifiers::CONTROL => {
+                Self(KeyCode::Enter, KeyModifiers::NONE)
+            }
+            KeyCode::Char('i') if modifiers == KeyModifiers::CONTROL => {
+                Self(KeyCode::Tab, KeyModifiers::NONE)
+            }
             KeyCode::Char(c) if ctrl => Self(
                 KeyCode::Char(c.to_ascii_lowercase()),
                 modifiers - KeyModifiers::SHIFT,

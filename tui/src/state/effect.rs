@@ -31,6 +31,8 @@ pub enum Input {
     Mouse(MouseEvent),
     /// The terminal has this many columns and rows now.
     Resize(u16, u16),
+    /// The terminal's window has the focus now, or not.
+    Focus(bool),
     /// Time has passed and something visible depends on it.
     Tick,
 }

@@ -12,6 +12,8 @@ impl State {
     /// Takes what the person did, or that time has passed.
     pub fn input(&mut self, input: Input, now: Timestamp) -> Outcome {
         self.now = now;
+        // Who does something here looks here, whatever the terminal says of its focus.
+        self.away &= matches!(input, Input::Tick | Input::Resize(..) | Input::Focus(_));
         let mut effects = match input {
             Input::Tick => {
                 self.notice.take_if(|notice| notice.until <= now);
@@ -26,7 +28,10 @@ impl State {
             }
             Input::Paste(text) => self.paste(&text),
             Input::Mouse(event) => self.mouse(event),
-            Input::Key(event) if event.kind == KeyEventKind::Release => return Outcome::default(),
+            Input::Focus(focused) => self.look(focused),
+            Input::Key(event) if event.kind == KeyEventKind::Release && !self.attached => {
+                return Outcome::default();
+            }
             Input::Key(event) => self.key(event),
         };
         effects.extend(self.fit());
@@ -36,12 +41,22 @@ impl State {
         Outcome::doing(effects)
     }
 
+    /// The terminal's window got the focus, or lost it; a program that asked for it is told.
+    fn look(&mut self, focused: bool) -> Vec<Effect> {
+        self.away = !focused && !self.always_drawn;
+        let pane = self.panes.current().filter(|_| self.attached);
+        if !pane.is_some_and(|pane| pane.screen.modes().focus_events) {
+            return Vec::new();
+        }
+        self.type_bytes(if focused { b"\x1b[I" } else { b"\x1b[O" }.to_vec())
+    }
+
     fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
         let mode = self.mode();
         let action = self.keys.action(mode, event.into());
         match mode {
             Mode::Attached => match action {
-                Some(Action::Detach) => {
+                Some(Action::Detach) if event.kind != KeyEventKind::Release => {
                     self.attached = false;
                     Vec::new()
                 }

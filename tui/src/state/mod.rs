@@ -109,6 +109,10 @@ pub struct State {
     pub overlay: Option<Overlay>,
     /// News in the last line.
     pub notice: Option<Notice>,
+    /// Whether the terminal's window has no focus, and nothing is drawn.
+    pub away: bool,
+    /// Whether everything is drawn also then.
+    pub always_drawn: bool,
     /// Whether nothing moves by itself: no countdowns, no percentages, no blinking.
     pub still: bool,
     /// Lines typed before: commands run, and the command line's.
@@ -258,6 +262,8 @@ impl State {
             attached: false,
             overlay: None,
             notice: None,
+            away: false,
+            always_drawn: false,
             still: false,
             run_history: Vec::new(),
             line_history: Vec::new(),
@@ -399,6 +405,14 @@ impl State {
     pub fn types_into(&self, command: CommandId) -> bool {
         let pane = self.panes.current().filter(|_| self.attached);
         pane.is_some_and(|pane| pane.command == command)
+    }
+
+    /// Kitty's flags for what is typed: those of the attached program that this console can pass on. Which keys are
+    /// pressed and released is passed on; that all keys come as escape codes needs no help from the terminal.
+    pub fn keyboard(&self) -> u8 {
+        let pane = self.panes.current().filter(|_| self.attached);
+        let wanted = pane.map_or(0, |pane| pane.screen.modes().keyboard);
+        crate::tty::KEYBOARD | wanted & crate::encode::EVENT_TYPES
     }
 
     /// When something visible changes by itself, if it does.

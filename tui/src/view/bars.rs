@@ -161,6 +161,10 @@ pub(super) fn footer(
                 Span::raw(" [y/N]"),
             ])
         }
+        _ if state.away => Line::styled(
+            fit(" paused: this window has no focus", width),
+            theme.strong(),
+        ),
         _ => match &state.notice {
             Some(notice) => {
                 let style = if notice.is_error {

@@ -17,6 +17,7 @@ use opsctl_protocol::message::CommandSummary;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -68,6 +69,9 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     }
     if let Some(Overlay::Palette(palette)) = &state.overlay {
         typed = Some(palette::draw(palette, area, theme, buffer));
+    }
+    if state.away {
+        buffer.set_style(area, Style::new().add_modifier(Modifier::DIM));
     }
     theme.finish(buffer);
     if let Some(position) = typed.or(cursor) {

@@ -1,8 +1,16 @@
 //! The console, in a terminal of its own.
+//!
+//! - `custody`: the terminal is left as it was, however the console ends or stops.
+//! - `typing`: what comes from the terminal, in whatever pieces.
+//! - `looks`: themes, ASCII, focus.
+
+mod custody;
+mod looks;
+mod typing;
 
 use opsctl_terminal::{Color, Mouse, Screen};
 
-use crate::harness::{Pty, Signal, TestAgent, TestDaemon, has_program};
+use crate::harness::{Pty, TestAgent, TestDaemon, has_program};
 
 fn open(daemon: &TestDaemon, cols: u16, rows: u16) -> Pty {
     let console = daemon.opsctl(["tui"]).pty(cols, rows);
@@ -40,15 +48,6 @@ fn a_person_runs_a_command_sees_its_output_and_leaves() {
         console.wait_text(text);
     }
     console.send("q");
-    assert_eq!(console.wait(), 0);
-    assert!(console.look(is_restored), "{}", console.screen());
-}
-
-#[test]
-fn the_terminal_is_restored_after_sigterm_too() {
-    let daemon = TestDaemon::start();
-    let console = open(&daemon, 80, 24);
-    console.signal(Signal::TERM);
     assert_eq!(console.wait(), 0);
     assert!(console.look(is_restored), "{}", console.screen());
 }
