@@ -152,6 +152,7 @@ pub enum Action {
     Edit,
     Clear,
     Mark,
+    Mirror,
     NextNeed,
     PreviousNeed,
     GroupBy,
@@ -267,6 +268,7 @@ pub const TABLE: &[Binding] = table! {
     &[AllCommands], "cancel", [plain('d'), special(KeyCode::Delete)], Cancel, "cancel", "take a waiting command out of its queue";
     &[Activity], "go-to-agent", [special(KeyCode::Enter), plain('o')], Open, "go there", "go to the agent that the line is of";
     COMMANDS, "attach", [plain('a')], Attach, "attach", "attach: every key goes to the terminal";
+    FLEET, "mirror", [plain('M')], Mirror, "", "type into all marked agents' terminals at once, or into all panes";
     FLEET, "run", [plain('r')], Run, "run", "run a command on the agent";
     COMMANDS, "interrupt", [plain('x'), ctrl('c')], Interrupt, "interrupt", "interrupt the command";
     COMMANDS, "kill", [plain('K')], Kill, "", "kill the command";

@@ -1,12 +1,13 @@
 //! What the actions of the key table and the command line do.
 
 use opsctl_protocol::message::{CommandQuery, Program, Signal, Target};
+use opsctl_protocol::selector::Selector;
 use opsctl_protocol::{AgentId, CommandId};
 
 use super::command_line::Line;
 use super::messages::commands_of;
 use super::prompt::remember;
-use super::{Effect, Focus, Overlay, Prompt, Purpose, State, View, channel, moved};
+use super::{Effect, Focus, Many, Overlay, Prompt, Purpose, State, View, channel, moved};
 use crate::keys::{Action, Mode};
 use crate::layout::Layout;
 
@@ -55,6 +56,7 @@ impl State {
             (_, Action::Interrupt) => return self.signal(Signal::Int),
             (_, Action::Kill) => self.ask_kill(),
             (_, Action::Attach) => return self.attach(),
+            (_, Action::Mirror) => return self.ask_mirror(),
             (_, Action::CommandLine) => self.ask(Purpose::Command, ""),
             (_, Action::Filter) => {
                 let filter = self.current_filter().clone();
@@ -292,6 +294,16 @@ impl State {
                 commands.into_iter().map(kill).collect()
             }
             Some(Overlay::ConfirmAgain(again)) if yes => vec![Effect::Again(again)],
+            Some(Overlay::ConfirmRun(many)) if yes => {
+                let targets = many.targets.into_iter();
+                targets
+                    .flat_map(|target| self.run(target, many.command.clone()))
+                    .collect()
+            }
+            Some(Overlay::ConfirmMirror(commands)) if yes => {
+                self.start_mirror(commands);
+                Vec::new()
+            }
             _ => Vec::new(),
         }
     }
@@ -344,10 +356,28 @@ impl State {
     fn run_on(&mut self, agents: Vec<AgentId>, command: &str) -> Vec<Effect> {
         // Their terminals belong side by side.
         self.panes.grid |= agents.len() > 1;
-        let agents = agents.into_iter();
-        agents
-            .flat_map(|agent| self.run(Target::Agent(agent), command.to_owned()))
-            .collect()
+        let count = agents.len();
+        let targets = agents.into_iter().map(Target::Agent).collect();
+        self.run_in(targets, count, command)
+    }
+
+    /// Runs a line, after a question where that is on more than one agent.
+    fn run_in(&mut self, targets: Vec<Target>, agents: usize, command: &str) -> Vec<Effect> {
+        if let Err(why) = self.may_operate() {
+            self.notify(why, true);
+        } else if agents > 1 {
+            self.overlay = Some(Overlay::ConfirmRun(Many {
+                targets,
+                agents,
+                command: command.to_owned(),
+            }));
+        } else {
+            let targets = targets.into_iter();
+            return targets
+                .flat_map(|target| self.run(target, command.to_owned()))
+                .collect();
+        }
+        Vec::new()
     }
 
     fn run(&mut self, target: Target, command: String) -> Vec<Effect> {
@@ -396,7 +426,14 @@ impl State {
                 agents => return self.run_on(agents, &command),
             },
             Line::Send { selector, command } => {
-                return self.run(Target::Selector(selector), command);
+                // One that can't be read matches nobody here: the daemon says what is wrong with it.
+                let read = selector.parse::<Selector>().ok();
+                let meant = self.fleet.agents().filter(|agent| {
+                    let read = read.as_ref();
+                    read.is_some_and(|read| read.matches(&agent.agent_id, &agent.labels))
+                });
+                let count = meant.count();
+                return self.run_in(vec![Target::Selector(selector)], count, &command);
             }
             Line::Export { form, path } => return self.export(form, &path),
             Line::Logs(id) => return self.logs(id.to_lowercase()),

@@ -184,6 +184,21 @@ pub enum Effect {
     Quit,
 }
 
+impl Effect {
+    /// Whether it changes something beyond this console.
+    pub fn changes(&self) -> bool {
+        matches!(
+            self,
+            Self::Run { .. }
+                | Self::Again(_)
+                | Self::Cancel(_)
+                | Self::Signal(..)
+                | Self::Input(..)
+                | Self::Resize(..)
+        )
+    }
+}
+
 /// What an update leads to.
 #[derive(Debug, Default)]
 pub struct Outcome {

@@ -1,9 +1,9 @@
 //! What the person's keys change.
 
-use bytes::Bytes;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use opsctl_protocol::Timestamp;
 
+use super::mirror::LARGEST_PASTE;
 use super::{Effect, Input, Outcome, Overlay, Purpose, State};
 use crate::encode;
 use crate::keys::{Action, Mode};
@@ -38,7 +38,7 @@ impl State {
         effects.extend(self.load_older());
         effects.extend(self.more_history());
         self.may_remember();
-        Outcome::doing(effects)
+        Outcome::doing(self.permitted(effects))
     }
 
     /// The terminal's window got the focus, or lost it; a program that asked for it is told.
@@ -48,7 +48,7 @@ impl State {
         if !pane.is_some_and(|pane| pane.screen.modes().focus_events) {
             return Vec::new();
         }
-        self.type_bytes(if focused { b"\x1b[I" } else { b"\x1b[O" }.to_vec())
+        self.type_bytes(if focused { b"\x1b[I" } else { b"\x1b[O" })
     }
 
     fn key(&mut self, event: KeyEvent) -> Vec<Effect> {
@@ -60,7 +60,7 @@ impl State {
                     self.attached = false;
                     Vec::new()
                 }
-                _ => self.type_key(event),
+                _ => self.type_to_all(|modes| encode::key(event, modes)),
             },
             Mode::Prompt => self.prompt_key(event, action),
             Mode::Palette => self.palette_key(event, action),
@@ -68,29 +68,27 @@ impl State {
         }
     }
 
-    fn type_key(&mut self, event: KeyEvent) -> Vec<Effect> {
-        let Some(pane) = self.panes.current() else {
-            return Vec::new();
-        };
-        let bytes = encode::key(event, &pane.screen.modes());
-        self.type_bytes(bytes)
-    }
-
-    pub(super) fn type_bytes(&mut self, bytes: Vec<u8>) -> Vec<Effect> {
+    pub(super) fn type_bytes(&mut self, bytes: &[u8]) -> Vec<Effect> {
         let Some(pane) = self.panes.current().filter(|_| !bytes.is_empty()) else {
             return Vec::new();
         };
+        let command = pane.command;
         // Who types has seen what there is: what comes now is asked of this terminal.
         self.answers = true;
-        vec![Effect::Input(pane.command, Bytes::from(bytes))]
+        super::mirror::input(command, bytes).collect()
     }
 
     fn paste(&mut self, text: &str) -> Vec<Effect> {
         match self.mode() {
-            Mode::Attached => {
-                let modes = self.panes.current().map(|pane| pane.screen.modes());
-                self.type_bytes(encode::paste(text, &modes.unwrap_or_default()))
+            Mode::Attached if text.len() > LARGEST_PASTE => {
+                let megabytes = LARGEST_PASTE >> 20;
+                let text = format!(
+                    "more than {megabytes} MiB is not pasted: `opsctl send AGENT -- … < FILE` takes any amount"
+                );
+                self.notify(text, true);
+                Vec::new()
             }
+            Mode::Attached => self.type_to_all(|modes| encode::paste(text, modes)),
             Mode::Prompt => {
                 if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
                     prompt.insert(text);

@@ -20,6 +20,7 @@ impl State {
             outcome.effects.extend(self.fit());
             outcome.effects.extend(self.more_history());
         }
+        outcome.effects = self.permitted(outcome.effects);
         outcome
     }
 

@@ -42,12 +42,15 @@ mod actions;
 mod choosing;
 mod input;
 mod messages;
+mod mirror;
 mod mouse;
 mod reading;
 
 use std::collections::BTreeSet;
 
-use opsctl_protocol::message::{CommandSummary, Connected, Role, State as CommandState, Subscribe};
+use opsctl_protocol::message::{
+    CommandSummary, Connected, Role, State as CommandState, Subscribe, Target,
+};
 use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
 
 use crate::keys::{Keymap, Mode};
@@ -105,6 +108,8 @@ pub struct State {
     pub focus: Focus,
     /// Whether the focused pane gets all keys.
     pub attached: bool,
+    /// Terminals that get what is typed as well as the attached one; none where typing is not mirrored.
+    pub mirrored: Vec<CommandId>,
     /// What lies over everything.
     pub overlay: Option<Overlay>,
     /// News in the last line.
@@ -224,6 +229,21 @@ pub enum Overlay {
     Palette(Box<palette::Palette>),
     /// Whether to run this once more.
     ConfirmAgain(Box<commands::Again>),
+    /// Whether to run a line on all of these.
+    ConfirmRun(Many),
+    /// Whether to type into all of these terminals.
+    ConfirmMirror(Vec<CommandId>),
+}
+
+/// Something to be run in several places at once.
+#[derive(Debug, Clone)]
+pub struct Many {
+    /// Where.
+    pub(super) targets: Vec<Target>,
+    /// How many agents that are.
+    pub agents: usize,
+    /// What, for a shell.
+    pub command: String,
 }
 
 /// News in the last line.
@@ -260,6 +280,7 @@ impl State {
             panes: Panes::default(),
             focus: Focus::List,
             attached: false,
+            mirrored: Vec::new(),
             overlay: None,
             notice: None,
             away: false,
@@ -308,7 +329,12 @@ impl State {
             Some(Overlay::Help(_)) => Mode::Help,
             Some(Overlay::Prompt(_)) => Mode::Prompt,
             Some(Overlay::Palette(_)) => Mode::Palette,
-            Some(Overlay::ConfirmKill(_) | Overlay::ConfirmAgain(_)) => Mode::Confirm,
+            Some(
+                Overlay::ConfirmKill(_)
+                | Overlay::ConfirmAgain(_)
+                | Overlay::ConfirmRun(_)
+                | Overlay::ConfirmMirror(_),
+            ) => Mode::Confirm,
             None => self.mode_below(),
         }
     }
@@ -336,13 +362,27 @@ impl State {
     pub fn may_operate(&self) -> Result<(), &'static str> {
         if self.read_only {
             Err("this console only watches (--read-only)")
-        } else if self.role.is_some_and(|role| !role.may_operate()) {
+        } else if self.only_watches() {
             Err("your role may only watch")
         } else if !self.connection.is_connected() {
             Err("not connected to the daemon: nothing was sent")
         } else {
             Ok(())
         }
+    }
+
+    /// Whether nothing can be changed from here, by this console's own wish or by the daemon's.
+    pub fn only_watches(&self) -> bool {
+        self.read_only || self.role.is_some_and(|role| !role.may_operate())
+    }
+
+    /// What of this may be done: all, or what changes nothing. Every way to an effect asks beforehand and says why not;
+    /// this holds for those that forget to.
+    fn permitted(&self, mut effects: Vec<Effect>) -> Vec<Effect> {
+        if self.only_watches() {
+            effects.retain(|effect| !effect.changes());
+        }
+        effects
     }
 
     /// The commands listed now.
@@ -404,7 +444,7 @@ impl State {
     /// Whether keys go to this command's program.
     pub fn types_into(&self, command: CommandId) -> bool {
         let pane = self.panes.current().filter(|_| self.attached);
-        pane.is_some_and(|pane| pane.command == command)
+        pane.is_some_and(|pane| pane.command == command) || self.mirrored.contains(&command)
     }
 
     /// Kitty's flags for what is typed: those of the attached program that this console can pass on. Which keys are
@@ -475,6 +515,9 @@ impl State {
         for (index, _) in &layout.panes {
             let (cols, rows) = layout.inner(*index);
             self.panes.list[*index].fit(cols, rows);
+        }
+        if !self.attached {
+            self.mirrored.clear();
         }
         let Some(pane) = self.panes.current().filter(|_| self.attached) else {
             self.told_size = None;

@@ -83,7 +83,7 @@ impl State {
         let col = window.col + (event.column - view.x);
         let bytes =
             u16::try_from(row).map(|row| encode::mouse(event, col, row, &pane.screen.modes()));
-        self.type_bytes(bytes.unwrap_or_default())
+        self.type_bytes(&bytes.unwrap_or_default())
     }
 
     fn point(&mut self, event: MouseEvent, index: usize, view: Rect) {

@@ -1,11 +1,12 @@
 //! The line at the top and the line at the bottom.
 
+use opsctl_protocol::CommandId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::theme::Theme;
+use super::theme::{Role, Theme};
 use super::{fit, put_line};
 use crate::keys::{Action, Binding, Key, Mode};
 use crate::state::{Overlay, State, View};
@@ -28,16 +29,15 @@ pub(super) fn header(state: &State, area: Rect, theme: &Theme, buffer: &mut Buff
     let width = usize::from(area.width);
     let endpoint = format!("{}  ", state.endpoint);
     let (all, connected) = state.fleet.counts();
-    let only_watching = state.read_only || state.role.is_some_and(|role| !role.may_operate());
-    let watch = if only_watching { "  watching only" } else { "" };
     let left = match all {
-        0 => format!("  {watch}"),
-        1 => format!("  1 agent, {connected} connected{watch}"),
-        _ => format!("  {all} agents, {connected} connected{watch}"),
+        0 => String::new(),
+        1 => format!("  1 agent, {connected} connected"),
+        _ => format!("  {all} agents, {connected} connected"),
     };
+    let banner = banner(state);
     right = fit(&right, width);
     let tabs = tabs(state, width, theme);
-    let tabs_width = tabs.iter().map(Span::width).sum::<usize>();
+    let tabs_width = tabs.iter().map(Span::width).sum::<usize>() + banner.width();
     let left = fit(&left, width.saturating_sub(tabs_width + right.width() + 1));
     let room = width.saturating_sub(tabs_width + left.width() + right.width());
     let endpoint = if room > endpoint.width() + 2 {
@@ -73,12 +73,24 @@ pub(super) fn header(state: &State, area: Rect, theme: &Theme, buffer: &mut Buff
         return put_line(buffer, area, &Line::from(spans));
     }
     spans.extend([
+        Span::styled(banner, theme.style(Role::Banner)),
         Span::styled(left, theme.strong()),
         Span::raw(" ".repeat(gap)),
         Span::styled(endpoint, theme.dim()),
         Span::styled(right, theme.grade(grade_of_link)),
     ]);
     put_line(buffer, area, &Line::from(spans));
+}
+
+/// What must be known whatever else is shown.
+fn banner(state: &State) -> String {
+    if !state.mirrored.is_empty() {
+        format!(" MIRRORED TO {} ", state.mirrored.len())
+    } else if state.only_watches() {
+        " watching only ".to_owned()
+    } else {
+        String::new()
+    }
 }
 
 /// The views with their keys; where there is little room, the one that is shown.
@@ -138,26 +150,11 @@ pub(super) fn footer(
             put_line(buffer, area, &line);
             return Some(Position::new(area.x + (x.min(width - 1)) as u16, area.y));
         }
-        Some(Overlay::ConfirmKill(commands)) => {
-            let question = match commands.as_slice() {
-                [command] => {
-                    let program = state
-                        .summary(command)
-                        .map(|summary| summary.program.to_string());
-                    format!(" kill `{}`?", program.unwrap_or_else(|| command.short()))
-                }
-                several => format!(" kill {} commands?", several.len()),
-            };
-            let question = fit(&question, width.saturating_sub(10));
+        Some(overlay) if question(state, overlay).is_some() => {
+            let question = question(state, overlay).unwrap_or_default();
+            let question = fit(&format!(" {question}"), width.saturating_sub(10));
             Line::from(vec![
                 Span::styled(question, theme.error()),
-                Span::raw(" [y/N]"),
-            ])
-        }
-        Some(Overlay::ConfirmAgain(again)) => {
-            let question = fit(&format!(" run {again} again?"), width.saturating_sub(10));
-            Line::from(vec![
-                Span::styled(question, theme.strong()),
                 Span::raw(" [y/N]"),
             ])
         }
@@ -174,6 +171,7 @@ pub(super) fn footer(
                 };
                 Line::styled(fit(&format!(" {}", notice.text), width), style)
             }
+            None if !state.mirrored.is_empty() => mirror_banner(state, width, theme),
             None => match state.connection.trouble() {
                 Some(trouble) => Line::styled(fit(&format!(" {trouble}"), width), theme.error()),
                 None => hints(state, width, theme),
@@ -182,6 +180,51 @@ pub(super) fn footer(
     };
     put_line(buffer, area, &line);
     None
+}
+
+/// Says loudly who gets what is typed.
+fn mirror_banner(state: &State, width: usize, theme: &Theme) -> Line<'static> {
+    let leave = state.keys.shown(state.mode(), Action::Detach);
+    let leave = leave.map_or_else(String::new, |key| format!("{key} ends  "));
+    let text = format!(" TYPING INTO {}  {leave}", agents(state, &state.mirrored));
+    Line::styled(
+        fit(&format!("{text:<width$}"), width),
+        theme.style(Role::Banner),
+    )
+}
+
+/// What an overlay asks, where it is a question.
+fn question(state: &State, overlay: &Overlay) -> Option<String> {
+    match overlay {
+        Overlay::ConfirmKill(commands) => Some(match commands.as_slice() {
+            [command] => {
+                let program = state
+                    .summary(command)
+                    .map(|summary| summary.program.to_string());
+                format!("kill `{}`?", program.unwrap_or_else(|| command.short()))
+            }
+            several => format!("kill {} commands?", several.len()),
+        }),
+        Overlay::ConfirmRun(many) => {
+            Some(format!("run `{}` on {} agents?", many.command, many.agents))
+        }
+        Overlay::ConfirmMirror(commands) => Some(format!(
+            "type into {} terminals at once: {}?",
+            commands.len(),
+            agents(state, commands)
+        )),
+        Overlay::ConfirmAgain(again) => Some(format!("run {again} again?")),
+        Overlay::Help(_) | Overlay::Prompt(_) | Overlay::Palette(_) => None,
+    }
+}
+
+/// The agents of commands, by name.
+fn agents(state: &State, commands: &[CommandId]) -> String {
+    let names = commands.iter().map(|command| {
+        let summary = state.summary(command);
+        summary.map_or_else(|| command.short(), |summary| summary.agent_id.to_string())
+    });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// A text without its first columns, and how many those are.

@@ -33,7 +33,8 @@ pub(super) fn draw(
 fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     let focused = state.focus == Focus::Pane && state.panes.focused == index;
     let attached = focused && state.attached;
-    let style = if attached {
+    let mirrored = state.mirrored.contains(&pane.command);
+    let style = if attached || mirrored {
         theme.attached_bar()
     } else if focused {
         theme.focused_bar()
@@ -42,6 +43,9 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: &Theme, bu
     };
     let (cols, rows) = pane.screen.size();
     let mut right = badges(pane, attached, state.still);
+    if mirrored {
+        right.push_str(" MIRRORED");
+    }
     let agent = format!(" {} ", pane.agent);
     if area.width > 60 {
         let size = if pane.pty {
