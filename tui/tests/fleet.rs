@@ -163,7 +163,7 @@ fn marked_agents_are_acted_on_together() {
         Effect::Signal(id(3), opsctl_protocol::message::Signal::Int),
     ];
     assert_eq!(interrupted, both);
-    let run = keys(&mut state, "rls\n");
+    let run = keys(&mut state, "rls\ny");
     assert_eq!(run.len(), 2, "{run:?}");
     keys(&mut state, "+");
     assert_eq!(state.panes.len(), 2);

@@ -38,7 +38,9 @@ fn typed(effects: &[Effect]) -> Vec<(u8, String)> {
         }
         _ => None,
     });
-    typed.collect()
+    let mut typed: Vec<_> = typed.collect();
+    typed.sort();
+    typed
 }
 
 fn mirroring(cols: u16, rows: u16) -> State {
@@ -86,18 +88,15 @@ fn it_is_seen_everywhere_and_ends_with_the_key_that_leaves() {
 }
 
 #[test]
-fn who_no_longer_takes_it_is_named() {
-    let mut state = mirroring(120, 40);
-    state.message(
-        status(command(2, "web-1", "htop", CommandState::Exited)),
-        NOW,
-    );
-    assert_eq!(typed(&keys(&mut state, "a")), [(1, "a".to_owned())]);
-    assert!(
-        text(&state).contains("no longer typed to, its command ended: web-1"),
-        "{}",
-        text(&state)
-    );
+fn who_no_longer_takes_it_is_named_and_the_others_still_do() {
+    for (ends, agent, stays) in [(2, "web-1", 1), (1, "build-1", 2)] {
+        let mut state = mirroring(120, 40);
+        let ended = command(ends, agent, "htop", CommandState::Exited);
+        state.message(status(ended), NOW);
+        assert_eq!(typed(&keys(&mut state, "a")), [(stays, "a".to_owned())]);
+        let named = format!("no longer typed to, its command ended: {agent}");
+        assert!(text(&state).contains(&named), "{}", text(&state));
+    }
 }
 
 #[test]
@@ -119,12 +118,12 @@ fn no_is_what_is_meant_unless_somebody_says_yes() {
 #[test]
 fn running_on_many_asks_first_and_on_one_does_not() {
     let mut state = two_panes(120, 40);
-    let effects = keys(&mut state, ":send web-* reboot\n");
+    let effects = keys(&mut state, ":send web-* -- reboot\n");
     assert!(
         matches!(effects[..], [Effect::Run { .. }]),
         "one agent: {effects:?}"
     );
-    let effects = keys(&mut state, ":send * reboot\n");
+    let effects = keys(&mut state, ":send * -- reboot\n");
     assert!(effects.is_empty(), "{effects:?}");
     assert!(
         text(&state).contains("run `reboot` on 2 agents? [y/N]"),

@@ -3,7 +3,7 @@
 mod world;
 
 use bytes::Bytes;
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use opsctl_protocol::frame::Via;
 use opsctl_protocol::message::{
     AcceptedCommand, AgentList, CommandAccepted, Kind, Payload, Program, Role, Signal,
@@ -14,6 +14,7 @@ use opsctl_tui::keys::Mode;
 use opsctl_tui::layout::Layout;
 use opsctl_tui::state::{Answer, Effect, Focus, Input, Link, Message, State};
 use proptest::prelude::*;
+use ratatui::layout::Rect;
 use world::*;
 
 fn subscribed(effects: &[Effect]) -> Vec<String> {
@@ -362,7 +363,36 @@ enum Step {
     Key(KeyCode, KeyModifiers),
     Paste(String),
     Size(u16, u16),
+    Mouse(MouseEvent),
+    Focus(bool),
+    Later(u64),
     Say(Box<Message>),
+}
+
+/// Any key of the table, as often as those that type text.
+fn bound_key() -> impl Strategy<Value = (KeyCode, KeyModifiers)> {
+    let keys = opsctl_tui::keys::TABLE.iter().flat_map(|row| row.keys);
+    let keys: Vec<_> = keys.map(|key| (key.0, key.1)).collect();
+    prop::sample::select(keys)
+}
+
+fn mouse() -> impl Strategy<Value = MouseEvent> {
+    let kinds = vec![
+        MouseEventKind::Down(MouseButton::Left),
+        MouseEventKind::Up(MouseButton::Left),
+        MouseEventKind::Drag(MouseButton::Left),
+        MouseEventKind::Down(MouseButton::Right),
+        MouseEventKind::ScrollUp,
+        MouseEventKind::ScrollDown,
+        MouseEventKind::ScrollLeft,
+    ];
+    let place = (0u16..240, 0u16..80);
+    (prop::sample::select(kinds), place).prop_map(|(kind, (column, row))| MouseEvent {
+        kind,
+        column,
+        row,
+        modifiers: KeyModifiers::NONE,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -382,6 +412,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]);
     prop_oneof![
         10 => (code, modifiers).prop_map(|(code, modifiers)| Step::Key(code, modifiers)),
+        8 => bound_key().prop_map(|(code, modifiers)| Step::Key(code, modifiers)),
+        3 => mouse().prop_map(Step::Mouse),
+        1 => any::<bool>().prop_map(Step::Focus),
+        1 => (0u64..100_000).prop_map(Step::Later),
         1 => "[a-z\n\u{1b}é]{0,12}".prop_map(Step::Paste),
         2 => (0u16..230, 0u16..70).prop_map(|(cols, rows)| Step::Size(cols, rows)),
         6 => message().prop_map(|message| Step::Say(Box::new(message))),
@@ -425,19 +459,35 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_console_holds(steps in prop::collection::vec(step(), 1..60)) {
+    fn whatever_happens_the_console_holds(steps in prop::collection::vec(step(), 1..60), only_watches: bool) {
         let mut state = console(120, 40);
+        state.read_only = only_watches;
+        let mut now = NOW;
         for step in steps {
             let before = state.attached;
             let outcome = match step.clone() {
                 Step::Key(code, modifiers) => state.input(Input::Key(KeyEvent::new(code, modifiers)), NOW),
                 Step::Paste(text) => state.input(Input::Paste(text), NOW),
+                Step::Mouse(event) => state.input(Input::Mouse(event), NOW),
+                Step::Focus(focused) => state.input(Input::Focus(focused), NOW),
+                Step::Later(by) => {
+                    now = Timestamp(now.0 + by);
+                    state.input(Input::Tick, now)
+                }
                 Step::Size(cols, rows) => state.input(Input::Resize(cols, rows), NOW),
                 Step::Say(message) => state.message(*message, NOW),
             };
             prop_assert!(state.panes.is_empty() || state.panes.focused < state.panes.len());
             prop_assert!(state.focus == Focus::List || !state.panes.is_empty());
+            let screen = Rect::new(0, 0, state.size.0, state.size.1);
+            let layout = &state.layout;
+            let parts = layout.panes.iter().map(|(_, rect)| *rect);
+            let parts = parts.chain([layout.header, layout.footer]).chain(layout.list).chain(layout.room);
+            for part in parts.chain(layout.blank) {
+                prop_assert!(part.is_empty() || part.intersection(screen) == part, "{part:?} at {screen:?}");
+            }
             for effect in &outcome.effects {
+                prop_assert!(!only_watches || !effect.changes(), "{effect:?} after {step:?}");
                 let typed = matches!(effect, Effect::Input(..) | Effect::Resize(..));
                 prop_assert!(!typed || state.attached || before, "{effect:?} after {step:?}");
             }

@@ -144,7 +144,10 @@ impl State {
             .panes
             .current()
             .is_some_and(|pane| pane.command == command);
-        if here && self.attached && !self.lives(&command) {
+        if self.lives(&command) || self.goes_on_without(command) {
+            return Outcome::redraw();
+        }
+        if here && self.attached {
             self.attached = false;
             let text = self
                 .summary(&command)

@@ -64,36 +64,40 @@ impl State {
         self.mirrored = commands;
     }
 
-    /// Who gets what is typed now: the attached terminal first, then those that it is mirrored to. One that no longer
-    /// takes input is named, and left out from then on.
-    fn typed_to(&mut self) -> Vec<(CommandId, Modes)> {
+    /// Takes a command that has ended off those that are typed to, and names it. Where it was the attached one, the next
+    /// takes its place, since what the person is typing is meant for that one too. False where nobody is left.
+    pub(super) fn goes_on_without(&mut self, ended: CommandId) -> bool {
+        if !self.mirrored.contains(&ended) {
+            return false;
+        }
+        self.mirrored.retain(|command| *command != ended);
+        let name = self
+            .summary(&ended)
+            .map(|summary| summary.agent_id.to_string());
+        let name = name.unwrap_or_else(|| ended.short());
+        self.notify(
+            format!("no longer typed to, its command ended: {name}"),
+            true,
+        );
+        let next = self.mirrored.first().copied();
+        let Some((index, pane)) = next.and_then(|command| self.panes.of(command)) else {
+            return false;
+        };
+        pane.follow();
+        if self.panes.list[self.panes.focused].command == ended {
+            self.panes.focused = index;
+        }
+        true
+    }
+
+    /// Who gets what is typed now, with the modes of each: the attached terminal first, then those that it is mirrored to.
+    fn typed_to(&self) -> Vec<(CommandId, Modes)> {
         let focused = self.panes.current().map(|pane| pane.command);
-        let mut gone = Vec::new();
-        let mirrored = std::mem::take(&mut self.mirrored);
-        let (live, dead): (Vec<_>, Vec<_>) = mirrored
-            .into_iter()
-            .partition(|command| self.runs(command) && self.panes.find(*command).is_some());
-        for command in dead {
-            let summary = self.summary(&command);
-            gone.push(
-                summary.map_or_else(|| command.short(), |summary| summary.agent_id.to_string()),
-            );
-        }
-        self.mirrored = live;
-        if !gone.is_empty() {
-            let text = format!("no longer typed to, its command ended: {}", gone.join(", "));
-            self.notify(text, true);
-        }
-        let others = self
-            .mirrored
-            .iter()
-            .filter(|command| Some(**command) != focused);
-        let all = focused.into_iter().chain(others.copied());
-        all.filter_map(|command| {
-            let pane = self.panes.find(command)?;
-            Some((command, pane.screen.modes()))
-        })
-        .collect()
+        let others = self.mirrored.iter().copied();
+        let others = others.filter(|command| Some(*command) != focused);
+        let all = focused.into_iter().chain(others);
+        all.filter_map(|command| Some((command, self.panes.find(command)?.screen.modes())))
+            .collect()
     }
 
     /// Types into the attached terminal, and into those that it is mirrored to; `bytes` are those of one in these modes.

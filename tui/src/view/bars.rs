@@ -185,8 +185,12 @@ pub(super) fn footer(
 /// Says loudly who gets what is typed.
 fn mirror_banner(state: &State, width: usize, theme: &Theme) -> Line<'static> {
     let leave = state.keys.shown(state.mode(), Action::Detach);
-    let leave = leave.map_or_else(String::new, |key| format!("{key} ends  "));
-    let text = format!(" TYPING INTO {}  {leave}", agents(state, &state.mirrored));
+    let leave = leave.map_or_else(String::new, |key| format!(", {key} ends"));
+    let count = state.mirrored.len();
+    let text = format!(
+        " TYPING INTO {count}{leave}: {}",
+        agents(state, &state.mirrored)
+    );
     Line::styled(
         fit(&format!("{text:<width$}"), width),
         theme.style(Role::Banner),

@@ -145,8 +145,15 @@ fn nearest_of_256(wanted: (u8, u8, u8)) -> u8 {
     }
 }
 
+/// How far apart the parts of a colour must be for it to have a hue that is worth keeping.
+const HUE: u8 = 64;
+
+/// A pale green is nearer to grey than to any of the greens; but it is its being green that says something.
 fn nearest_of_16(wanted: (u8, u8, u8)) -> usize {
-    let nearest = (0..16).min_by_key(|at| distance(SIXTEEN[*at], wanted));
+    let spread = |(r, g, b): (u8, u8, u8)| r.max(g).max(b) - r.min(g).min(b);
+    let hued = spread(wanted) >= HUE;
+    let candidates = (0..16).filter(|at| !hued || spread(SIXTEEN[*at]) >= HUE);
+    let nearest = candidates.min_by_key(|at| distance(SIXTEEN[*at], wanted));
     nearest.unwrap_or(0)
 }
 
@@ -175,6 +182,8 @@ mod tests {
             Color::LightRed
         );
         assert_eq!(Depth::Sixteen.color(Color::Indexed(9)), Color::LightRed);
+        let pale = Color::Rgb(0x56, 0xd3, 0x64);
+        assert_eq!(Depth::Sixteen.color(pale), Color::Green);
         assert_eq!(Depth::Sixteen.color(Color::Indexed(196)), Color::LightRed);
         assert_eq!(
             Depth::Indexed.color(Color::Rgb(120, 121, 120)),
