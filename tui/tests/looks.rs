@@ -46,7 +46,7 @@ fn pane(cols: u16, rows: u16) -> State {
 type Make = fn(u16, u16) -> State;
 
 /// Every view, and what lies over them.
-const VIEWS: [(&str, Make); 11] = [
+const VIEWS: [(&str, Make); 12] = [
     ("fleet", |cols, rows| console(cols, rows)),
     ("pane", pane),
     ("attached", |cols, rows| {
@@ -57,6 +57,11 @@ const VIEWS: [(&str, Make); 11] = [
     ("commands", |cols, rows| {
         let mut state = console(cols, rows);
         keys(&mut state, "3");
+        state
+    }),
+    ("activity", |cols, rows| {
+        let mut state = console(cols, rows);
+        keys(&mut state, "4");
         state
     }),
     ("connections", |cols, rows| {
