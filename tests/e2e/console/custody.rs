@@ -134,15 +134,13 @@ fn it_stops_and_comes_back_whole() {
     shell.wait_text("prompt>");
     shell.send("\"$OPSCTL\" tui\n");
     shell.wait_text("● connected");
-    let mut stopped = 0;
-    for from_outside in [false, true] {
+    for (stopped, from_outside) in [(1, false), (2, true)] {
         shell.wait_look("the terminal to be taken", is_taken);
         if from_outside {
             kill_process(console_of(&shell), Signal::TSTP).unwrap();
         } else {
             shell.send("\x1a");
         }
-        stopped += 1;
         shell.wait_look("the shell", |screen| {
             is_restored(screen) && screen.text().matches("Stopped").count() == stopped
         });

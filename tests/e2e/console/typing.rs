@@ -63,9 +63,10 @@ fn a_large_paste_arrives_whole() {
     console.wait_text("│ready");
     console.send("a");
     console.wait_text("ATTACHED");
-    let text: String = (0..LINES)
+    let lines: Vec<String> = (0..LINES)
         .map(|n| format!("line {n} of a long paste, with some more text\r"))
         .collect();
+    let text = lines.concat();
     console.send(format!("\x1b[200~{text}\x1b[201~"));
     let sum = daemon
         .command("cksum", [""; 0])
