@@ -56,15 +56,25 @@ impl Look {
 
     #[inline]
     fn is_of(&self, cell: &GridCell) -> bool {
+        // Nearly all cells carry nothing extra: what is asked of each cell of a flood stays short.
         self.fg == cell.fg
             && self.bg == cell.bg
             && self.flags == cell.flags - Flags::WRAPLINE
-            && match &cell.extra {
-                None => self.underline.is_none() && self.link.is_none(),
-                Some(_) => {
-                    self.underline == cell.underline_color() && self.link == cell.hyperlink()
-                }
+            && if cell.extra.is_none() {
+                self.is_simple()
+            } else {
+                self.has_extra_of(cell)
             }
+    }
+
+    #[inline]
+    fn is_simple(&self) -> bool {
+        self.underline.is_none() && self.link.is_none()
+    }
+
+    #[cold]
+    fn has_extra_of(&self, cell: &GridCell) -> bool {
+        self.underline == cell.underline_color() && self.link == cell.hyperlink()
     }
 
     fn cell(&self, c: char) -> GridCell {
@@ -121,7 +131,9 @@ pub(super) fn pack(row: &GridRow<GridCell>, out: &mut Vec<u8>) {
     let wrapped = cells
         .last()
         .is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
-    let blank = |cell: &GridCell| cell.c == ' ' && plain.is_of(cell) && marks(cell).is_empty();
+    let blank = |cell: &GridCell| {
+        cell.c == ' ' && plain.is_of(cell) && (cell.extra.is_none() || marks(cell).is_empty())
+    };
     let used = cells
         .iter()
         .rposition(|cell| !blank(cell))
@@ -133,27 +145,27 @@ pub(super) fn pack(row: &GridRow<GridCell>, out: &mut Vec<u8>) {
     while at < used {
         let cell = &cells[at];
         at += 1;
-        if !look.is_of(cell) && !is_whole_wide(cells, at - 1, used, &look) {
+        let is_wide = cell.flags.contains(Flags::WIDE_CHAR);
+        let mut whole = is_wide && is_whole_wide(cells, at - 1, used, &look);
+        if !whole && !look.is_of(cell) {
             let next = Look::of(cell);
             // A wide character keeps the look of its neighbours: only its flag and its spacer differ.
             let wide = Look {
                 flags: next.flags - Flags::WIDE_CHAR,
                 ..next.clone()
             };
-            look = if is_whole_wide(cells, at - 1, used, &wide) {
-                wide
-            } else {
-                next
-            };
+            whole = is_wide && is_whole_wide(cells, at - 1, used, &wide);
+            look = if whole { wide } else { next };
             write_look(&look, &plain, out);
         }
-        let wide = is_whole_wide(cells, at - 1, used, &look);
-        if wide {
+        if whole {
             out.push(WIDE);
             at += 1;
         }
         write_char(cell.c, out);
-        write_marks(marks(cell), out);
+        if cell.extra.is_some() {
+            write_marks(marks(cell), out);
+        }
     }
 }
 
@@ -179,6 +191,7 @@ fn marks(cell: &GridCell) -> &[char] {
     cell.zerowidth().unwrap_or_default()
 }
 
+#[inline]
 fn write_char(c: char, out: &mut Vec<u8>) {
     if c.is_ascii() {
         if c.is_ascii_control() {
