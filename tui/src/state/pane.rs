@@ -19,7 +19,7 @@ pub const SCROLLBACK: Limit = Limit {
 };
 
 /// How long after the last screen in place of output it counts as calm, in milliseconds.
-const CALM_MS: u64 = 1000;
+const CALM_MS: u64 = 3000;
 
 /// A command's terminal in the console.
 #[derive(Debug)]
