@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rustix::process::Pid;
 
 use super::Side;
@@ -43,13 +43,14 @@ impl Console {
     fn run(&mut self, agent: usize, line: &str) -> Result<()> {
         let running = self.fleet.running()?;
         self.viewer.keys(":grid\r")?;
-        self.viewer.keys(format!(":send a{agent} {line}\r"))?;
+        self.viewer.keys(format!(":send a{agent} -- {line}\r"))?;
         let fleet = &self.fleet;
         let viewer = &mut self.viewer;
-        stop::wait_until("a command", DEADLINE, || {
+        let waited = stop::wait_until("a command", DEADLINE, || {
             viewer.watch(Duration::from_millis(20))?;
             Ok(fleet.running()? > running)
-        })
+        });
+        waited.with_context(|| viewer.screen.text())
     }
 
     /// Gives the whole screen to the pane that was opened last, and every key to its program.
