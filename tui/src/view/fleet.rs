@@ -11,18 +11,24 @@ use super::{fit, put_line};
 use crate::age;
 use crate::state::doing::Doing;
 use crate::state::fleet::{age as since, current, host};
-use crate::state::roster::{Group, GroupName, Grouping, Row};
+use crate::state::roster::{Counts, Group, GroupName, Grouping, Row};
 use crate::state::{Focus, Shown, State};
 
-/// States that the title counts; how many have nothing to do is no news.
-const COUNTED: [Doing; 6] = [
-    Doing::Blocked,
-    Doing::Error,
-    Doing::Done,
-    Doing::Working,
-    Doing::Running,
-    Doing::Disconnected,
+/// States that titles count, those with one sign together; how many have nothing to do is no news.
+const COUNTED: [&[Doing]; 5] = [
+    &[Doing::Blocked],
+    &[Doing::Error],
+    &[Doing::Done],
+    &[Doing::Working, Doing::Running],
+    &[Doing::Disconnected],
 ];
+
+/// What is counted of a fleet or a group: a state, and how many are in it.
+fn counted(counts: &Counts) -> impl Iterator<Item = (Doing, usize)> {
+    let count = |states: &&[Doing]| states.iter().map(|doing| counts.of(*doing)).sum();
+    let all = COUNTED.map(|states| (states[0], count(&states)));
+    all.into_iter().filter(|(_, count)| *count > 0)
+}
 
 /// The title: how many agents, what they do, and how they are listed.
 pub(super) fn title(state: &State, theme: &Theme) -> String {
@@ -32,9 +38,8 @@ pub(super) fn title(state: &State, theme: &Theme) -> String {
         "" => format!(" agents ({all})"),
         filter => format!(" agents ({listed} of {all}) /{filter}"),
     }];
-    let counted = COUNTED.map(|doing| (doing, roster.totals().of(doing)));
-    let counted = counted.iter().filter(|(_, count)| *count > 0);
-    parts.extend(counted.map(|(doing, count)| format!(" {}{count}", theme.sign(*doing))));
+    let counted = counted(roster.totals());
+    parts.extend(counted.map(|(doing, count)| format!(" {}{count}", theme.sign(doing))));
     let marked = state.list.marks.len();
     if marked > 0 {
         parts.push(format!("  {marked} marked"));
@@ -84,11 +89,7 @@ fn heading(group: &Group, state: &State, width: u16, theme: &Theme) -> Line<'sta
     };
     let text = format!("{} {name} ", theme.glyph(fold));
     // By state all of a group do the same, which is its name already.
-    let counted = COUNTED
-        .into_iter()
-        .filter(|_| *by != Grouping::State)
-        .map(|doing| (doing, group.counts.of(doing)))
-        .filter(|(_, count)| *count > 0);
+    let counted = counted(&group.counts).filter(|_| *by != Grouping::State);
     let mut signs = vec![Span::styled(format!("({all})"), theme.dim())];
     signs.extend(counted.map(|(doing, count)| {
         Span::styled(format!(" {}{count}", theme.sign(doing)), theme.doing(doing))

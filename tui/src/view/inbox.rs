@@ -16,7 +16,7 @@ use crate::state::fleet::age as since;
 const WIDE: u16 = 100;
 
 /// From this many rows on the screen has room below the list.
-const HIGH: u16 = 8;
+const HIGH: u16 = 6;
 
 /// Draws the view into `area`.
 pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
@@ -91,7 +91,10 @@ fn divide(body: Rect, waiting: usize) -> (Rect, Rect) {
         let none = Rect { height: 0, ..body };
         return (body, none);
     }
-    let height = (body.height / 3).min(u16::try_from(waiting).unwrap_or(u16::MAX));
+    // Two lines say what it is; the rest is for the screen.
+    let height = (body.height / 3)
+        .max(2)
+        .min(u16::try_from(waiting).unwrap_or(u16::MAX));
     let list = Rect { height, ..body };
     let rest = Rect {
         y: body.y + height,
