@@ -5,9 +5,9 @@ mod world;
 use crossterm::event::KeyCode;
 use opsctl_protocol::AgentId;
 use opsctl_protocol::message::{Activity, AgentInfo, AgentList};
-use opsctl_tui::state::doing::Doing;
+use opsctl_tui::state::doing::{Doing, Need};
 use opsctl_tui::state::roster::{Group, Row};
-use opsctl_tui::state::{Effect, Message, State};
+use opsctl_tui::state::{Effect, Message, State, View};
 use proptest::prelude::*;
 use world::*;
 
@@ -258,6 +258,10 @@ fn step() -> impl Strategy<Value = Step> {
         ":group zone\n",
         ":group none\n",
         ":group project\n",
+        "2",
+        "2x",
+        "2j",
+        "1",
         ":agents\n",
     ]);
     prop_oneof![
@@ -306,9 +310,16 @@ proptest! {
             members.dedup();
             prop_assert_eq!(members.len(), roster.listed());
             prop_assert_eq!(roster.totals().all(), state.fleet.agents().count());
-            let needy: usize = members.iter().filter(|agent| roster.need(agent) < opsctl_tui::state::doing::Need::Nothing).count();
+            let needy: usize = members.iter().filter(|agent| roster.need(agent) < Need::Nothing).count();
             prop_assert_eq!(roster.needy().count(), needy);
-            if !state.list.commands {
+            let inbox: Vec<&AgentId> = roster.inbox().collect();
+            let all = state.fleet.agents().map(|agent| &agent.agent_id);
+            let waiting = all.filter(|agent| roster.need(agent) < Need::Nothing);
+            prop_assert_eq!(inbox.len(), waiting.count(), "whatever is listed");
+            if state.view == View::Inbox {
+                let at = inbox.iter().position(|agent| Some(*agent) == state.inbox.selected.as_ref());
+                prop_assert_eq!(at, (!inbox.is_empty()).then(|| state.item_at()), "after {:?}", step);
+            } else if !state.list.commands {
                 // Something is selected if anything is there, it is a row, and both ways from it lead through all rows.
                 let cursor = state.list.agent.as_ref().and_then(|agent| roster.cursor(agent))
                     .or_else(|| roster.heading(state.list.group.as_ref()?));
