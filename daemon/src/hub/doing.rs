@@ -6,6 +6,7 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{AgentId, Channel, CommandId, Timestamp};
 use opsctl_terminal::{Signal, Signals};
 
+use super::clock::earlier;
 use super::command::Command;
 use super::{Effect, Hub};
 use crate::activity::{Finding, Look, Standing, Word};
@@ -372,6 +373,15 @@ impl Command {
 }
 
 impl Doing {
+    /// The host's clock was set back: what is waited for is as far ahead as before.
+    pub(super) fn set_back(&mut self, by: std::time::Duration) {
+        for at in [&mut self.put_out, &mut self.told, &mut self.notified.0] {
+            *at = earlier(*at, by);
+        }
+        self.unseen = self.unseen.map(|at| earlier(at, by));
+        self.due = self.due.map(|at| earlier(at, by));
+    }
+
     /// When its screen is to be looked at.
     fn look_at(&self) -> Option<Timestamp> {
         let unseen = self.unseen.filter(|_| self.is_watched)?;

@@ -12,6 +12,7 @@
 //! - [`command`]: a command's life and output.
 //! - [`input`]: what people type; [`keys`]: what of it is under way.
 //! - [`doing`]: what commands and agents are doing.
+//! - `clock`: the host's clock, which may be set back.
 //! - [`steer`]: size, interrupts.
 //! - [`subscribe`]: who watches which channel.
 //! - [`channels`]: channels, and pushes on them.
@@ -19,6 +20,7 @@
 
 mod agent;
 mod channels;
+mod clock;
 mod command;
 mod dispatch;
 mod doing;
@@ -155,7 +157,7 @@ impl Hub {
 
     /// Handles one event and returns what the disk has to do.
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
-        self.now = now;
+        self.look_at_clock(now);
         match event {
             Event::AgentJoined {
                 conn,

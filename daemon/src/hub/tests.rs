@@ -517,6 +517,25 @@ fn what_waits_too_long_expires() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    let mut world = World::new();
+    let (agent, _) = world.agent("a", None, Vec::new());
+    let (conn, outbox) = world.dashboard(Role::Operator);
+    world.say(conn, request("ends", "a"));
+    let ToDashboard::Accepted(accepted) = drain(&outbox).remove(0) else {
+        panic!("it is accepted")
+    };
+    let id = accepted.commands[0].command_id;
+    world.settle();
+    world.status(agent, exited(id));
+    world.now -= 600_000;
+    world.handle(Event::Tick);
+    assert!(world.saved.is_empty());
+    world.settle();
+    assert_eq!(world.saved, [id], "its end is saved as soon as ever");
+}
+
+#[test]
 fn a_connected_agent_is_known_to_have_been_alive() {
     let mut world = World::new();
     let (agent, _) = world.agent("a", None, Vec::new());
