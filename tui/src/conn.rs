@@ -7,7 +7,8 @@ use std::time::Instant;
 use opsctl_client::{Client, ConnState, Event, Events, Outcome, RequestError};
 use opsctl_protocol::message::{
     CommandCancel, CommandInput, CommandInterrupt, CommandQuery, CommandRequest, CommandResize,
-    CommandSpec, DashboardMessage, Payload, Program, Signal, Subscribe, Target, ToDashboard,
+    CommandSpec, ConnectionQuery, DashboardMessage, Payload, Program, Signal, Subscribe, Target,
+    ToDashboard,
 };
 use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
 use tokio::sync::mpsc;
@@ -117,6 +118,7 @@ impl Conn {
             Effect::Again(again) => self.run(again_request(*again)),
             Effect::Query(query) => self.query(query),
             Effect::History(query) => self.history(query),
+            Effect::Connections(query) => self.connections(query),
             Effect::Cancel(command) => self.cancel(command),
             Effect::Signal(command, signal) => self.signal(command, signal),
             Effect::Input(command_id, data) => {
@@ -184,6 +186,13 @@ impl Conn {
     fn history(&self, query: CommandQuery) -> Option<Message> {
         self.ask("history", query, |answer| match answer {
             ToDashboard::CommandList(list) => Some(Answer::History(list)),
+            _ => None,
+        })
+    }
+
+    fn connections(&self, query: ConnectionQuery) -> Option<Message> {
+        self.ask("connections", query, |answer| match answer {
+            ToDashboard::ConnectionList(list) => Some(Answer::Connections(list)),
             _ => None,
         })
     }

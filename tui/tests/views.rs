@@ -3,9 +3,11 @@
 mod world;
 
 use crossterm::event::KeyCode;
-use opsctl_protocol::message::{AgentList, Role, State as CommandState};
+use opsctl_protocol::message::{
+    AgentList, ConnectionInfo, ConnectionList, Role, State as CommandState,
+};
 use opsctl_protocol::{AgentId, Timestamp};
-use opsctl_tui::state::{Answer, Link, Message, State};
+use opsctl_tui::state::{Answer, Effect, Link, Message, State};
 use opsctl_tui::view::Theme;
 use ratatui::style::Color;
 use world::*;
@@ -122,7 +124,37 @@ fn nobody_there_and_nothing_known() {
 fn the_connections() {
     everywhere("connections", |cols, rows| {
         let mut state = console(cols, rows);
-        keys(&mut state, "5");
+        let asked = keys(&mut state, "5");
+        assert!(
+            asked
+                .iter()
+                .any(|effect| matches!(effect, Effect::Connections(_)))
+        );
+        let connection = |id: &str, client: &str, channels: &[&str]| ConnectionInfo {
+            client_id: id.to_owned(),
+            client: client.to_owned(),
+            subject: "uid:0".to_owned(),
+            role: Role::Admin,
+            since: Timestamp(NOW.0 - 300_000),
+            channels: channels
+                .iter()
+                .map(|channel| (*channel).to_owned())
+                .collect(),
+            subscriptions: channels.len() as u32,
+        };
+        let connections = vec![
+            connection("c1", "tui", &["agent:*", "system", "task:*"]),
+            connection(
+                "c7",
+                "attach",
+                &["command:01010101010101010101010101010101"],
+            ),
+        ];
+        let list = ConnectionList {
+            connections,
+            more: false,
+        };
+        state.message(Message::Answer(Answer::Connections(list)), NOW);
         state
     });
 }

@@ -22,6 +22,7 @@ mod agent;
 mod channels;
 mod clock;
 mod command;
+mod connections;
 mod dispatch;
 mod doing;
 mod event;
@@ -272,6 +273,7 @@ impl Hub {
             DashboardMessage::Resize(resize) => self.handle_resize(conn, id, &resize),
             DashboardMessage::Query(query) => self.handle_query(conn, id, query),
             DashboardMessage::Forget(forget) => self.handle_forget(conn, id, &forget.agent_id),
+            DashboardMessage::Connections(query) => self.handle_connections(conn, id, &query),
             DashboardMessage::Publish(publish) => self.handle_publish(conn, id, publish),
             DashboardMessage::Ping(nothing) => self.answer(conn, id, ToDashboard::Pong(nothing)),
         }

@@ -7,7 +7,7 @@ use opsctl_protocol::message::{
     AgentList, DashboardConnect, ErrorCode, Rights, Since, Subscribe, Subscribed, SubscribedStream,
     Unsubscribe,
 };
-use opsctl_protocol::{AgentId, Channel, Header, Pattern, ToDashboard, limits};
+use opsctl_protocol::{AgentId, Channel, Header, Pattern, Timestamp, ToDashboard, limits};
 use tokio::sync::Semaphore;
 
 use super::{ConnId, Effect, Hub};
@@ -25,6 +25,10 @@ pub(super) const MAX_QUERIES: usize = 4;
 pub(super) struct Dashboard {
     /// Its mailbox.
     pub outbox: Arc<Outbox>,
+    /// What its program calls itself.
+    pub client: String,
+    /// When it said who it is.
+    pub since: Timestamp,
     /// What it may do.
     pub rights: Rights,
     /// What it subscribed to, in order, with how.
@@ -55,6 +59,8 @@ impl Hub {
         );
         let dashboard = Dashboard {
             outbox,
+            client: hello.client.clone(),
+            since: self.now,
             rights,
             patterns: Vec::new(),
             subscriptions: HashMap::new(),

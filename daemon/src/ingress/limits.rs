@@ -23,7 +23,7 @@ pub struct Limits {
     pub subscriptions: u32,
     /// Everything that is published or told, each type, each second.
     pub events: u32,
-    /// `command:interrupt`, `command:cancel`, `command:resize`, `agent:forget` and `ping`, each of them, each second.
+    /// `command:interrupt`, `command:cancel`, `command:resize`, `agent:forget`, `connection:query` and `ping`, each of them, each second.
     pub control: u32,
 }
 
@@ -43,6 +43,7 @@ impl Limits {
             ("command:cancel", rate(self.control)),
             ("command:resize", rate(self.control)),
             ("agent:forget", rate(self.control)),
+            ("connection:query", rate(self.control)),
             ("ping", rate(self.control)),
             (UNKNOWN_TYPE, rate(self.control)),
         ]

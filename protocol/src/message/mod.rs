@@ -5,12 +5,14 @@
 //! - [`activity`]: what a program is doing, and how that is known.
 //! - [`agent`]: what an agent tells of itself, what dashboards see of it.
 //! - [`command`]: asking for commands, their life, steering them.
+//! - [`connection`]: who else watches.
 //! - [`stream`]: their output.
 //! - [`topic`]: what agents and people publish.
 
 pub mod activity;
 pub mod agent;
 pub mod command;
+pub mod connection;
 pub mod session;
 pub mod stream;
 pub mod topic;
@@ -29,6 +31,7 @@ pub use command::{
     CommandInterrupt, CommandList, CommandQuery, CommandReport, CommandRequest, CommandResize,
     CommandSpec, CommandStatus, CommandSummary, Program, Signal, State, Stdin, Target,
 };
+pub use connection::{ConnectionInfo, ConnectionList, ConnectionQuery};
 pub use session::{
     Connected, DashboardConnect, ErrorCode, ErrorPayload, LimitsInfo, Nothing, Position, RateInfo,
     Rights, Role, Since, Subscribe, Subscribed, SubscribedStream, Unsubscribe,
@@ -115,6 +118,7 @@ direction! {
         "command:resize" => Resize(CommandResize),
         "command:query" => Query(CommandQuery),
         "agent:forget" => Forget(AgentForget),
+        "connection:query" => Connections(ConnectionQuery),
         "publish" => Publish(Publish),
         "ping" => Ping(Nothing),
     }
@@ -134,6 +138,7 @@ direction! {
         "command:accepted" => Accepted(CommandAccepted),
         "command:status" => Status(CommandStatus),
         "command:list" => CommandList(CommandList),
+        "connection:list" => ConnectionList(ConnectionList),
         "terminal:output" => Output(TerminalOutput),
         "terminal:snapshot" => Snapshot(TerminalSnapshot),
         "gap" => Gap(Gap),

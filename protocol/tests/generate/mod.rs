@@ -7,7 +7,7 @@ mod session;
 use std::collections::BTreeMap;
 
 use opsctl_protocol::message::{
-    AgentMessage, DashboardMessage, Nothing, Payload, ToAgent, ToDashboard,
+    AgentMessage, ConnectionQuery, DashboardMessage, Nothing, Payload, ToAgent, ToDashboard,
 };
 use opsctl_protocol::{AgentId, Channel, CommandId, Header, OutputFrame, Pattern, Timestamp};
 use proptest::collection::{btree_map, vec};
@@ -188,6 +188,8 @@ pub(crate) fn dashboard_message() -> BoxedStrategy<DashboardMessage> {
         session::agent_forget()
             .boxed()
             .prop_map(DashboardMessage::Forget),
+        option::of(any::<u32>())
+            .prop_map(|limit| DashboardMessage::Connections(ConnectionQuery { limit })),
         session::publish()
             .boxed()
             .prop_map(DashboardMessage::Publish),
@@ -227,6 +229,9 @@ pub(crate) fn to_dashboard() -> BoxedStrategy<ToDashboard> {
     ];
     let second = prop_oneof![
         command::list().boxed().prop_map(ToDashboard::CommandList),
+        session::connections()
+            .boxed()
+            .prop_map(ToDashboard::ConnectionList),
         command::output().boxed().prop_map(ToDashboard::Output),
         command::snapshot().boxed().prop_map(ToDashboard::Snapshot),
         command::gap().boxed().prop_map(ToDashboard::Gap),

@@ -461,3 +461,23 @@ fn the_schema_that_is_printed_is_that_of_the_types() {
     let printed = daemon.opsctl(["schema"]).run().expect_code(0).json();
     assert_eq!(printed, opsctl_protocol::message::schema());
 }
+
+#[test]
+fn who_watches_is_told_to_those_who_may_operate() {
+    let daemon = TestDaemon::start();
+    let mut other = Raw::dashboard(&daemon);
+    subscribe(&mut other, &json!({"channel": "agent:web-*"}));
+    let mut raw = Raw::dashboard(&daemon);
+    let answer = raw.ask("connection:query", &json!({}));
+    assert_eq!(answer["type"], "connection:list");
+    let connections = answer["payload"]["connections"].as_array().unwrap();
+    let ids: Vec<&Value> = connections.iter().map(|one| &one["clientId"]).collect();
+    let told = [&other, &raw].map(|raw| &raw.seen[0]["payload"]["clientId"]);
+    assert_eq!(ids, told, "{answer}");
+    assert_eq!(connections[0]["channels"], json!(["agent:web-*"]));
+    assert_eq!(connections[0]["subscriptions"], 1);
+    assert_eq!(connections[1]["role"], "admin");
+    let first = raw.ask("connection:query", &json!({"limit": 1}));
+    assert_eq!(first["payload"]["connections"].as_array().unwrap().len(), 1);
+    assert_eq!(first["payload"]["more"], true);
+}

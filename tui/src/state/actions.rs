@@ -115,15 +115,21 @@ impl State {
 
     /// Moves the selection, or scrolls the pane.
     pub(super) fn step(&mut self, by: i64) {
-        if self.view == View::Commands {
-            self.step_command(by);
-        } else if self.view == View::Activity {
-            self.step_activity(by);
-        } else if self.view == View::Inbox {
-            self.step_item(by);
-        } else if self.view != View::Fleet {
-            // Nothing is selected there.
-        } else if self.focus == Focus::Pane {
+        match self.view {
+            View::Fleet => self.step_fleet(by),
+            View::Inbox => self.step_item(by),
+            View::Commands => self.step_command(by),
+            View::Activity => self.step_activity(by),
+            View::Connections => {
+                let most = crate::view::connections_scroll(self);
+                let line = (self.connections.line as i64).saturating_add(by);
+                self.connections.line = line.clamp(0, most as i64) as usize;
+            }
+        }
+    }
+
+    fn step_fleet(&mut self, by: i64) {
+        if self.focus == Focus::Pane {
             let size = Layout::of(self).inner(self.panes.focused);
             if let Some(pane) = self.panes.list.get_mut(self.panes.focused) {
                 pane.scroll(by, size);

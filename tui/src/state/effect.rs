@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crossterm::event::{KeyEvent, MouseEvent};
 use opsctl_protocol::message::{
     AgentInfo, AgentList, CommandAccepted, CommandList, CommandQuery, CommandStatus,
-    CommandSummary, Connected, ErrorPayload, Gap, Program, Signal, Subscribe, Target,
-    TerminalSnapshot,
+    CommandSummary, Connected, ConnectionList, ConnectionQuery, ErrorPayload, Gap, Program, Signal,
+    Subscribe, Target, TerminalSnapshot,
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern};
 
@@ -82,6 +82,8 @@ pub enum Answer {
     Accepted(CommandAccepted),
     /// Commands of an agent, for its list.
     Commands(Vec<CommandSummary>),
+    /// Who is connected.
+    Connections(ConnectionList),
     /// A page of the history.
     History(CommandList),
     /// So many commands were taken out of their queues.
@@ -139,6 +141,8 @@ pub enum Effect {
     Query(CommandQuery),
     /// Ask for a page of the history.
     History(CommandQuery),
+    /// Ask who is connected.
+    Connections(ConnectionQuery),
     /// Take a command out of its queue.
     Cancel(CommandId),
     /// Run something as it was run before.

@@ -18,8 +18,10 @@ impl State {
             Input::Tick => {
                 self.notice.take_if(|notice| notice.until <= now);
                 self.activity.expire(now);
+                self.connections.turn(now);
                 let mut effects = self.rest();
                 effects.extend(self.remember_due());
+                effects.extend(self.ask_connections());
                 return Outcome::doing(effects);
             }
             Input::Resize(cols, rows) => {
@@ -37,6 +39,7 @@ impl State {
         effects.extend(self.fit());
         effects.extend(self.load_older());
         effects.extend(self.more_history());
+        effects.extend(self.ask_connections());
         self.may_remember();
         Outcome::doing(self.permitted(effects))
     }

@@ -13,6 +13,11 @@ impl State {
     /// Takes a message from the daemon or about the connection.
     pub fn message(&mut self, message: Message, now: Timestamp) -> Outcome {
         self.now = now;
+        let bytes = match &message {
+            Message::Output(frame) => frame.data.len(),
+            _ => 0,
+        };
+        self.connections.count(bytes, now);
         // Output changes no layout, and there is far more of it than of anything else.
         let is_output = matches!(message, Message::Output(_));
         let mut outcome = self.take(message);
@@ -167,6 +172,7 @@ impl State {
                 }
                 self.keep_selection();
             }
+            Answer::Connections(list) => self.connections.others = Some(list),
             Answer::History(list) => self.history(list),
             Answer::Cancelled(0) => self.notify("it didn't wait any more", false),
             Answer::Cancelled(_) => self.notify("cancelled", false),

@@ -9,6 +9,7 @@
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
 //! - [`commands`], [`filter`]: the commands of the whole fleet, and what narrows them.
 //! - [`activity`]: what happened, and what is told of it at once.
+//! - [`connections`]: who else watches, and how much comes here.
 //! - [`palette`]: everything by a few letters.
 //! - [`room`]: the views, and the way from one to another.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
@@ -20,6 +21,7 @@
 pub mod activity;
 pub mod command_line;
 pub mod commands;
+pub mod connections;
 pub mod copy;
 pub mod doing;
 pub mod effect;
@@ -92,6 +94,8 @@ pub struct State {
     pub commands: commands::Commands,
     /// What happened.
     pub activity: activity::Activity,
+    /// The view Connections.
+    pub connections: connections::Connections,
     /// What was chosen in the palette, the newest last.
     recent: Vec<palette::What>,
     /// The connection to the daemon.
@@ -272,6 +276,7 @@ impl State {
             came_from: None,
             commands: commands::Commands::default(),
             activity: activity::Activity::default(),
+            connections: connections::Connections::default(),
             recent: Vec::new(),
             connection: Connection::default(),
             fleet: Fleet::default(),
@@ -463,7 +468,7 @@ impl State {
         // In the other views something's age is always shown.
         let aged = self.view != View::Fleet;
         let minute = aged.then(|| Timestamp((self.now.0 / 60_000 + 1) * 60_000));
-        let due = [self.next_rest(), self.remembers_at()];
+        let due = [self.next_rest(), self.remembers_at(), self.rates_change()];
         let shown = [notice, toast, link, minute, self.ages_change()];
         shown.into_iter().chain(due).flatten().min()
     }

@@ -25,6 +25,7 @@ use crate::age;
 use crate::keys::Mode;
 use crate::layout::Layout;
 use crate::state::{Overlay, State, View};
+pub use connections::scroll as connections_scroll;
 pub use help::scroll as help_scroll;
 pub use theme::Theme;
 use theme::{Glyph, Role};
