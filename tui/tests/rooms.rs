@@ -11,7 +11,7 @@ use opsctl_protocol::{AgentId, Timestamp};
 use opsctl_tui::keys::Mode;
 use opsctl_tui::state::activity::Told;
 use opsctl_tui::state::commands::{Again, History};
-use opsctl_tui::state::{Answer, Effect, Input, Message, Overlay, State, View};
+use opsctl_tui::state::{Answer, Effect, Input, Link, Message, Overlay, State, View};
 use world::*;
 
 /// Takes a snapshot at every size, and makes sure that the smallest doesn't panic.
@@ -170,6 +170,19 @@ fn the_log_folds_what_repeats_and_has_the_latest_of_each_task() {
         (state.view, state.list.agent.clone()),
         (View::Fleet, AgentId::new("opus-1").ok())
     );
+    for attempt in 1..=3 {
+        let (until, reason) = (NOW, "no daemon answers".to_owned());
+        state.message(
+            Message::Link(Link::Waiting {
+                attempt,
+                until,
+                reason,
+            }),
+            NOW,
+        );
+        state.message(Message::Link(Link::Connecting { attempt }), NOW);
+    }
+    assert_eq!(lines(&state)[0], "connection no daemon answers 3");
     let refused = Message::Error("no such thing".to_owned());
     state.message(refused, NOW);
     assert_eq!(lines(&state)[0], "console no such thing 1");

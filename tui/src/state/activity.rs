@@ -297,9 +297,8 @@ impl State {
     pub(super) fn log_link(&mut self, was: &Link) {
         let (level, text) = match &self.connection.link {
             Link::Connected => (Level::Info, "connected".to_owned()),
-            Link::Waiting {
-                attempt, reason, ..
-            } => (Level::Error, format!("{reason}, attempt {attempt} failed")),
+            // Without the attempt's number, so that many in a row are one line.
+            Link::Waiting { reason, .. } => (Level::Error, reason.clone()),
             Link::Refused { message } => (Level::Error, format!("refused: {message}")),
             Link::Connecting { .. } if *was == Link::Connected => (Level::Error, "lost".to_owned()),
             Link::Connecting { .. } | Link::Closed => return,

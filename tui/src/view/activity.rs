@@ -22,7 +22,11 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
         "" => String::new(),
         filter => format!("  /{filter}"),
     };
-    let title = format!(" {} lines, the newest first{filter}", entries.len());
+    let lines = match entries.len() {
+        1 => "1 line".to_owned(),
+        count => format!("{count} lines, the newest first"),
+    };
+    let title = format!(" {lines}{filter}");
     let body = table::title(&title, area, theme, buffer);
     let detail = if body.height >= DETAIL_ROWS { 3 } else { 0 };
     let columns: &[Column] = match area.width {

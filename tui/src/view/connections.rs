@@ -107,7 +107,8 @@ fn lines(state: &State, width: usize, theme: &Theme) -> Vec<Line<'static>> {
 
 /// Who else is connected, and what they watch.
 fn others(state: &State, width: usize, theme: &Theme, lines: &mut Vec<Line<'static>>) {
-    let Some(list) = &state.connections.others else {
+    let known = state.connections.others.as_ref();
+    let Some(list) = known.filter(|_| state.connection.is_connected()) else {
         return;
     };
     let more = if list.more { " and more" } else { "" };
