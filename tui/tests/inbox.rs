@@ -3,11 +3,11 @@
 
 mod world;
 
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use opsctl_protocol::message::{AgentList, Approval, Role, Signal, TerminalSnapshot};
 use opsctl_protocol::{AgentId, Timestamp};
 use opsctl_tui::keys::Mode;
-use opsctl_tui::state::{Effect, Message, State};
+use opsctl_tui::state::{Effect, Input, Message, State};
 use world::*;
 
 fn inbox(cols: u16, rows: u16) -> State {
@@ -133,4 +133,26 @@ fn it_is_acted_on_from_here() {
     state.message(screen(2, "from the pane"), NOW);
     assert!(text(&state).contains("from the pane"));
     assert_eq!(heard(&keys(&mut state, "1")), [] as [String; 0]);
+}
+
+#[test]
+fn the_mouse_points_at_what_is_seen() {
+    for (cols, rows) in [(80, 24), (200, 60)] {
+        let mut state = inbox(cols, rows);
+        keys(&mut state, "2");
+        let screen = text(&state);
+        let row = screen
+            .lines()
+            .position(|line| line.contains("coder-4"))
+            .unwrap();
+        let press = MouseEvent {
+            kind: MouseEventKind::Down(MouseButton::Left),
+            column: 5,
+            row: u16::try_from(row).unwrap(),
+            modifiers: KeyModifiers::NONE,
+        };
+        let heard_now = heard(&state.input(Input::Mouse(press), NOW).effects);
+        assert_eq!(selected(&state), "coder-4", "at {cols}x{rows}");
+        assert_eq!(heard_now.last(), Some(&format!("+command:{}", id(4))));
+    }
 }

@@ -3,8 +3,16 @@
 
 use opsctl_protocol::message::{AgentInfo, Subscribe, TerminalSnapshot};
 use opsctl_protocol::{AgentId, CommandId, OutputFrame};
+use ratatui::layout::{Position, Rect};
 
 use super::{Effect, Focus, Pane, State, View, channel, fleet};
+use crate::layout::list_body;
+
+/// From this many columns on the list stands beside the screen.
+const WIDE: u16 = 100;
+
+/// From this many rows on the screen has room below the list.
+const HIGH: u16 = 6;
 
 /// What the view shows.
 #[derive(Debug, Default)]
@@ -148,4 +156,54 @@ impl State {
             self.keep_item();
         }
     }
+
+    /// Where the view's list is, and where the selected item, in `body` below the title.
+    pub fn inbox_places(&self, body: Rect) -> (Rect, Rect) {
+        divide(body, self.fleet.roster().inbox_len())
+    }
+
+    /// The item in the first row of the list: the selected one stands in the middle where there are more than rows.
+    pub fn first_item(&self, list: Rect) -> usize {
+        let (waiting, rows) = (self.fleet.roster().inbox_len(), usize::from(list.height));
+        let middle = self.inbox.at.saturating_sub(rows / 2);
+        middle.min(waiting.saturating_sub(rows))
+    }
+
+    /// Selects the item that the mouse was pressed on.
+    pub(super) fn press_item(&mut self, room: Rect, position: Position) {
+        let (list, _) = self.inbox_places(list_body(room));
+        if list.contains(position) {
+            let at = self.first_item(list) + usize::from(position.y - list.y);
+            self.step_item(at as i64 - self.inbox.at as i64);
+        }
+    }
+}
+
+/// The list, and the rest for the selected item.
+fn divide(body: Rect, waiting: usize) -> (Rect, Rect) {
+    if body.width >= WIDE {
+        let width = (body.width / 3).clamp(36, 60);
+        let list = Rect { width, ..body };
+        let rest = Rect {
+            x: body.x + width + 1,
+            width: body.width - width - 1,
+            ..body
+        };
+        return (list, rest);
+    }
+    if body.height < HIGH {
+        let none = Rect { height: 0, ..body };
+        return (body, none);
+    }
+    // Two lines say what it is; the rest is for the screen.
+    let height = (body.height / 3)
+        .max(2)
+        .min(u16::try_from(waiting).unwrap_or(u16::MAX));
+    let list = Rect { height, ..body };
+    let rest = Rect {
+        y: body.y + height,
+        height: body.height - height,
+        ..body
+    };
+    (list, rest)
 }

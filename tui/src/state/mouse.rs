@@ -7,7 +7,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::copy::{Copy, Kind};
 use super::lines::Place;
-use super::{Effect, Focus, State};
+use super::{Effect, Focus, State, View};
 use crate::encode;
 use crate::layout::{inner, list_body};
 
@@ -45,8 +45,12 @@ impl State {
             }
             return Vec::new();
         }
-        if self.layout.room.is_some_and(|room| room.contains(position)) {
-            if let Some(lines) = wheel(event.kind) {
+        let room = self.layout.room.filter(|room| room.contains(position));
+        if let Some(room) = room {
+            let pressed = matches!(event.kind, MouseEventKind::Down(MouseButton::Left));
+            if pressed && self.view == View::Inbox {
+                self.press_item(room, position);
+            } else if let Some(lines) = wheel(event.kind) {
                 self.step(lines.signum());
             }
             return Vec::new();

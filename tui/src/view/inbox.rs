@@ -12,12 +12,6 @@ use crate::age;
 use crate::state::State;
 use crate::state::fleet::age as since;
 
-/// From this many columns on the list stands beside the screen.
-const WIDE: u16 = 100;
-
-/// From this many rows on the screen has room below the list.
-const HIGH: u16 = 6;
-
 /// Draws the view into `area`.
 pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     let waiting = state.fleet.roster().inbox_len();
@@ -40,7 +34,7 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
         );
         return;
     }
-    let (list, detail) = divide(body, waiting);
+    let (list, detail) = state.inbox_places(body);
     for y in detail.top()..detail.bottom() {
         if detail.x > list.x {
             buffer[(detail.x - 1, y)]
@@ -50,11 +44,7 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
     }
     let items = state.fleet.roster().inbox();
     // Only those that are seen are looked at.
-    let fitting = usize::from(list.height);
-    let first = state
-        .item_at()
-        .saturating_sub(fitting / 2)
-        .min(waiting.saturating_sub(fitting));
+    let first = state.first_item(list);
     for (agent, y) in items.skip(first).zip(list.top()..list.bottom()) {
         let Some(agent) = state.fleet.get(agent) else {
             continue;
@@ -73,35 +63,6 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
     if let Some(agent) = selected.and_then(|agent| state.fleet.get(agent)) {
         draw_detail(state, agent, detail, theme, buffer);
     }
-}
-
-/// The list, and the rest for the selected item.
-fn divide(body: Rect, waiting: usize) -> (Rect, Rect) {
-    if body.width >= WIDE {
-        let width = (body.width / 3).clamp(36, 60);
-        let list = Rect { width, ..body };
-        let rest = Rect {
-            x: body.x + width + 1,
-            width: body.width - width - 1,
-            ..body
-        };
-        return (list, rest);
-    }
-    if body.height < HIGH {
-        let none = Rect { height: 0, ..body };
-        return (body, none);
-    }
-    // Two lines say what it is; the rest is for the screen.
-    let height = (body.height / 3)
-        .max(2)
-        .min(u16::try_from(waiting).unwrap_or(u16::MAX));
-    let list = Rect { height, ..body };
-    let rest = Rect {
-        y: body.y + height,
-        height: body.height - height,
-        ..body
-    };
-    (list, rest)
 }
 
 /// State, name, why, and since when.
