@@ -2,6 +2,7 @@
 
 use super::harness::{Sandbox, TestAgent, TestDaemon, wait_until};
 use super::lists::wait_state;
+use super::raw::Raw;
 
 /// Starts a shell line in a terminal and leaves it; returns its id.
 fn terminal(sandbox: &Sandbox, line: &str) -> String {
@@ -66,7 +67,7 @@ fn a_report_outlives_the_agent_and_the_daemon() {
     let mark = daemon.path("reported");
     let line = format!(
         "{opsctl} report working; while ! [ -e '{0}.go' ]; do read -t 0.05 x; done; \
-         {opsctl} report blocked --reason approval && {opsctl} notify --title T 'while you were away' && touch '{0}'; \
+         {opsctl} report blocked --reason approval && {opsctl} notify --title T 'while you were away' && {opsctl} task 42 'in review' && touch '{0}'; \
          exec sleep 1000",
         mark.display()
     );
@@ -79,9 +80,19 @@ fn a_report_outlives_the_agent_and_the_daemon() {
     wait_until("the program to have reported", || {
         mark.exists().then_some(())
     });
-    let watched = daemon.opsctl(["agents", "-w", "--json"]).spawn();
-    watched.wait_stdout("\"a\"");
+    let mut watching = Raw::dashboard(&daemon);
+    watching.ask("subscribe", &serde_json::json!({ "channel": "*" }));
     one.start_again(&daemon);
+    let told = watching.until("the notification", |message| {
+        message["type"] == "notification"
+    });
+    assert_eq!(told["channel"], "agent:a");
+    assert_eq!(told["payload"]["title"], "T");
+    let told = watching.until("the task's status", |message| {
+        message["type"] == "task_status"
+    });
+    assert_eq!(told["channel"], "task:42");
+    assert_eq!(told["payload"]["status"], "in review");
     let seen = wait_doing(&daemon, "blocked", "program");
     assert_eq!(seen["activityReason"], "approval");
     let since = seen["activitySince"].clone();
