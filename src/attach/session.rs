@@ -91,6 +91,8 @@ pub(super) struct Session {
     seen: u64,
     /// Keys whose arrival is waited for.
     receipts: JoinSet<(Bytes, Outcome)>,
+    /// The size last told.
+    told_size: Option<(u16, u16)>,
     /// What is to be said of keys once the screen has been drawn anew.
     unsent: Option<String>,
 }
@@ -110,6 +112,7 @@ impl Session {
             lost: false,
             seen: 0,
             receipts: JoinSet::new(),
+            told_size: None,
             unsent: None,
         }
     }
@@ -227,14 +230,17 @@ impl Session {
         });
     }
 
+    /// How large this terminal is, where it has a say.
+    fn size(&self) -> Option<(u16, u16)> {
+        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+        let has_say = !self.view.read_only && self.interactive;
+        (has_say && size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+    }
+
     /// Says how large this terminal is, which makes it the remote one's size.
-    fn tell_size(&self) {
-        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
-        if let (false, true, Ok(size)) = (self.view.read_only, self.interactive, size)
-            && size.ws_col > 0
-            && size.ws_row > 0
-        {
-            let (cols, rows) = (size.ws_col, size.ws_row);
+    fn tell_size(&mut self) {
+        if let Some((cols, rows)) = self.size() {
+            self.told_size = Some((cols, rows));
             // Without a connection it is said when there is one again.
             let _ = self.client.post(CommandResize {
                 command_id: self.view.command,
@@ -248,6 +254,10 @@ impl Session {
         if !self.interactive {
             self.send(Bytes::copy_from_slice(typed)).await;
             return None;
+        }
+        // The signal for a new size may come behind the first key that was typed at it.
+        if self.size() != self.told_size {
+            self.tell_size();
         }
         for keys in self.escapes.feed(typed) {
             match keys {
