@@ -93,6 +93,7 @@ fn alone(keys: u32) -> Result<(Vec<&'static str>, Vec<Samples>, Vec<String>)> {
     let mut notes = Vec::new();
     let line = [ECHO.to_owned()];
     let mut console = Console::with(&line)?;
+    console.viewer().wait_text("READY")?;
     console.attach(true)?;
     let mut sides: Vec<Box<dyn Side>> = vec![Box::new(Bare::start()?), Box::new(console)];
     for kind in [Kind::Tmux, Kind::Zellij] {
@@ -130,6 +131,7 @@ fn among_busy(keys: u32) -> Result<Samples> {
     let mut lines = vec![busy.clone(); BESIDE];
     lines.push(ECHO.to_owned());
     let mut console = Console::with(&lines)?;
+    console.viewer().wait_text("READY")?;
     for number in BESIDE..BUSY {
         let agent = format!("a{}", number % BESIDE + 1);
         let mut send = console

@@ -125,7 +125,7 @@ fn watch(side: &mut dyn Side, time: Duration, types: bool) -> Result<Seen> {
 
 /// Opens the help and closes it again: how long opening it took.
 fn help(viewer: &mut Viewer) -> Result<Duration> {
-    const SEEN: &str = "close the help";
+    const SEEN: &str = "Esc closes";
     let start = Instant::now();
     viewer.keys("?")?;
     viewer.wait_text(SEEN)?;
