@@ -327,6 +327,7 @@ pub const TABLE: &[Binding] = table! {
     MAIN, "mouse", [plain('m')], Mouse, "", "the mouse to the terminal, or back to opsctl";
     MAIN, "redraw", [ctrl('l')], Redraw, "", "draw everything anew";
     MAIN, "suspend", [ctrl('z')], Suspend, "", "suspend the console";
+    &[Help], "help.search", [plain('/')], Filter, "search", "show only the lines that have these words";
     &[Help], "help.close", [special(KeyCode::Esc), plain('q'), plain('?')], Back, "close", "close the help";
     &[Prompt], "line.accept", [special(KeyCode::Enter)], Accept, "", "do it";
     &[Prompt], "line.leave", [special(KeyCode::Esc), ctrl('c')], Back, "", "leave the line";

@@ -412,3 +412,26 @@ fn the_palette_finds_by_letters_and_remembers() {
     open(&mut state, "no such thing at all");
     assert_eq!(keys(&mut state, "\n"), []);
 }
+
+#[test]
+fn the_help_is_searched() {
+    let mut state = console(80, 24);
+    keys(&mut state, "?/zoom");
+    let shown = text(&state);
+    assert!(
+        shown.contains("one pane on the whole screen") && !shown.contains("kill the command"),
+        "{shown}"
+    );
+    assert!(
+        shown.lines().last().unwrap().starts_with("/zoom"),
+        "{shown}"
+    );
+    keys(&mut state, "\n");
+    assert_eq!(state.mode(), Mode::Help);
+    assert!(!text(&state).contains("kill the command"));
+    keys(&mut state, "/");
+    key(&mut state, KeyCode::Esc);
+    assert!(text(&state).contains("kill the command"));
+    key(&mut state, KeyCode::Esc);
+    assert!(state.overlay.is_none());
+}

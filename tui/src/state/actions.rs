@@ -72,7 +72,10 @@ impl State {
             (_, Action::Clear) => self.clear_pane(),
             (_, Action::Mouse) => return self.toggle_mouse(),
             (_, Action::Reconnect) => return vec![Effect::Reconnect],
-            (_, Action::Help) => self.overlay = Some(Overlay::Help(0)),
+            (_, Action::Help) => {
+                self.help_filter.clear();
+                self.overlay = Some(Overlay::Help(0));
+            }
             (_, Action::Redraw) => return vec![Effect::Redraw],
             (_, Action::Suspend) => return vec![Effect::Suspend],
             (_, Action::Quit) => return vec![Effect::Quit],
@@ -82,6 +85,10 @@ impl State {
     }
 
     fn help_action(&mut self, action: Action) {
+        if action == Action::Filter {
+            let filter = self.help_filter.clone();
+            return self.ask(Purpose::Help, &filter);
+        }
         let Some(Overlay::Help(line)) = &mut self.overlay else {
             return;
         };
@@ -409,6 +416,7 @@ impl State {
         let text = prompt.text.trim().to_owned();
         match prompt.purpose {
             Purpose::Filter => self.keep_selection(),
+            Purpose::Help => self.overlay = Some(Overlay::Help(0)),
             Purpose::Narrow | Purpose::Palette => {}
             Purpose::Search => self.search(&text),
             _ if text.is_empty() => {}

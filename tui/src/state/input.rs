@@ -159,6 +159,11 @@ impl State {
             let text = prompt.text.clone();
             self.narrow(&text);
         }
+        if let Some(Overlay::Prompt(prompt)) = &self.overlay
+            && prompt.purpose == Purpose::Help
+        {
+            self.help_filter.clone_from(&prompt.text);
+        }
     }
 
     fn leave_line(&mut self) -> Vec<Effect> {
@@ -168,6 +173,10 @@ impl State {
         match prompt.purpose {
             Purpose::Filter => {
                 self.filter(String::new());
+            }
+            Purpose::Help => {
+                self.help_filter.clear();
+                self.overlay = Some(Overlay::Help(0));
             }
             Purpose::Narrow => self.narrow(""),
             _ => {}

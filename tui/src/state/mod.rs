@@ -94,6 +94,8 @@ pub struct State {
     pub commands: commands::Commands,
     /// What happened.
     pub activity: activity::Activity,
+    /// Only the help's lines that have these words are shown.
+    pub help_filter: String,
     /// The view Connections.
     pub connections: connections::Connections,
     /// What was chosen in the palette, the newest last.
@@ -276,6 +278,7 @@ impl State {
             came_from: None,
             commands: commands::Commands::default(),
             activity: activity::Activity::default(),
+            help_filter: String::new(),
             connections: connections::Connections::default(),
             recent: Vec::new(),
             connection: Connection::default(),

@@ -17,6 +17,8 @@ pub enum Purpose {
     Filter,
     /// `/` in a view with a filter of its own.
     Narrow,
+    /// `/` in the help.
+    Help,
     /// What the palette looks for.
     Palette,
     /// `/` in a pane.
@@ -53,7 +55,7 @@ impl Prompt {
     pub fn label(&self) -> String {
         match &self.purpose {
             Purpose::Command => ":".to_owned(),
-            Purpose::Filter | Purpose::Narrow | Purpose::Search => "/".to_owned(),
+            Purpose::Filter | Purpose::Narrow | Purpose::Help | Purpose::Search => "/".to_owned(),
             Purpose::Palette => " > ".to_owned(),
             Purpose::Run(agents) => match agents.as_slice() {
                 [agent] => format!("run on {agent}: "),

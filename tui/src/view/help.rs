@@ -28,22 +28,40 @@ fn text(state: &State, theme: &Theme) -> Vec<Line<'static>> {
             Span::raw(right),
         ])
     };
+    let words: Vec<String> = state
+        .help_filter
+        .split_whitespace()
+        .map(str::to_lowercase)
+        .collect();
+    let fits = |left: &str, right: &str| {
+        let line = format!("{left} {right}").to_lowercase();
+        words.iter().all(|word| line.contains(word))
+    };
     let mut lines = Vec::new();
+    let mut section = |heading, rows: Vec<(String, &'static str)>| {
+        let rows: Vec<_> = rows
+            .into_iter()
+            .filter(|(left, right)| fits(left, right))
+            .collect();
+        if !rows.is_empty() {
+            lines.push(Line::styled(heading, theme.strong()));
+            lines.extend(rows.into_iter().map(|(left, right)| row(left, right)));
+            lines.push(Line::default());
+        }
+    };
     for mode in Mode::ALL {
         // A row that holds in several modes is told once, in the first of them.
         let here = state.keys.rows().filter(|(binding, _)| {
             Mode::ALL.iter().find(|mode| binding.modes.contains(mode)) == Some(&mode)
         });
-        lines.push(Line::styled(mode.heading(), theme.strong()));
-        lines.extend(here.map(|(binding, keys)| row(keys::text(keys), binding.help)));
-        lines.push(Line::default());
+        let rows = here.map(|(binding, keys)| (keys::text(keys), binding.help));
+        section(mode.heading(), rows.collect());
     }
-    lines.push(Line::styled("Command line", theme.strong()));
-    lines.extend(
-        COMMANDS
-            .iter()
-            .map(|(name, args, help)| row(format!(":{name} {args}"), help)),
-    );
+    let commands = COMMANDS
+        .iter()
+        .map(|(name, args, help)| (format!(":{name} {args}"), *help));
+    section("Command line", commands.collect());
+    lines.pop();
     lines
 }
 
@@ -59,7 +77,7 @@ pub(super) fn draw(state: &State, first: u16, area: Rect, theme: &Theme, buffer:
         height,
     };
     Clear.render(over, buffer);
-    let block = Block::bordered().title(" keys, Esc closes ");
+    let block = Block::bordered().title(" keys, / searches, Esc closes ");
     let inside = block.inner(over);
     block.render(over, buffer);
     let most = (text.len() as u16).saturating_sub(inside.height);

@@ -24,7 +24,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::age;
 use crate::keys::Mode;
 use crate::layout::Layout;
-use crate::state::{Overlay, State, View};
+use crate::state::{Overlay, Purpose, State, View};
 pub use connections::scroll as connections_scroll;
 pub use help::scroll as help_scroll;
 pub use theme::Theme;
@@ -64,8 +64,20 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     }
     bars::header(state, within(layout.header), theme, buffer);
     let mut typed = bars::footer(state, within(layout.footer), theme, buffer);
-    if let Some(Overlay::Help(line)) = state.overlay {
-        help::draw(state, line, area, theme, buffer);
+    // While it is searched, it is seen behind the line.
+    let help = match &state.overlay {
+        Some(Overlay::Help(line)) => Some(*line),
+        Some(Overlay::Prompt(prompt)) if prompt.purpose == Purpose::Help => Some(0),
+        _ => None,
+    };
+    if let Some(line) = help {
+        // The line that is typed stays free.
+        let typing = u16::from(typed.is_some());
+        let over = Rect {
+            height: area.height.saturating_sub(typing),
+            ..area
+        };
+        help::draw(state, line, over, theme, buffer);
         cursor = None;
     }
     if let Some(Overlay::Palette(palette)) = &state.overlay {
