@@ -173,7 +173,13 @@ pub(super) fn footer(
             }
             None if !state.mirrored.is_empty() => mirror_banner(state, width, theme),
             None => match state.connection.trouble() {
-                Some(trouble) => Line::styled(fit(&format!(" {trouble}"), width), theme.error()),
+                Some(trouble) => {
+                    // By hand, once trying by itself has failed for a while; also where the top bar has no room for it.
+                    let key = state.keys.shown(state.mode(), Action::Reconnect);
+                    let key = key.filter(|_| state.connection.offers_reconnect());
+                    let offer = key.map_or_else(String::new, |key| format!("{key} connects now: "));
+                    Line::styled(fit(&format!(" {offer}{trouble}"), width), theme.error())
+                }
                 None => hints(state, width, theme),
             },
         },

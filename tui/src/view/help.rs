@@ -1,15 +1,15 @@
-//! The help, from the key table; and what to do first where nothing is shown yet.
+//! The help, from the key table.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Widget};
 
+use super::put_line;
 use super::theme::Theme;
-use super::{fit, put_line};
 use crate::keys::{self, Mode};
+use crate::state::State;
 use crate::state::command_line::COMMANDS;
-use crate::state::{Link, State};
 
 /// Columns for keys, and for commands with their arguments.
 const KEYS: usize = 22;
@@ -97,70 +97,4 @@ pub(super) fn draw(state: &State, first: u16, area: Rect, theme: &Theme, buffer:
             line,
         );
     }
-}
-
-/// Tells what to type next while no pane is open.
-pub(super) fn first_steps(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
-    let lines = steps(state);
-    let top = area.y + (area.height.saturating_sub(lines.len() as u16)) / 3;
-    for (at, line) in lines.iter().enumerate() {
-        let y = top + at as u16;
-        if y < area.bottom() {
-            let row = Rect {
-                x: area.x + 2.min(area.width),
-                y,
-                width: area.width.saturating_sub(2),
-                height: 1,
-            };
-            let style = if line.starts_with("  opsctl") {
-                theme.key()
-            } else {
-                theme.dim()
-            };
-            put_line(
-                buffer,
-                row,
-                &Line::styled(fit(line, row.width.into()), style),
-            );
-        }
-    }
-}
-
-fn steps(state: &State) -> Vec<String> {
-    let (agents, _) = state.fleet.counts();
-    let local = state.endpoint.starts_with("unix:");
-    let lines: &[&str] = match (&state.connection.link, agents) {
-        _ if agents > 0 => &[
-            "r      run a command on the selected agent",
-            "Enter  its commands, and their terminals",
-            "?      all keys",
-        ],
-        _ if state.fleet.known => &[
-            "No agent is connected yet. To see one here:",
-            "",
-            "on this host, in another shell",
-            "  opsctl agent",
-            "",
-            "on another host, with a token from `opsctl token issue --role agent`",
-            "  opsctl agent --url ws://HOST:7600 --token-file FILE",
-        ],
-        (Link::Refused { message }, _) => {
-            return vec![
-                format!("The daemon at {} refuses this console:", state.endpoint),
-                message.clone(),
-                String::new(),
-                "R      try again".to_owned(),
-            ];
-        }
-        (Link::Waiting { reason, .. }, _) if local => {
-            return vec![
-                reason.clone(),
-                String::new(),
-                "to start a daemon and an agent on this host, in another shell".to_owned(),
-                "  opsctl up".to_owned(),
-            ];
-        }
-        _ => return vec![format!("Waiting for the daemon at {} …", state.endpoint)],
-    };
-    lines.iter().map(|line| (*line).to_owned()).collect()
 }

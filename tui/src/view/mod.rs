@@ -4,6 +4,7 @@ mod activity;
 mod bars;
 mod commands;
 mod connections;
+mod first_steps;
 mod fleet;
 mod help;
 mod inbox;
@@ -60,7 +61,7 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     }
     separators(layout, theme, area, buffer);
     if let Some(blank) = layout.blank {
-        help::first_steps(state, within(blank), theme, buffer);
+        first_steps::draw(state, within(blank), theme, buffer);
     }
     bars::header(state, within(layout.header), theme, buffer);
     let mut typed = bars::footer(state, within(layout.footer), theme, buffer);

@@ -1,0 +1,153 @@
+//! What to do first where nothing is shown yet: commands for this very daemon, whole, so that they can be copied.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use unicode_width::UnicodeWidthStr;
+
+use super::theme::Theme;
+use super::{fit, put_line};
+use crate::state::{Link, State};
+
+/// What begins a line that is to be typed in a shell.
+const COMMAND: &str = "  opsctl";
+
+/// Rows below which only the commands are shown, not why.
+const ROOMY: u16 = 8;
+
+/// Columns that the rest of a long command is moved to the right by.
+const REST: &str = "    ";
+
+/// Tells what to type next while no pane is open.
+pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
+    let inside = Rect {
+        x: area.x + 2.min(area.width),
+        width: area.width.saturating_sub(2),
+        ..area
+    };
+    let width = usize::from(inside.width);
+    let mut lines = Vec::new();
+    let steps = steps(state);
+    // Where there is little room, what is to be typed matters more than why.
+    let skipped = if area.height < ROOMY && steps.iter().any(|step| step.starts_with(COMMAND)) {
+        steps
+            .iter()
+            .position(String::is_empty)
+            .map_or(0, |at| at + 1)
+    } else {
+        0
+    };
+    for step in steps.into_iter().skip(skipped) {
+        let style = if step.starts_with(COMMAND) {
+            theme.key()
+        } else {
+            theme.dim()
+        };
+        lines.extend(wrap(&step, width).into_iter().map(|line| (line, style)));
+    }
+    let top = area.y + (area.height.saturating_sub(lines.len() as u16)) / 3;
+    for ((line, style), y) in lines.iter().zip(top..area.bottom()) {
+        let row = Rect {
+            y,
+            height: 1,
+            ..inside
+        };
+        put_line(buffer, row, &Line::styled(fit(line, width), *style));
+    }
+}
+
+/// A text in lines of this width. A command is continued as shells read it.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let command = text.starts_with(COMMAND);
+    let (end, rest) = if command { (" \\", REST) } else { ("", "") };
+    if text.width() <= width {
+        return vec![text.to_owned()];
+    }
+    let indent = &text[..text.len() - text.trim_start().len()];
+    let mut lines = Vec::new();
+    let mut line = indent.to_owned();
+    let mut blank = true;
+    for word in text.split_whitespace() {
+        if !blank && line.width() + 1 + word.width() + end.len() > width {
+            lines.push(std::mem::replace(&mut line, rest.to_owned()) + end);
+            blank = true;
+        }
+        if !blank {
+            line.push(' ');
+        }
+        line.push_str(word);
+        blank = false;
+    }
+    lines.push(line);
+    lines
+}
+
+fn steps(state: &State) -> Vec<String> {
+    let (agents, _) = state.fleet.counts();
+    let endpoint = &state.endpoint;
+    let local = endpoint.starts_with("unix:");
+    let own = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+    match &state.connection.link {
+        _ if agents > 0 => own(&[
+            "r      run a command on the selected agent",
+            "Enter  its commands, and their terminals",
+            "?      all keys",
+        ]),
+        _ if state.fleet.known => no_agents(endpoint, local),
+        Link::Refused { message } => vec![
+            format!("The daemon at {endpoint} refuses this console:"),
+            message.clone(),
+            String::new(),
+            "R      try again".to_owned(),
+        ],
+        Link::Waiting { reason, .. } if local => {
+            let mut lines = vec![reason.clone(), String::new()];
+            lines.extend([
+                "to start a daemon and an agent on this host, in another shell".to_owned(),
+                format!("{COMMAND} up"),
+            ]);
+            lines
+        }
+        _ => vec![format!("Waiting for the daemon at {endpoint}")],
+    }
+}
+
+fn no_agents(endpoint: &str, local: bool) -> Vec<String> {
+    let mut lines = vec![
+        "No agent is connected yet. To see one here:".to_owned(),
+        String::new(),
+    ];
+    if local {
+        lines.extend([
+            "on this host, in another shell".to_owned(),
+            format!("{COMMAND} agent --url {endpoint}"),
+            String::new(),
+        ]);
+    }
+    // What the local socket doesn't say: where the daemon is for others.
+    let url = if local { "ws://HOST:7600" } else { endpoint };
+    lines.extend([
+        "for an agent named web-1 on another host, with a token from the daemon's".to_owned(),
+        format!("{COMMAND} token issue --role agent --agent web-1 > web-1.token"),
+        format!("{COMMAND} agent --name web-1 --url {url} --token-file web-1.token"),
+    ]);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_is_still_one_command() {
+        let text = "  opsctl agent --name web-1 --url ws://HOST:7600 --token-file web-1.token";
+        for width in [30, 40, 60, 200] {
+            let lines = wrap(text, width);
+            assert!(lines.iter().all(|line| line.width() <= width), "{lines:?}");
+            let joined = lines.join("\n").replace("\\\n", "");
+            let words: Vec<&str> = joined.split_whitespace().collect();
+            let expected: Vec<&str> = text.split_whitespace().collect();
+            assert_eq!(words, expected);
+        }
+    }
+}
