@@ -4,7 +4,9 @@ use anyhow::Result;
 use clap::Args;
 use opsctl_client::Client;
 use opsctl_protocol::AgentId;
-use opsctl_protocol::message::{CommandCancel, CommandQuery, CommandSummary, State, ToDashboard};
+use opsctl_protocol::message::{
+    CommandCancel, CommandQuery, CommandSummary, State, TerminalCancel, TerminalQueue, ToDashboard,
+};
 
 use crate::ask::{ask, by_prefix, query};
 use crate::context::Context;
@@ -19,7 +21,7 @@ const MOST: u32 = 1000;
 /// crashes.
 #[derive(Debug, Args)]
 pub struct CancelArgs {
-    /// The commands' ids, or what they start with
+    /// The ids of commands, or the keys of messages that wait for a terminal, or what they start with
     #[arg(value_name = "ID", required_unless_present = "all_of")]
     ids: Vec<String>,
     /// All that wait for this agent
@@ -48,8 +50,13 @@ pub async fn run(args: CancelArgs, context: &Context) -> Result<u8> {
     }
     for given in &args.ids {
         let cancelled = async {
-            let command = by_prefix(context, &client, given).await?;
-            cancel(context, &client, &command).await
+            match by_prefix(context, &client, given).await {
+                Ok(command) => cancel(context, &client, &command).await,
+                Err(unknown) if unknown.code == ExitCode::UnknownCommand => {
+                    cancel_message(context, &client, given, unknown).await
+                }
+                Err(failure) => Err(failure),
+            }
         };
         match cancelled.await {
             Ok(()) => {}
@@ -61,6 +68,33 @@ pub async fn run(args: CancelArgs, context: &Context) -> Result<u8> {
         }
     }
     Ok(worst.into())
+}
+
+/// Takes back the only message whose key starts so; without one `unknown` says what there isn't.
+async fn cancel_message(
+    context: &Context,
+    client: &Client,
+    given: &str,
+    unknown: Failure,
+) -> Result<(), Failure> {
+    let all = ask(context, client, TerminalQueue::default()).await?;
+    let messages = match all {
+        ToDashboard::TypingQueue(list) => list.messages,
+        _ => Vec::new(),
+    };
+    let mut found = messages.iter().filter(|message| {
+        message.key == given || !given.is_empty() && message.key.starts_with(given)
+    });
+    let (Some(message), None) = (found.next(), found.next()) else {
+        return Err(unknown);
+    };
+    let key = message.key.clone();
+    ask(context, client, TerminalCancel { key }).await?;
+    eprintln!(
+        "cancelled a message for {}: {}",
+        message.agent_id, message.text
+    );
+    Ok(())
 }
 
 async fn waiting_for(

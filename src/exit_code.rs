@@ -37,10 +37,12 @@ pub enum ExitCode {
     OutputGone = 248,
     /// This must run inside a terminal that opsctl holds, and doesn't.
     NotInside = 249,
+    /// Nothing was typed: something stood in the way.
+    NotTyped = 250,
 }
 
 /// What `--help` says of each code, in ascending order.
-const TABLE: [(&str, &str); 16] = [
+const TABLE: [(&str, &str); 17] = [
     ("0", "success"),
     ("1", "general failure"),
     ("2", "wrong usage or settings"),
@@ -63,12 +65,13 @@ const TABLE: [(&str, &str); 16] = [
     ),
     ("245", "no command has this id"),
     ("246", "already running, or the address is in use"),
-    ("247", "the command's --ttl passed before it could start"),
+    ("247", "the --ttl passed before it could start or be typed"),
     ("248", "some of the output is no longer kept"),
     (
         "249",
         "this runs in no terminal of opsctl's, or what held it is gone",
     ),
+    ("250", "nothing was typed: something stood in the way"),
 ];
 
 /// The table as text for `--help`.

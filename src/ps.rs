@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use opsctl_protocol::Timestamp;
-use opsctl_protocol::message::{Activity, CommandQuery, CommandSummary, State};
+use opsctl_protocol::message::{Activity, CommandQuery, CommandSummary, State, TerminalTyped};
 
 use crate::ask::{query, unfinished};
 use crate::context::Context;
@@ -29,7 +29,7 @@ const MOST: u32 = 1000;
 /// List commands
 ///
 /// Shows those under way and the newest of the last hour; with --queued those that wait for their agent, each with its
-/// place.
+/// place, and the messages that wait for a terminal.
 #[derive(Debug, Args)]
 pub struct PsArgs {
     /// Only those of these agents: names and globs (web-*), labels (env=prod), not, and, or, parentheses
@@ -148,7 +148,12 @@ pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
         commands.sort_by_key(|command| std::cmp::Reverse(command.created_at));
         commands.truncate(args.limit.unwrap_or(u32::MAX) as usize);
     }
-    print(&args, &commands)?;
+    let messages = if args.queued {
+        queued::messages(context, &client, selector.clone()).await?
+    } else {
+        Vec::new()
+    };
+    print(&args, &commands, &messages)?;
     if more {
         let choose = if args.queued {
             "the first in long queues are left out; SELECT chooses agents"
@@ -160,10 +165,15 @@ pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
     Ok(ExitCode::Ok.into())
 }
 
-fn print(args: &PsArgs, commands: &[CommandSummary]) -> Result<()> {
+fn print(args: &PsArgs, commands: &[CommandSummary], messages: &[TerminalTyped]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &serde_json::json!({ "commands": commands }))?;
+        let document = if args.queued {
+            serde_json::json!({ "commands": commands, "messages": messages })
+        } else {
+            serde_json::json!({ "commands": commands })
+        };
+        serde_json::to_writer_pretty(&mut out, &document)?;
         writeln!(out)?;
     } else if args.quiet {
         for command in commands {
@@ -177,7 +187,17 @@ fn print(args: &PsArgs, commands: &[CommandSummary]) -> Result<()> {
                 .iter()
                 .map(|command| queued::row(command, now))
                 .collect();
-            render(&queued::COLUMNS, &rows, terminal_width(), color)
+            let commands = render(&queued::COLUMNS, &rows, terminal_width(), color);
+            if messages.is_empty() {
+                commands
+            } else {
+                let rows: Vec<_> = messages
+                    .iter()
+                    .map(|message| queued::message_row(message, now))
+                    .collect();
+                let messages = render(&queued::MESSAGES, &rows, terminal_width(), color);
+                format!("{commands}\n{messages}")
+            }
         } else {
             let rows: Vec<Vec<Cell>> = commands.iter().map(row).collect();
             render(&COLUMNS, &rows, terminal_width(), color)

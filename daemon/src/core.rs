@@ -13,11 +13,11 @@ use opsctl_protocol::{CommandId, Header, Timestamp};
 use crate::activity::{Look, Screens};
 use crate::cold;
 use crate::fanout::keyframe::Keyframes;
-use crate::hub::{ConnId, Effect, Event, Hub, Journaled, Query};
+use crate::hub::{ConnId, Effect, Event, Hub, Journaled, Probe, Query, Written};
 use crate::log::{Durable, Log, LogError};
 use crate::ring::Bounds;
 use crate::saver::Saver;
-use crate::store::{CommandFilter, RequestRow, Store, StoreError, Write};
+use crate::store::{CommandFilter, MessageRow, RequestRow, Store, StoreError, Write};
 
 /// Events that may wait for the hub; whoever has one more waits with it.
 pub const EVENT_QUEUE: usize = 4096;
@@ -105,6 +105,14 @@ impl Core {
             Effect::Query(query) => {
                 tasks.spawn(answer_query(Arc::clone(&self.store), *query));
             }
+            Effect::Message(row, is_new) => {
+                let (store, events) = (Arc::clone(&self.store), self.events.clone());
+                tasks.spawn(write_message(store, row, is_new, events));
+            }
+            Effect::Probe(probe) => {
+                let (keyframes, events) = (Arc::clone(&self.keyframes), self.events.clone());
+                tasks.spawn(find_paste(keyframes, *probe, events));
+            }
             Effect::Look(look) => {
                 tasks.spawn(look_at(
                     Arc::clone(&self.screens),
@@ -171,6 +179,53 @@ async fn journal(
     };
     // Without a hub there is nobody to tell.
     let _ = events.send(Event::Journaled(key, outcome)).await;
+}
+
+/// How long the store is left alone after it did not take how a message stands.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Writes a message down. A new one is tried once, since somebody waits; what has become of one is tried until it works.
+async fn write_message(
+    store: Arc<dyn Store>,
+    row: Box<MessageRow>,
+    is_new: bool,
+    events: mpsc::Sender<Event>,
+) {
+    let key = row.asked.key.clone();
+    let outcome = if is_new {
+        match store.commit(vec![Write::AddMessage(row)]).await {
+            Ok(()) => Written::Done,
+            Err(why @ StoreError::Duplicate { .. }) => match store.message(key.clone()).await {
+                Ok(Some(known)) => Written::Known(Box::new(known)),
+                Ok(None) => Written::Failed(why.to_string()),
+                Err(error) => Written::Failed(error.to_string()),
+            },
+            Err(error) => Written::Failed(error.to_string()),
+        }
+    } else {
+        while let Err(error) = store.commit(vec![Write::Message(row.clone())]).await {
+            tracing::error!(%error, "how a message stands cannot be written; trying again");
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                // The daemon stops: what is in the store is older, and is what the next run goes on from.
+                () = events.closed() => return,
+            }
+        }
+        Written::Done
+    };
+    let _ = events.send(Event::MessageWritten(key, outcome)).await;
+}
+
+/// Finds out whether a program takes a paste.
+async fn find_paste(keyframes: Arc<Keyframes>, probe: Probe, events: mpsc::Sender<Event>) {
+    let found = keyframes
+        .takes_paste(&probe.agent_id, probe.command_id, &probe.stream, probe.end)
+        .await;
+    let takes_paste = found.unwrap_or_else(|error| {
+        tracing::error!(command = %probe.command_id, %error, "a screen cannot be read");
+        false
+    });
+    let _ = events.send(Event::Probed(probe.key, takes_paste)).await;
 }
 
 /// Looks for a command that is not in memory.

@@ -337,6 +337,9 @@ async fn restore(
         let stream = cold::stream(&log, &row, Arc::clone(&epoch), bounds).await?;
         hub.restore_command(row, end, Arc::new(stream));
     }
+    for row in store.open_messages().await? {
+        hub.restore_message(row);
+    }
     let keyframes = Arc::clone(&sources.keyframes);
     let screens = Arc::new(Screens::new(log.clone(), Arc::clone(&options.rules)));
     Ok(Core {

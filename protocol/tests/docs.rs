@@ -190,6 +190,7 @@ fn every_field_of_the_objects_is_described() {
         ("CommandSummary", "Command summary"),
         ("CommandReport", "Command report"),
         ("Approval", "Approval"),
+        ("ApprovalAnswer", "Approval answer"),
         ("Since", "Since"),
         ("SubscribedStream", "Stream"),
     ];
@@ -223,6 +224,10 @@ fn every_word_is_described() {
         "Level",
         "Role",
         "Stdin",
+        "TypedState",
+        "Obstacle",
+        "Evidence",
+        "Verdict",
     ] {
         let words = schema["$defs"][definition].to_string();
         let words: Value = serde_json::from_str(&words).unwrap();

@@ -1,10 +1,14 @@
-//! `opsctl ps --queued`: what waits for each agent, in the order in which it will go.
+//! `opsctl ps --queued`: what waits for each agent, in the order in which it will go: commands, and messages for terminals.
 
 use std::time::Duration;
 
+use opsctl_client::Client;
 use opsctl_protocol::Timestamp;
-use opsctl_protocol::message::CommandSummary;
+use opsctl_protocol::message::{CommandSummary, TerminalQueue, TerminalTyped, ToDashboard};
 
+use crate::ask::ask;
+use crate::context::Context;
+use crate::exit_code::{ExitCode, Failure};
 use crate::output::table::{Cell, Column};
 use crate::output::time::{age, span};
 
@@ -39,6 +43,72 @@ pub(super) const COLUMNS: [Column; 7] = [
         flexible: true,
     },
 ];
+
+/// What is shown of each message.
+pub(super) const MESSAGES: [Column; 7] = [
+    Column {
+        heading: "AGENT",
+        flexible: true,
+    },
+    Column {
+        heading: "POS",
+        flexible: false,
+    },
+    Column {
+        heading: "KEY",
+        flexible: true,
+    },
+    Column {
+        heading: "ASKED BY",
+        flexible: true,
+    },
+    Column {
+        heading: "LEFT",
+        flexible: false,
+    },
+    Column {
+        heading: "WAITS",
+        flexible: true,
+    },
+    Column {
+        heading: "MESSAGE",
+        flexible: true,
+    },
+];
+
+/// The messages that wait for terminals.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn messages(
+    context: &Context,
+    client: &Client,
+    selector: Option<String>,
+) -> Result<Vec<TerminalTyped>, Failure> {
+    match ask(context, client, TerminalQueue { selector }).await? {
+        ToDashboard::TypingQueue(list) => Ok(list.messages),
+        _ => Err(Failure::new(
+            ExitCode::General,
+            "the daemon answered a query for messages with something else",
+        )),
+    }
+}
+
+pub(super) fn message_row(message: &TerminalTyped, now: Timestamp) -> Vec<Cell> {
+    let position = message.queue_position.map(|position| position.to_string());
+    let left = message.expires_at.map_or("-".to_owned(), |at| {
+        span(Duration::from_millis(at.0.saturating_sub(now.0)))
+    });
+    vec![
+        message.agent_id.as_str().into(),
+        position.unwrap_or_default().into(),
+        message.key.as_str().into(),
+        message.requested_by.as_str().into(),
+        left.into(),
+        message.reason.clone().unwrap_or_default().into(),
+        message.text.as_str().into(),
+    ]
+}
 
 /// By agent, and in each agent's order.
 pub(super) fn sort(commands: &mut [CommandSummary]) {

@@ -4,6 +4,7 @@
 //! - [`dry_run`]: whom it would reach.
 //! - [`job`]: one command on one agent.
 //! - [`watch`]: the loop over everything that happens meanwhile; [`skim`] brings a slow terminal to the present.
+//! - [`typing`]: instead, a message into a terminal that runs.
 //! - [`input`]: this process's stdin to all of them.
 //! - [`form`]: how output is shown; [`prefix`], [`gather`] and [`json`] are such forms.
 
@@ -16,6 +17,7 @@ mod json;
 mod prefix;
 mod request;
 mod skim;
+mod typing;
 mod watch;
 
 use std::io::IsTerminal;
@@ -32,6 +34,7 @@ use crate::exit_code::{ExitCode, Failure};
 use crate::output::color::ColorChoice;
 use crate::output::printer::print_once;
 use crate::settings::values::duration;
+use typing::TypeArgs;
 use watch::Started;
 
 /// Run a command on one agent or many
@@ -44,7 +47,9 @@ use watch::Started;
 #[command(after_help = EXAMPLES)]
 #[command(
     override_usage = "opsctl send SELECT... [OPTIONS] -- COMMAND [ARGS]...\n       \
-                            opsctl send SELECT... [OPTIONS] --shell LINE"
+                            opsctl send SELECT... [OPTIONS] --shell LINE\n       \
+                            opsctl send SELECT... [OPTIONS] --type TEXT\n       \
+                            opsctl send SELECT... --approve | --deny"
 )]
 pub struct SendArgs {
     /// Agents: names and globs (web-*, several with commas), labels (env=prod), not, and, or, parentheses
@@ -113,12 +118,15 @@ pub struct SendArgs {
     /// Colour names and stderr's lines
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     color: ColorChoice,
+    #[command(flatten)]
+    typing: TypeArgs,
 }
 
 const EXAMPLES: &str = "Examples:
   opsctl send web-1 -- uptime
   opsctl send 'web-*' -x web-3 -b -- uname -r
   opsctl send env=prod and not db-1 --shell 'journalctl -n 20 | grep -i error'
+  opsctl send coder-1 --type 'now run the tests' --when-idle
   tar c . | opsctl send build --cwd /srv -- tar x";
 
 /// A span of time in which a bare number counts seconds, as timeout(1) and ssh read it.
@@ -139,6 +147,9 @@ fn variable(given: &str) -> Result<(String, String), String> {
 /// Sends, watches, and returns the exit code.
 pub async fn run(args: SendArgs, context: &Context) -> Result<u8> {
     let selector = request::selector(&args)?;
+    if args.typing.is_wanted() {
+        return typing::run(&args, &selector, context).await;
+    }
     let mut options = context.client("send")?;
     if let Some(timeout) = args.connect_timeout {
         options.target.connect_timeout = timeout;

@@ -88,6 +88,21 @@ impl Keyframes {
         })
     }
 
+    /// Whether the program has bracketed paste on, by all that it has put out. Errors as [`Self::at`].
+    pub async fn takes_paste(
+        &self,
+        agent_id: &AgentId,
+        command_id: CommandId,
+        stream: &Stream,
+        end: u64,
+    ) -> Result<bool, LogError> {
+        self.at(Place::End, agent_id, command_id, stream, end)
+            .await?;
+        let frame = self.frame(command_id, Place::End);
+        let frame = frame.lock().await;
+        Ok(frame.screen.modes().bracketed_paste)
+    }
+
     fn frame(&self, command_id: CommandId, place: Place) -> Shared {
         let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let frame = frames.entry((command_id, place)).or_insert_with(|| {

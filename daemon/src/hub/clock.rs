@@ -23,11 +23,17 @@ impl Hub {
         self.seen_saved = earlier(self.seen_saved, by);
         for command in self.commands.values_mut() {
             command.doing.set_back(by);
+            command.typing.set_back(by);
         }
-        self.doing_due = std::mem::take(&mut self.doing_due)
-            .into_iter()
-            .map(|(at, command_id)| (earlier(at, by), command_id))
-            .collect();
+        for message in self.messages.values_mut() {
+            message.set_back(by);
+        }
+        for due in [&mut self.doing_due, &mut self.typing_due] {
+            *due = std::mem::take(due)
+                .into_iter()
+                .map(|(at, command_id)| (earlier(at, by), command_id))
+                .collect();
+        }
     }
 }
 

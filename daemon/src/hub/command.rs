@@ -9,6 +9,7 @@ use opsctl_protocol::{AgentId, Channel, CommandId, OutputFrame, ToDashboard};
 use super::doing::Doing;
 use super::keys::Keys;
 use super::settle::Version;
+use super::typing::Typing;
 use super::{ConnId, Effect, Hub};
 use crate::fanout::channel::Body;
 use crate::fanout::{Piece, Stream};
@@ -41,6 +42,8 @@ pub(super) struct Command {
     pub input_offset: u64,
     /// What is typed into it.
     pub keys: Keys,
+    /// Messages that are typed into it.
+    pub typing: Typing,
     /// The sizes of those who type into it.
     pub writers: HashMap<ConnId, (u16, u16)>,
     /// The size that the terminal was last told to have.
@@ -65,6 +68,7 @@ impl Command {
             settled: false,
             input_offset: 0,
             keys: Keys::new(),
+            typing: Typing::default(),
             writers: HashMap::new(),
             told_size: None,
             doing: Doing::default(),
@@ -313,6 +317,7 @@ impl Hub {
         self.push_output(&piece);
         if is_terminal {
             self.note_output(piece.command_id, &piece.data);
+            self.note_echo(piece.command_id, &piece.data);
         }
     }
 

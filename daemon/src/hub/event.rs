@@ -14,7 +14,7 @@ use super::{AgentPort, Save, Version, Withdrawal};
 use crate::activity::{Finding, Look};
 use crate::fanout::{Outbox, Stream};
 use crate::log::{Record, Room};
-use crate::store::{CommandRow, RequestRow};
+use crate::store::{CommandRow, MessageRow, RequestRow};
 
 /// A connection's number, unique within a run of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +89,10 @@ pub enum Event {
     Looked(CommandId, u64, Option<Finding>),
     /// Output before these offsets is durable.
     Durable(Vec<(CommandId, u64)>),
+    /// The answer to [`Effect::Message`], for the message with this key.
+    MessageWritten(String, Written),
+    /// The answer to [`Effect::Probe`]: whether the program that the message with this key is for takes a paste.
+    Probed(String, bool),
     /// A deadline of [`super::Hub::next_deadline`] has come.
     Tick,
     /// Everything that came before has been handled; whoever waits for that is told.
@@ -114,6 +118,30 @@ pub enum Journaled {
     Failed(String),
 }
 
+/// What became of a message that was to be written down.
+pub enum Written {
+    /// It is durable as it was then.
+    Done,
+    /// The key was used before, by this message.
+    Known(Box<MessageRow>),
+    /// It could not be written.
+    Failed(String),
+}
+
+/// A program of which is to be known whether it takes a paste.
+pub struct Probe {
+    /// The message that wants to know.
+    pub key: String,
+    /// Where the program runs.
+    pub agent_id: AgentId,
+    /// Its command.
+    pub command_id: CommandId,
+    /// Its output.
+    pub stream: Arc<Stream>,
+    /// How much of that there is.
+    pub end: u64,
+}
+
 /// What the hub wants done with the disk.
 pub enum Effect {
     /// Make a request and its commands durable; answer with [`Event::Journaled`].
@@ -129,6 +157,10 @@ pub enum Effect {
     Find(ConnId, Option<String>, Subscribe, CommandId),
     /// Answer a query from the store, together with what is in memory.
     Query(Box<Query>),
+    /// Make a message durable, a new one or how a known one stands; answer with [`Event::MessageWritten`].
+    Message(Box<MessageRow>, bool),
+    /// Find out whether a program takes a paste; answer with [`Event::Probed`].
+    Probe(Box<Probe>),
     /// Look at a command's screen; answer with [`Event::Looked`].
     Look(Box<Look>),
     /// A command's screens are no longer needed.

@@ -16,6 +16,9 @@ pub(super) fn counted(reports: &[CommandReport]) -> Vec<CommandStatus> {
 impl Hub {
     pub(super) fn handle_input(&mut self, conn: ConnId, id: Option<String>, input: &CommandInput) {
         let command_id = input.command_id;
+        if self.reachable(command_id).is_ok() && self.holds(conn, id.as_ref(), input) {
+            return;
+        }
         if id.is_some() && input.data.0.is_empty() && !input.eof {
             return self.ask_for_keys(command_id, Typist { conn, id });
         }
@@ -46,7 +49,9 @@ impl Hub {
             conn,
             id: id.clone(),
         };
-        if !self.pass_on(&agent_id, input, typist) {
+        if self.pass_on(&agent_id, input, typist) {
+            self.note_keys(conn, input);
+        } else {
             let why = format!("{agent_id} takes no more input now; nothing was sent");
             self.refuse(conn, id, ErrorCode::InputRejected, why);
         }

@@ -113,6 +113,21 @@ impl Keys {
         self.next = self.next.max(from + input.data.0.len() as u64);
     }
 
+    /// Whether the agent tells what it has, over the connection that there is.
+    pub(super) fn counts(&self) -> bool {
+        self.known == Known::Now
+    }
+
+    /// The offset of the next input byte.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Bytes of input that the agent is known to have.
+    pub(super) fn arrived(&self) -> u64 {
+        self.received
+    }
+
     /// Whether no more pieces are taken.
     pub(super) fn is_full(&self) -> bool {
         self.waiting.len() >= PIECES

@@ -14,6 +14,7 @@
 //! - [`doing`]: what commands and agents are doing.
 //! - `clock`: the host's clock, which may be set back.
 //! - [`steer`]: size, interrupts.
+//! - [`typing`]: messages that are typed into terminals.
 //! - [`subscribe`]: who watches which channel.
 //! - [`channels`]: channels, and pushes on them.
 //! - [`settle`]: what is durable, and what may be forgotten.
@@ -35,6 +36,7 @@ mod settle;
 mod steer;
 mod subscribe;
 mod topics;
+mod typing;
 mod withdraw;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -51,7 +53,7 @@ use crate::fanout::delivery::Streams;
 use crate::ring::Bounds;
 
 pub use agent::AgentPort;
-pub use event::{ConnId, Effect, Event, Journaled, Query, Recalled};
+pub use event::{ConnId, Effect, Event, Journaled, Probe, Query, Recalled, Written};
 pub use settle::{RECENT_COMMANDS, Save, Version};
 pub use withdraw::{Asked, Withdrawal};
 
@@ -61,6 +63,7 @@ use command::Command;
 use request::Request;
 use subscribe::Dashboard;
 use topics::Topics;
+use typing::Message;
 
 /// After how long somebody who has too much under way is to try again: as long as a slow disk takes for a few syncs.
 const POSTPONED_MS: u64 = 100;
@@ -120,6 +123,10 @@ pub struct Hub {
     deadlines: BTreeSet<(Timestamp, CommandId)>,
     /// When something about what a command does is due.
     doing_due: BTreeSet<(Timestamp, CommandId)>,
+    /// Messages for terminals that wait or are being typed, by key.
+    messages: HashMap<String, Message>,
+    /// When it is looked again whether something is due for a terminal's messages.
+    typing_due: BTreeSet<(Timestamp, CommandId)>,
     /// Commands whose row in the store is behind, and since when.
     unsaved: HashSet<CommandId>,
     unsaved_since: Option<Timestamp>,
@@ -149,6 +156,8 @@ impl Hub {
             streams,
             deadlines: BTreeSet::new(),
             doing_due: BTreeSet::new(),
+            messages: HashMap::new(),
+            typing_due: BTreeSet::new(),
             unsaved: HashSet::new(),
             unsaved_since: None,
             seen_saved: Timestamp::now(),
@@ -159,6 +168,7 @@ impl Hub {
     /// Handles one event and returns what the disk has to do.
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
         self.look_at_clock(now);
+        let is_output = matches!(event, Event::AgentOutput(..));
         match event {
             Event::AgentJoined {
                 conn,
@@ -204,11 +214,17 @@ impl Hub {
             Event::Looked(command_id, offset, found) => {
                 self.handle_looked(command_id, offset, found);
             }
+            Event::MessageWritten(key, written) => self.handle_message_written(&key, written),
+            Event::Probed(key, takes_paste) => self.handle_probed(&key, takes_paste),
             Event::Tick => {}
             Event::Handled(told) => {
                 // Whoever asked may have stopped to wait.
                 let _ = told.send(());
             }
+        }
+        // Output moves only the messages of its own terminal, and has done so.
+        if !is_output {
+            self.type_everywhere();
         }
         self.expire();
         self.note_due();
@@ -223,10 +239,15 @@ impl Hub {
             .unsaved_since
             .map(|since| Timestamp(since.0 + settle::SAVE_AFTER_MS));
         let first = |set: &BTreeSet<(Timestamp, CommandId)>| set.first().map(|(at, _)| *at);
-        [save, first(&self.deadlines), first(&self.doing_due)]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            save,
+            first(&self.deadlines),
+            first(&self.doing_due),
+            first(&self.typing_due),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn handle_dashboard_said(
@@ -244,6 +265,7 @@ impl Hub {
                 | DashboardMessage::Subscribe(_)
                 | DashboardMessage::Unsubscribe(_)
                 | DashboardMessage::Query(_)
+                | DashboardMessage::TypingQueue(_)
                 | DashboardMessage::Ping(_)
         );
         if operates && !dashboard.rights.role.may_operate() {
@@ -272,6 +294,9 @@ impl Hub {
             DashboardMessage::Input(input) => self.handle_input(conn, id, &input),
             DashboardMessage::Resize(resize) => self.handle_resize(conn, id, &resize),
             DashboardMessage::Query(query) => self.handle_query(conn, id, query),
+            DashboardMessage::Type(asked) => self.handle_type(conn, id, asked),
+            DashboardMessage::CancelTyping(cancel) => self.handle_cancel_typing(conn, id, &cancel),
+            DashboardMessage::TypingQueue(query) => self.handle_typing_queue(conn, id, &query),
             DashboardMessage::Forget(forget) => self.handle_forget(conn, id, &forget.agent_id),
             DashboardMessage::Connections(query) => self.handle_connections(conn, id, &query),
             DashboardMessage::Publish(publish) => self.handle_publish(conn, id, publish),

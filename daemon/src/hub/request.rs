@@ -396,7 +396,7 @@ fn fingerprint(request: &CommandRequest) -> Result<String, Refusal> {
     serde_json::to_string(&body).map_err(|error| (ErrorCode::BadRequest, error.to_string()))
 }
 
-fn key_reused(key: &str) -> String {
+pub(super) fn key_reused(key: &str) -> String {
     format!("the key {key:?} belongs to another request; choose a new one")
 }
 

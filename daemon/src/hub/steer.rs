@@ -12,7 +12,7 @@ pub(super) type Refusal = (ErrorCode, String);
 
 impl Hub {
     /// The command, if it is there and has not ended.
-    fn live(&self, command_id: CommandId) -> Result<&CommandSummary, Refusal> {
+    pub(super) fn live(&self, command_id: CommandId) -> Result<&CommandSummary, Refusal> {
         let Some(command) = self.commands.get(&command_id) else {
             return Err((
                 ErrorCode::UnknownCommand,

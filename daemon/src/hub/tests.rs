@@ -19,11 +19,11 @@ use opsctl_protocol::{
     ToAgent, ToDashboard,
 };
 
-use super::{AgentPort, ConnId, Effect, Event, Hub, HubOptions, Journaled, Save, Version};
+use super::{AgentPort, ConnId, Effect, Event, Hub, HubOptions, Journaled, Save, Version, Written};
 use crate::fanout::Outbox;
 use crate::fanout::outbox::Next;
 use crate::log::Room;
-use crate::store::RequestRow;
+use crate::store::{MessageRow, RequestRow};
 
 /// What an agent was told, for a test to look at.
 type Heard = Arc<Mutex<Vec<ToAgent>>>;
@@ -54,6 +54,10 @@ struct World {
     saved: Vec<CommandId>,
     /// The log takes output and does not say that it is durable.
     log_is_slow: bool,
+    /// How messages stood, each time that one was written.
+    messages: Vec<MessageRow>,
+    /// Every program takes a paste.
+    takes_paste: bool,
     next_conn: u64,
 }
 
@@ -77,6 +81,8 @@ impl World {
             logged: Vec::new(),
             saved: Vec::new(),
             log_is_slow: false,
+            messages: Vec::new(),
+            takes_paste: true,
             next_conn: 0,
         }
     }
@@ -113,6 +119,14 @@ impl World {
                         if !self.log_is_slow {
                             events.push_back(Event::Durable(vec![durable]));
                         }
+                    }
+                    Effect::Message(row, _) => {
+                        let key = row.asked.key.clone();
+                        self.messages.push(*row);
+                        events.push_back(Event::MessageWritten(key, Written::Done));
+                    }
+                    Effect::Probe(probe) => {
+                        events.push_back(Event::Probed(probe.key, self.takes_paste));
                     }
                     Effect::Find(..) | Effect::Query(_) | Effect::Look(_) | Effect::Forget(_) => {}
                 }

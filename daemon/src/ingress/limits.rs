@@ -17,13 +17,14 @@ pub struct Limits {
     pub agents: usize,
     /// `command:request`, each second.
     pub requests: u32,
-    /// `command:query`, each second.
+    /// `command:query` and `terminal:queue`, each of them, each second.
     pub queries: u32,
     /// `subscribe` and `unsubscribe`, each of them, each second.
     pub subscriptions: u32,
     /// Everything that is published or told, each type, each second.
     pub events: u32,
-    /// `command:interrupt`, `command:cancel`, `command:resize`, `agent:forget`, `connection:query` and `ping`, each of them, each second.
+    /// `terminal:type`, `terminal:cancel`, `command:interrupt`, `command:cancel`, `command:resize`, `agent:forget`,
+    /// `connection:query` and `ping`, each of them, each second.
     pub control: u32,
 }
 
@@ -36,9 +37,12 @@ impl Limits {
         vec![
             ("command:request", rate(self.requests)),
             ("command:query", rate(self.queries)),
+            ("terminal:queue", rate(self.queries)),
             ("subscribe", rate(self.subscriptions)),
             ("unsubscribe", rate(self.subscriptions)),
             ("publish", rate(self.events)),
+            ("terminal:type", rate(self.control)),
+            ("terminal:cancel", rate(self.control)),
             ("command:interrupt", rate(self.control)),
             ("command:cancel", rate(self.control)),
             ("command:resize", rate(self.control)),

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use opsctl_protocol::message::State;
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
-pub use row::{AgentRow, CommandRow, RequestRow, Write};
+pub use row::{AgentRow, CommandRow, MessageRow, RequestRow, Sent, Write};
 pub use sqlite::Sqlite;
 
 /// A durable home for rows.
@@ -37,8 +37,14 @@ pub trait Store: Send + Sync {
     /// The commands that a filter covers, newest first.
     fn commands(&self, filter: CommandFilter) -> BoxFuture<'_, Result<CommandPage, StoreError>>;
 
+    /// Every message that waits or is being typed, oldest first.
+    fn open_messages(&self) -> BoxFuture<'_, Result<Vec<MessageRow>, StoreError>>;
+
+    /// The message with this key.
+    fn message(&self, key: String) -> BoxFuture<'_, Result<Option<MessageRow>, StoreError>>;
+
     /// Removes some of the commands that were asked for and have ended before a time, and of the requests before it that
-    /// have no commands left. Returns how many rows went; 0 when none is left.
+    /// have no commands left. Returns how many rows went; 0 when none is left, and no message that waits no more either.
     fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>>;
 
     /// Writes what is queued and leaves everything in as few files as possible. Nothing can be written afterwards.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use opsctl_protocol::message::{Activity, CommandSpec, CommandSummary};
+use opsctl_protocol::message::{
+    Activity, CommandSpec, CommandSummary, TerminalType, TerminalTyped,
+};
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 /// One change to the store.
@@ -19,6 +21,12 @@ pub enum Write {
     /// Puts a command's state in the place of the former; adds the command where it is new. What cannot change in a
     /// command's life (agent, spec, key) is not written again.
     Command(CommandRow),
+    /// Adds a message for a terminal; the key must be new.
+    AddMessage(Box<MessageRow>),
+    /// Puts how a message stands in the place of the former.
+    Message(Box<MessageRow>),
+    /// Removes messages that were asked for before a time and wait no more.
+    RemoveMessages(Timestamp),
     /// Removes an agent.
     ForgetAgent(AgentId),
     /// Removes commands that have ended, and requests whose commands are gone, by their keys.
@@ -76,4 +84,31 @@ pub struct CommandRow {
     pub key: String,
     /// How long it may wait for its agent, in milliseconds.
     pub ttl_ms: Option<u64>,
+}
+
+/// A message for a terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRow {
+    /// What was asked.
+    pub asked: TerminalType,
+    /// How it stands; `queued` until nothing more will become of it.
+    pub typed: TerminalTyped,
+    /// What has been, or is about to be sent.
+    pub sent: Option<Sent>,
+}
+
+/// What is typed of a message, without the Enter behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes of the terminal's input before it.
+    pub from: u64,
+    /// The bytes.
+    pub data: Vec<u8>,
+}
+
+impl Sent {
+    /// The offset behind it.
+    pub fn end(&self) -> u64 {
+        self.from + self.data.len() as u64
+    }
 }

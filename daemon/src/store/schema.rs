@@ -3,9 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 /// Every migration, in order, with the version that it makes.
-const MIGRATIONS: [(i64, &str); 2] = [
+const MIGRATIONS: [(i64, &str); 3] = [
     (1, include_str!("../../migrations/0001_start.sql")),
     (2, include_str!("../../migrations/0002_retention.sql")),
+    (3, include_str!("../../migrations/0003_messages.sql")),
 ];
 
 /// What bringing a database up to date came to.

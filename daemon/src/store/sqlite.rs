@@ -18,7 +18,7 @@ use opsctl_protocol::{CommandId, Timestamp};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::row::{AgentRow, CommandRow, RequestRow, Write};
+use super::row::{AgentRow, CommandRow, MessageRow, RequestRow, Write};
 use super::schema::{Migrated, migrate};
 use super::{CommandFilter, CommandPage, Store, StoreError};
 
@@ -180,6 +180,14 @@ impl Store for Sqlite {
         self.query(move |connection| read::commands(connection, &filter))
     }
 
+    fn open_messages(&self) -> BoxFuture<'_, Result<Vec<MessageRow>, StoreError>> {
+        self.query(read::open_messages)
+    }
+
+    fn message(&self, key: String) -> BoxFuture<'_, Result<Option<MessageRow>, StoreError>> {
+        self.query(move |connection| read::message(connection, &key))
+    }
+
     fn prune(&self, before: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
         Box::pin(async move {
             let outdated = self.query(move |connection| read::outdated(connection, before, PRUNE));
@@ -187,6 +195,8 @@ impl Store for Sqlite {
             let rows = commands.len() + requests.len();
             if rows > 0 {
                 self.commit(vec![Write::Remove(commands, requests)]).await?;
+            } else {
+                self.commit(vec![Write::RemoveMessages(before)]).await?;
             }
             Ok(rows)
         })

@@ -7,6 +7,7 @@
 //! - [`command`]: asking for commands, their life, steering them.
 //! - [`connection`]: who else watches.
 //! - [`stream`]: their output.
+//! - [`typing`]: messages typed into a program's terminal.
 //! - [`topic`]: what agents and people publish.
 
 pub mod activity;
@@ -16,6 +17,7 @@ pub mod connection;
 pub mod session;
 pub mod stream;
 pub mod topic;
+pub mod typing;
 
 use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -38,6 +40,10 @@ pub use session::{
 };
 pub use stream::{Gap, Kind, Payload, TerminalAck, TerminalOutput, TerminalSnapshot};
 pub use topic::{ActivityLog, Event, Level, Notification, Priority, Publish, TaskStatus};
+pub use typing::{
+    ApprovalAnswer, Evidence, Obstacle, TerminalCancel, TerminalMessages, TerminalQueue,
+    TerminalType, TerminalTyped, TypedState, Verdict,
+};
 
 /// A set of messages that travel in one direction.
 pub trait Direction: Sized {
@@ -117,6 +123,9 @@ direction! {
         "command:input" => Input(CommandInput),
         "command:resize" => Resize(CommandResize),
         "command:query" => Query(CommandQuery),
+        "terminal:type" => Type(TerminalType),
+        "terminal:cancel" => CancelTyping(TerminalCancel),
+        "terminal:queue" => TypingQueue(TerminalQueue),
         "agent:forget" => Forget(AgentForget),
         "connection:query" => Connections(ConnectionQuery),
         "publish" => Publish(Publish),
@@ -141,6 +150,8 @@ direction! {
         "connection:list" => ConnectionList(ConnectionList),
         "terminal:output" => Output(TerminalOutput),
         "terminal:snapshot" => Snapshot(TerminalSnapshot),
+        "terminal:typed" => Typed(TerminalTyped),
+        "terminal:queue" => TypingQueue(TerminalMessages),
         "gap" => Gap(Gap),
         "event" => Event(Event),
         "task_status" => TaskStatus(TaskStatus),

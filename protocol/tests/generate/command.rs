@@ -155,6 +155,14 @@ pub(super) fn report() -> impl Strategy<Value = CommandReport> {
         })
 }
 
+pub(super) fn approval() -> impl Strategy<Value = Approval> {
+    (text(), text(), text()).prop_map(|(asked, approve, deny)| Approval {
+        asked,
+        approve,
+        deny,
+    })
+}
+
 /// What a command is doing: activity, reason, source, since when, and what it asks.
 fn doing() -> impl Strategy<
     Value = (
@@ -165,11 +173,7 @@ fn doing() -> impl Strategy<
         Option<Approval>,
     ),
 > {
-    let approval = (text(), text(), text()).prop_map(|(asked, approve, deny)| Approval {
-        asked,
-        approve,
-        deny,
-    });
+    let approval = approval();
     (
         session::activity(),
         option::of(text()),

@@ -3,6 +3,7 @@
 
 mod command;
 mod session;
+mod typing;
 
 use std::collections::BTreeMap;
 
@@ -185,6 +186,13 @@ pub(crate) fn dashboard_message() -> BoxedStrategy<DashboardMessage> {
         input().boxed().prop_map(DashboardMessage::Input),
         command::resize().boxed().prop_map(DashboardMessage::Resize),
         command::query().boxed().prop_map(DashboardMessage::Query),
+        typing::type_().boxed().prop_map(DashboardMessage::Type),
+        typing::cancel()
+            .boxed()
+            .prop_map(DashboardMessage::CancelTyping),
+        typing::queue()
+            .boxed()
+            .prop_map(DashboardMessage::TypingQueue),
         session::agent_forget()
             .boxed()
             .prop_map(DashboardMessage::Forget),
@@ -234,6 +242,10 @@ pub(crate) fn to_dashboard() -> BoxedStrategy<ToDashboard> {
             .prop_map(ToDashboard::ConnectionList),
         command::output().boxed().prop_map(ToDashboard::Output),
         command::snapshot().boxed().prop_map(ToDashboard::Snapshot),
+        typing::typed().boxed().prop_map(ToDashboard::Typed),
+        typing::messages()
+            .boxed()
+            .prop_map(ToDashboard::TypingQueue),
         command::gap().boxed().prop_map(ToDashboard::Gap),
         session::event().boxed().prop_map(ToDashboard::Event),
         session::task_status()

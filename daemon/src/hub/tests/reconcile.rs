@@ -189,7 +189,12 @@ impl World {
                     let done = Pending::Log(record.command, record.end());
                     self.pending.push_back(done);
                 }
-                Effect::Find(..) | Effect::Query(_) | Effect::Look(_) | Effect::Forget(_) => {}
+                Effect::Message(..)
+                | Effect::Probe(_)
+                | Effect::Look(_)
+                | Effect::Find(..)
+                | Effect::Query(_)
+                | Effect::Forget(_) => {}
             }
         }
         drain(&self.dashboard.1);

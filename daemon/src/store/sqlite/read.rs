@@ -8,7 +8,7 @@ use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
 
-use crate::store::row::{AgentRow, CommandRow, RequestRow};
+use crate::store::row::{AgentRow, CommandRow, MessageRow, RequestRow, Sent};
 use crate::store::{CommandFilter, CommandPage};
 
 /// A command's columns in the order in which [`command_row`] reads them.
@@ -133,6 +133,38 @@ pub(super) fn commands(
     let more = commands.len() > filter.limit as usize;
     commands.truncate(filter.limit as usize);
     Ok(CommandPage { commands, more })
+}
+
+/// A message's columns in the order in which [`message_row`] reads them.
+const MESSAGE: &str = "SELECT asked, typed, sent_from, sent FROM messages";
+
+pub(super) fn open_messages(connection: &Connection) -> rusqlite::Result<Vec<MessageRow>> {
+    connection
+        .prepare_cached(&format!(
+            "{MESSAGE} WHERE is_open ORDER BY created_at, rowid"
+        ))?
+        .query_map([], message_row)?
+        .collect()
+}
+
+pub(super) fn message(connection: &Connection, key: &str) -> rusqlite::Result<Option<MessageRow>> {
+    connection
+        .prepare_cached(&format!("{MESSAGE} WHERE message_key = $1"))?
+        .query_row([key], message_row)
+        .optional()
+}
+
+fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+    let from: Option<i64> = row.get(2)?;
+    let data: Option<Vec<u8>> = row.get(3)?;
+    Ok(MessageRow {
+        asked: json(row, 0)?,
+        typed: json(row, 1)?,
+        sent: from.zip(data).map(|(from, data)| Sent {
+            from: from.cast_unsigned(),
+            data,
+        }),
+    })
 }
 
 /// Some of what retention removes: commands, and keys of requests that have none left.

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::explain;
 use crate::store::StoreError;
-use crate::store::row::{AgentRow, CommandRow, RequestRow, Write};
+use crate::store::row::{AgentRow, CommandRow, MessageRow, RequestRow, Write};
 
 /// Callers whose writes share one transaction: enough that the sync's cost disappears, few enough that none waits long.
 const MAX_GROUP: usize = 256;
@@ -104,6 +104,14 @@ fn apply(connection: &Connection, write: &Write) -> rusqlite::Result<()> {
         Write::Agent(agent) => put_agent(connection, agent),
         Write::Request(request) => add_request(connection, request),
         Write::Command(command) => put_command(connection, command),
+        Write::AddMessage(message) => add_message(connection, message),
+        Write::Message(message) => put_message(connection, message),
+        Write::RemoveMessages(before) => connection
+            .execute(
+                "DELETE FROM messages WHERE NOT is_open AND created_at < $1",
+                [big(before.0)],
+            )
+            .map(drop),
         Write::ForgetAgent(agent) => connection
             .execute("DELETE FROM agents WHERE agent_id = $1", [agent.as_str()])
             .map(drop),
@@ -215,6 +223,36 @@ fn add_command(connection: &Connection, row: &CommandRow, position: i64) -> rusq
             summary.started_at.map(|time| big(time.0)),
             summary.finished_at.map(|time| big(time.0)),
             big(summary.output_bytes),
+        ])
+        .map(drop)
+}
+
+fn add_message(connection: &Connection, message: &MessageRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO messages (message_key, created_at, is_open, asked, typed) VALUES ($1, $2, $3, $4, $5)",
+        )?
+        .execute(params![
+            message.asked.key,
+            big(message.typed.created_at.0),
+            !message.typed.state.is_final(),
+            json(&message.asked)?,
+            json(&message.typed)?,
+        ])
+        .map(drop)
+}
+
+fn put_message(connection: &Connection, message: &MessageRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE messages SET is_open = $1, typed = $2, sent_from = $3, sent = $4 WHERE message_key = $5",
+        )?
+        .execute(params![
+            !message.typed.state.is_final(),
+            json(&message.typed)?,
+            message.sent.as_ref().map(|sent| big(sent.from)),
+            message.sent.as_ref().map(|sent| &sent.data),
+            message.asked.key,
         ])
         .map(drop)
 }
