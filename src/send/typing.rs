@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::pin::pin;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use opsctl_client::{Client, ConnState, Event, Events};
+use opsctl_client::{Client, ConnState, Event, Events, RequestError};
 use opsctl_protocol::message::{
     AgentInfo, ApprovalAnswer, CommandSummary, Obstacle, Presence, State, Subscribe, TerminalType,
     TerminalTyped, ToDashboard, TypedState, Verdict,
@@ -15,10 +14,12 @@ use opsctl_protocol::message::{
 use opsctl_protocol::selector::Selector;
 use opsctl_protocol::{AgentId, Channel, CommandId, Pattern};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::SendArgs;
 use crate::agents::{Fleet, fleet};
-use crate::ask::{ask, beside, no_connection};
+use crate::ask::{beside, no_connection};
+use crate::connect::request_failure;
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
 
@@ -235,17 +236,6 @@ fn answer(
     }
 }
 
-async fn tell(context: &Context, client: &Client, message: TerminalType) -> Outcome {
-    match ask(context, client, message).await {
-        Ok(ToDashboard::Typed(typed)) => Outcome::Told(typed),
-        Ok(_) => Outcome::Failed(Failure::new(
-            ExitCode::General,
-            "the daemon answered a message with something else",
-        )),
-        Err(failure) => Outcome::Failed(failure),
-    }
-}
-
 /// Follows the agents, so that no word on their messages is missed.
 async fn follow(
     context: &Context,
@@ -261,7 +251,7 @@ async fn follow(
             no_output: true,
         };
         let subscribed = beside(events, client.subscribe(subscribe)).await;
-        subscribed.map_err(|error| crate::connect::request_failure(context, error))?;
+        subscribed.map_err(|error| request_failure(context, error))?;
     }
     Ok(())
 }
@@ -277,26 +267,41 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// Asks for all that nothing is known of, or that wait; what is heard of them meanwhile counts.
     async fn ask(&self, events: &mut Events, outcomes: &mut BTreeMap<AgentId, Outcome>) {
-        let asked = self
-            .messages
-            .iter()
-            .filter(|(agent, _)| outcomes.get(agent).is_none_or(waits))
-            .map(|(agent, message)| async move {
-                let outcome = tell(self.context, self.client, message.clone()).await;
-                (agent.clone(), outcome)
-            });
-        let mut answers = pin!(futures_util::future::join_all(asked));
+        let mut asked = JoinSet::new();
+        for (agent, message) in &self.messages {
+            if outcomes.get(agent).is_none_or(waits) {
+                let (client, agent, message) =
+                    (self.client.clone(), agent.clone(), message.clone());
+                asked.spawn(async move { (agent, client.request(message).await) });
+            }
+        }
+        let mut answers = Vec::new();
         let mut told = Vec::new();
-        let answers = loop {
+        while !asked.is_empty() {
             tokio::select! {
                 biased;
-                answers = &mut answers => break answers,
+                Some(answer) = asked.join_next() => {
+                    // A task that was ended has no answer; what is known of its message stays.
+                    answers.extend(answer.map(|(agent, answer)| (agent, self.outcome(answer))));
+                }
                 Some(event) = events.next() => told.extend(word(event)),
+                else => break,
             }
-        };
+        }
         outcomes.extend(answers);
         for typed in told {
             note(outcomes, typed);
+        }
+    }
+
+    fn outcome(&self, answer: Result<ToDashboard, RequestError>) -> Outcome {
+        match answer {
+            Ok(ToDashboard::Typed(typed)) => Outcome::Told(typed),
+            Ok(_) => Outcome::Failed(Failure::new(
+                ExitCode::General,
+                "the daemon answered a message with something else",
+            )),
+            Err(error) => Outcome::Failed(request_failure(self.context, error)),
         }
     }
 

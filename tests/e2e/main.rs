@@ -30,5 +30,6 @@ mod restarts;
 mod send;
 mod settings;
 mod spool;
+mod typing;
 mod up;
 mod witness;
