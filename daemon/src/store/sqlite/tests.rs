@@ -373,7 +373,7 @@ fn what_cannot_be_opened_is_explained() {
             newer,
             StoreError::Newer {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
