@@ -182,7 +182,7 @@ impl Hub {
 
     /// The program has ended, with a message on its way to it.
     fn end_with_program(&mut self, key: &str, stage: &Stage) -> bool {
-        let (state, why) = match stage {
+        let (outcome, why) = match stage {
             Stage::Looking => (TypedState::Refused, "the program has ended"),
             Stage::Resuming | Stage::Text(_) => (
                 TypedState::Refused,
@@ -194,8 +194,8 @@ impl Hub {
             }
             _ => return false,
         };
-        let refused = (state == TypedState::Refused).then_some(Obstacle::Ended);
-        self.end_message(key, state, refused, why);
+        let refused = (outcome == TypedState::Refused).then_some(Obstacle::Ended);
+        self.end_message(key, outcome, refused, why);
         false
     }
 
