@@ -20,8 +20,9 @@ const NO_STATUS: i32 = 244;
 /// What `opsctl` says of a daemon without room on its disk.
 const NO_ROOM: &str = "the command was not accepted: no room";
 
-/// How long a job waits in the queue of an agent that is away; longer than any plan.
-const TTL: &str = "1h";
+/// How long a job may wait in the queue of an agent that is away. Queues go by the wall clock, so it is longer than any jump
+/// of a clock that a plan makes.
+const TTL: &str = "30d";
 
 /// A job of a plan, with all that follows from it.
 pub struct Task {
