@@ -53,8 +53,9 @@ fn in_grid(emulator: &mut Emulator) -> Vec<Vec<String>> {
     })
 }
 
-/// On a larger size the terminal leaves the mark of wrapped lines where their ends were, and takes it for
-/// one again on a smaller one; packed lines don't.
+/// The terminal keeps the mark of a wrapped line in its last cell. Where that cell moves away from the end, on a
+/// larger size or when characters before it are deleted, it takes the mark with it, and on a smaller size one is seen
+/// there again. Packed lines have one mark, for their end, so such marks are taken away around each new size.
 fn forget_old_marks(grid: &mut Grid<Cell>) {
     for line in -(grid.history_size() as i32)..grid.screen_lines() as i32 {
         let row = &mut grid[Line(line)];
@@ -75,9 +76,44 @@ fn everything(emulator: &mut Emulator) -> Vec<Vec<String>> {
     all
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+/// Output, and the columns and rows that the terminal has after it, if they change.
+type Piece = (Vec<Vec<u8>>, Option<(u16, u16)>);
 
+/// Feeds the pieces to both kinds of terminals, and compares all lines after each.
+fn compare(pieces: &[Piece]) -> Result<(), TestCaseError> {
+    let mut packed = Screen::new(COLS, ROWS, 100_000);
+    let mut plain = plain();
+    let text = |(bytes, size): &Piece| {
+        let bytes = bytes.concat();
+        (String::from_utf8_lossy(&bytes).into_owned(), *size)
+    };
+    let stream: Vec<_> = pieces.iter().map(text).collect();
+    for (operations, size) in pieces {
+        for screen in [&mut packed, &mut plain] {
+            screen.feed(&operations.concat());
+            if let Some((cols, rows)) = size {
+                screen.emulator.with_primary(forget_old_marks);
+                screen.resize(*cols, *rows);
+                screen.emulator.with_primary(forget_old_marks);
+            }
+        }
+        let one = everything(&mut packed.emulator);
+        let other = in_grid(&mut plain.emulator);
+        prop_assert_eq!(one.len(), other.len(), "after {:?}", stream);
+        for (at, (one, other)) in one.iter().zip(&other).enumerate() {
+            let apart = one.iter().zip(other).position(|(one, other)| one != other);
+            let cells = apart.map(|col| (col, &one[col], &other[col]));
+            prop_assert!(
+                one == other,
+                "line {at} differs in {cells:?} after {stream:?}"
+            );
+        }
+        prop_assert_eq!(packed.cursor(), plain.cursor());
+    }
+    Ok(())
+}
+
+proptest! {
     #[test]
     fn packed_lines_equal_the_terminal_s_own(
         pieces in prop::collection::vec(
@@ -85,27 +121,22 @@ proptest! {
             1..6,
         ),
     ) {
-        let mut packed = Screen::new(COLS, ROWS, 100_000);
-        let mut plain = plain();
-        for (operations, size) in &pieces {
-            for screen in [&mut packed, &mut plain] {
-                screen.feed(&operations.concat());
-                if let Some((cols, rows)) = size {
-                    screen.resize(*cols, *rows);
-                    screen.emulator.with_primary(forget_old_marks);
-                }
-            }
-            let (one, other) = (everything(&mut packed.emulator), in_grid(&mut plain.emulator));
-            let stream: Vec<_> = pieces.iter().map(|(bytes, size)| (String::from_utf8_lossy(&bytes.concat()).into_owned(), *size)).collect();
-            prop_assert_eq!(one.len(), other.len(), "after {:?}", stream);
-            for (at, (one, other)) in one.iter().zip(&other).enumerate() {
-                let apart = one.iter().zip(other).position(|(one, other)| one != other);
-                let cells = apart.map(|col| (col, &one[col], &other[col]));
-                prop_assert!(one == other, "line {} differs in {:?} after {:?}", at, cells, stream);
-            }
-            prop_assert_eq!(packed.cursor(), plain.cursor());
-        }
+        compare(&pieces)?;
     }
+}
+
+/// Deleting a character of a wrapped line moves the mark at its end by one, and the line is no longer wrapped.
+#[test]
+fn a_mark_that_was_moved_from_the_end_of_its_line_is_none() {
+    let pieces = [
+        (vec![b"\r\n\x1b[5;16Ha    \x1b[4l".to_vec()], Some((23, 3))),
+        (
+            vec![b"bcaa\r\n\x1b[2F\x1b[1Pa\x1b[2J".to_vec()],
+            Some((2, 2)),
+        ),
+        (vec![b"a".to_vec()], None),
+    ];
+    compare(&pieces).unwrap();
 }
 
 #[test]
