@@ -221,8 +221,9 @@ impl Delivery {
         Ok(())
     }
 
-    /// For a subscription that follows an agent: its commands' output up to now, and how each of them stands. Ends are
-    /// among what the ring has dropped.
+    /// For a subscription that follows an agent: its commands' output up to what the ring still has of it, and how each of
+    /// them stands. What the ring has comes from there, with its numbers: whoever comes back with one of these has all
+    /// output before it, and nothing that comes after it.
     async fn catch_up(
         &self,
         subscription: &Subscription,
@@ -236,13 +237,20 @@ impl Delivery {
             let own = |stream: &&Arc<Stream>| stream.owner.as_ref() == Some(agent_id);
             streams.values().filter(own).cloned().collect()
         };
-        for stream in streams {
+        // In this order: what is pushed in between is among what the ring has.
+        let ends: Vec<Option<u64>> = streams.iter().map(|stream| stream.end_offset()).collect();
+        let in_ring = subscription.stream.offsets_at(cursor.seq);
+        for (stream, end) in streams.into_iter().zip(ends) {
             let Channel::Command(command_id) = stream.channel else {
                 continue;
             };
-            // Read before the output's end is: an end that is told comes behind all of the output.
+            let next = in_ring.get(&command_id).copied();
+            // The end of a command whose output is in the ring is there too, behind it.
+            let latest = stream
+                .latest()
+                .filter(|latest| next.is_none() || !is_end(latest));
             // Whoever also follows the command itself must not take it for the end of that stream.
-            let told = stream.latest().map(|latest| {
+            let told = latest.map(|latest| {
                 let header = Header {
                     channel: Some(subscription.stream.channel.clone()),
                     ..Header::default()
@@ -252,7 +260,7 @@ impl Delivery {
             let known = cursor.offsets.get(&command_id).copied();
             let from = known.unwrap_or(stream.base);
             if !subscription.no_output
-                && let Some(to) = stream.end_offset()
+                && let Some(to) = next.or(end)
                 && from < to
             {
                 let missed = Missed {

@@ -47,6 +47,10 @@ enum Step {
     Output(usize, usize),
     /// A watcher's socket takes what there is, up to a flush.
     Turn(usize),
+    /// Who follows the agent loses its connection, and comes back with the number that it has seen last.
+    Return,
+    /// A command says something about itself.
+    Status(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -54,6 +58,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => output.prop_map(|(command, bytes)| Step::Output(command, bytes)),
         2 => (0..WATCHERS).prop_map(Step::Turn),
+        1 => Just(Step::Turn(0)),
+        1 => Just(Step::Return),
+        1 => (0..COMMANDS.len()).prop_map(Step::Status),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -89,6 +96,8 @@ struct Seen {
     gaps: usize,
     ended: usize,
     runs: bool,
+    /// The last push's number.
+    seq: u64,
 }
 
 impl World {
@@ -163,6 +172,35 @@ impl World {
         }
     }
 
+    /// Subscribes the one who follows the agent again, as the hub does it for a number that the ring still has.
+    fn come_back(&mut self) {
+        let watcher = &mut self.watchers[0];
+        let next = watcher.seen.seq + 1;
+        let held = {
+            let ring = self.agent.ring();
+            (ring.first()..=ring.next()).contains(&next)
+        };
+        if !held {
+            return;
+        }
+        let mut cursor = Cursor {
+            seq: next,
+            offsets: COMMANDS.into_iter().zip(self.ends.clone()).collect(),
+            ..Cursor::default()
+        };
+        cursor.offsets.extend(self.agent.offsets_at(next));
+        let pattern = Pattern::exactly(&self.agent.channel);
+        let options = Options::default();
+        watcher.outbox = Arc::new(Outbox::default());
+        watcher.subscription = Subscription::new(pattern, Arc::clone(&self.agent), options, cursor);
+        let (outbox, sources) = (
+            Arc::clone(&watcher.outbox),
+            watcher.delivery.sources.clone(),
+        );
+        watcher.delivery = Delivery::new(outbox, false, sources, Pace::new(Duration::ZERO));
+        watcher.outbox.wake(&watcher.subscription);
+    }
+
     /// Ends all commands and lets everybody read to the end.
     async fn finish(&mut self) {
         for (number, id) in COMMANDS.into_iter().enumerate() {
@@ -216,7 +254,9 @@ impl Watcher {
         assert!(bytes < 4 * limits::MAX_OUTPUT_PIECE + 64 * 1024, "{bytes}");
         for frame in frames.into_iter().filter(Message::is_text) {
             let text = frame.into_text().unwrap();
-            self.seen.note(decode(&text).unwrap().message);
+            let decoded = decode(&text).unwrap();
+            self.seen.seq = decoded.header.seq.unwrap_or(self.seen.seq);
+            self.seen.note(decoded.message);
         }
     }
 }
@@ -265,6 +305,11 @@ proptest! {
             for step in steps {
                 match step {
                     Step::Output(command, bytes) => world.output(command, bytes).await,
+                    Step::Status(number) => {
+                        let status = CommandStatus::new(COMMANDS[number], State::Running);
+                        world.push(number, &Body::Message(Arc::new(ToDashboard::Status(status))));
+                    }
+                    Step::Return => world.come_back(),
                     Step::Turn(number) => {
                         let watcher = &mut world.watchers[number];
                         if watcher.outbox.has_ready() {
