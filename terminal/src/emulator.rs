@@ -26,6 +26,7 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::history::{History, Limit, fill_history};
 use crate::modes::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
+use crate::screen::Texts;
 
 /// Bytes of replies kept until somebody takes them; what is over is dropped, as an application that
 /// asks that much without reading gets nothing from a real terminal either.
@@ -166,6 +167,24 @@ impl Emulator {
                 self.history.push(row);
             }
         }
+    }
+
+    /// Where the texts of the primary screen and of the lines above it start.
+    pub(crate) fn texts(&mut self) -> Texts {
+        let above = self.history.len();
+        let mut wrapped: Vec<bool> = (0..above).map(|at| self.history.is_wrapped(at)).collect();
+        let row = self.with_primary(|grid| {
+            let last = Column(grid.columns() - 1);
+            let rows = 0..grid.screen_lines() as i32;
+            wrapped.extend(rows.map(|row| grid[Line(row)][last].flags.contains(Flags::WRAPLINE)));
+            grid.cursor.point.line.0
+        });
+        let begins = |at: &usize| *at == 0 || !wrapped[at - 1];
+        // One more, for what comes below the last.
+        let starts = (0..wrapped.len()).filter(begins).chain([wrapped.len()]);
+        let starts: Vec<i32> = starts.map(|at| at as i32 - above as i32).collect();
+        let cursor = starts.partition_point(|start| *start <= row) - 1;
+        Texts { starts, cursor }
     }
 
     /// How many of the newest lines of the history may come back to the screen.

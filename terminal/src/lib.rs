@@ -36,5 +36,5 @@ mod tail;
 pub use cell::{Attributes, Cell, Color, Row, Underline, Width};
 pub use history::Limit;
 pub use modes::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
-pub use screen::Screen;
+pub use screen::{Screen, Texts};
 pub use signals::{Progress, Signal, Signals};

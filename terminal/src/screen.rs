@@ -38,6 +38,17 @@ impl Timeout for Immediate {
     }
 }
 
+/// Where the texts of the primary screen and of its scrollback start. A text is one line of output, however many lines
+/// it is wrapped into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// The first line of each text, the oldest first, as [`Screen::row`] counts; at last the line after all of them.
+    pub starts: Vec<i32>,
+    /// Which of them has the cursor. A new size leaves their order: counted from this one they are the
+    /// same as before.
+    pub cursor: usize,
+}
+
 impl Screen {
     /// A blank screen of `cols` by `rows` cells that keeps `scrollback` lines above it.
     pub fn new(cols: u16, rows: u16, scrollback: usize) -> Self {
@@ -103,6 +114,11 @@ impl Screen {
             }
             self.emulator.resize(cols.into(), rows.into());
         }
+    }
+
+    /// Where texts start. Takes a look at each line, as a new size does.
+    pub fn texts(&mut self) -> Texts {
+        self.emulator.texts()
     }
 
     /// Columns and rows.

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::alert::Alert;
+use crate::clock::Zone;
 use crate::conn::{self, Conn, Heard};
 use crate::hand_over;
 use crate::keys::Keymap;
@@ -106,6 +107,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
     let mut state = State::new(size, Timestamp::now(), endpoint, options.read_only);
     state.keep_still(options.reduced_motion);
     state.keys = options.keys;
+    state.zone = Zone::local();
     match memory.as_ref().map_or(Ok(None), Memory::load) {
         Ok(Some(remembered)) => state.recall(remembered),
         Ok(None) => {}

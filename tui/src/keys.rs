@@ -151,6 +151,7 @@ pub enum Action {
     Yank,
     Edit,
     Clear,
+    Times,
     Mark,
     Mirror,
     NextNeed,
@@ -299,6 +300,7 @@ pub const TABLE: &[Binding] = table! {
     PANES, "previous-prompt", [plain('{')], PreviousPrompt, "", "the prompt before (of shells that mark it)";
     PANES, "next-prompt", [plain('}')], NextPrompt, "", "the next prompt";
     &[Pane], "edit", [plain('e')], Edit, "", "open all lines in $EDITOR";
+    &[Pane], "times", [plain('t')], Times, "", "show when each line arrived, or no longer";
     &[Pane], "clear", [plain('c')], Clear, "", "forget the lines above the screen";
     &[Copying], "copy.select", [plain('v'), plain(' ')], SelectChar, "select", "select characters, or nothing again";
     &[Copying], "copy.select-lines", [plain('V')], SelectLine, "lines", "select lines";

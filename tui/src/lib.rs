@@ -9,7 +9,7 @@
 //! - [`keys`], [`encode`]: what a key means here, and what it is to a program.
 //! - [`state`]: a pure reducer; no IO, no clock.
 //! - [`export`]: a terminal's lines as text.
-//! - [`layout`], [`age`]: where things are, how long ago.
+//! - [`layout`], [`age`], [`clock`]: where things are, how long ago, at what time of day.
 //! - [`view`]: draws a `&State`.
 //! - [`alert`]: how the operator's own terminal is called.
 //! - `memory`: what lasts from one start to the next.
@@ -26,6 +26,7 @@
 pub mod age;
 pub mod alert;
 pub mod app;
+pub mod clock;
 pub mod encode;
 pub mod export;
 pub mod input;

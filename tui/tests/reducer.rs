@@ -397,7 +397,7 @@ fn mouse() -> impl Strategy<Value = MouseEvent> {
 
 fn step() -> impl Strategy<Value = Step> {
     let code = prop_oneof![
-        8 => prop::sample::select("\n\njkhlozgw+ rxKa:/RGq?0yn1234eé ls-bNi".chars().collect::<Vec<_>>())
+        8 => prop::sample::select("\n\njkhlotzgw+ rxKa:/RGq?0yn1234eé ls-bNi".chars().collect::<Vec<_>>())
             .prop_map(|c| if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) }),
         4 => prop::sample::select(vec![
             KeyCode::Tab, KeyCode::BackTab, KeyCode::Esc, KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Right,

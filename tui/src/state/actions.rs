@@ -70,6 +70,7 @@ impl State {
             (_, Action::CopyMode) => self.copy_mode(),
             (_, Action::Edit) => return self.edit(),
             (_, Action::Clear) => self.clear_pane(),
+            (_, Action::Times) => self.toggle_times(),
             (_, Action::Mouse) => return self.toggle_mouse(),
             (_, Action::Reconnect) => return vec![Effect::Reconnect],
             (_, Action::Help) => {
@@ -139,7 +140,7 @@ impl State {
         if self.focus == Focus::Pane {
             let size = Layout::of(self).inner(self.panes.focused);
             if let Some(pane) = self.panes.list.get_mut(self.panes.focused) {
-                pane.scroll(by, size);
+                pane.scroll(by, pane.size_beside_times(size));
             }
         } else if self.list.commands {
             let ids: Vec<CommandId> = self
@@ -171,7 +172,7 @@ impl State {
     fn pan(&mut self, cols: i32) {
         let size = Layout::of(self).inner(self.panes.focused);
         if let Some(pane) = self.panes.list.get_mut(self.panes.focused) {
-            pane.pan(cols, size);
+            pane.pan(cols, pane.size_beside_times(size));
         }
     }
 

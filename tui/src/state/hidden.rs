@@ -172,6 +172,7 @@ impl Pane {
         self.past.limit = self.screen.scrollback();
         self.past.held = self.screen.history_bytes() as u64;
         self.screen.set_scrollback(RESTING);
+        self.forget_times();
         if self.screen.history() < before {
             self.past.restores_at = Some(now);
         }

@@ -39,6 +39,7 @@ pub mod prompt;
 pub mod room;
 pub mod roster;
 pub mod search;
+pub mod times;
 
 mod actions;
 mod choosing;
@@ -55,6 +56,7 @@ use opsctl_protocol::message::{
 };
 use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
 
+use crate::clock::Zone;
 use crate::keys::{Keymap, Mode};
 use crate::layout::Layout;
 pub use effect::{Answer, Effect, Input, Message, Outcome};
@@ -137,6 +139,8 @@ pub struct State {
     pub mouse: bool,
     /// Where the mouse was pressed last.
     press: Option<mouse::Press>,
+    /// Where the person's clock is.
+    pub zone: Zone,
     /// Where things are, as last drawn or to be drawn next.
     pub layout: Layout,
     /// The size last told to the daemon for the attached pane.
@@ -299,6 +303,7 @@ impl State {
             answers: false,
             mouse: true,
             press: None,
+            zone: Zone::default(),
             layout: Layout::default(),
             told_size: None,
             memory: memory::Memory::default(),
@@ -522,7 +527,9 @@ impl State {
         let layout = &self.layout;
         for (index, _) in &layout.panes {
             let (cols, rows) = layout.inner(*index);
-            self.panes.list[*index].fit(cols, rows);
+            let pane = &mut self.panes.list[*index];
+            let (cols, rows) = pane.size_beside_times((cols, rows));
+            pane.fit(cols, rows);
         }
         if !self.attached {
             self.mirrored.clear();

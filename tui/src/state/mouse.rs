@@ -63,7 +63,7 @@ impl State {
         else {
             return Vec::new();
         };
-        let view = inner(rect);
+        let view = self.panes.list[index].beside_times(inner(rect));
         if self.attached && index == self.panes.focused {
             let modes = self.panes.list[index].screen.modes();
             if modes.mouse != Mouse::Off && view.contains(position) {

@@ -178,6 +178,7 @@ impl Pane {
         let since = self.screen.scrolled() - older.until;
         // Fewer than there are: a program that draws much and scrolls little. More is asked for next time.
         if pane.screen.history() as u64 + since < self.screen.history() as u64 {
+            self.take_times(pane, older.until);
             return;
         }
         self.past.forgotten = false;
@@ -186,6 +187,7 @@ impl Pane {
         self.past.begins = Some(older.from);
         self.screen.set_scrollback(older.limit);
         self.screen.put_older(&pane.screen, older.until);
+        self.take_times(pane, older.until);
     }
 
     /// Keeps no more than usual again.
@@ -193,6 +195,7 @@ impl Pane {
         if self.screen.scrollback() == LIMIT {
             let before = self.screen.history();
             self.screen.set_scrollback(SCROLLBACK);
+            self.forget_times();
             self.past.forgotten |= self.screen.history() < before;
         }
         self.past.asked = 0;
@@ -206,7 +209,7 @@ impl State {
         let Some(pane) = self.panes.current().filter(|pane| !pane.follows()) else {
             return Vec::new();
         };
-        let size = self.layout.inner(self.panes.focused);
+        let size = pane.size_beside_times(self.layout.inner(self.panes.focused));
         let at_oldest = pane.top_line(size) == *super::lines::all(&pane.screen).start();
         let summary = self.summary(&pane.command).cloned();
         let Some(summary) =

@@ -4,12 +4,15 @@ use opsctl_protocol::frame::OutputFrame;
 use opsctl_protocol::message::{CommandSummary, Kind, TerminalSnapshot};
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 use opsctl_terminal::{Limit, Screen};
+use ratatui::layout::Rect;
 
 use super::copy::{Copy, Step};
 use super::hidden::Hidden;
 use super::lines::{self, Place};
 use super::older::Past;
 use super::search::Search;
+use super::times::Times;
+use crate::clock;
 
 /// What a pane keeps above the screen (requirement C10). The bytes are what 10,000 lines of 200 columns
 /// with colours take, so that a pane stays below 6 MB with its screen.
@@ -20,6 +23,12 @@ pub const SCROLLBACK: Limit = Limit {
 
 /// How long after the last screen in place of output it counts as calm, in milliseconds.
 const CALM_MS: u64 = 3000;
+
+/// Columns that the times of lines take at the left, with a blank.
+const TIMES: u16 = clock::COLUMNS + 1;
+
+/// Columns that are left for lines at least.
+const LINES_LEAST: u16 = 20;
 
 /// A command's terminal in the console.
 #[derive(Debug)]
@@ -42,6 +51,10 @@ pub struct Pane {
     pub copy: Option<Copy>,
     /// How it stands with older output.
     pub past: Past,
+    /// When its lines arrived.
+    pub times: Times,
+    /// Whether that is shown beside them.
+    pub shows_times: bool,
     /// What is kept while it isn't shown.
     pub(super) hidden: Option<Hidden>,
     /// Whether its output was asked for again and has not come yet.
@@ -82,6 +95,8 @@ impl Pane {
             search: None,
             past: Past::default(),
             copy: None,
+            times: Times::default(),
+            shows_times: false,
             hidden: None,
             resumes: false,
             next: 0,
@@ -99,7 +114,7 @@ impl Pane {
             return;
         }
         if let Some((cols, rows)) = frame.size.filter(|_| self.pty) {
-            self.screen.resize(cols, rows);
+            self.resize(cols, rows);
         }
         self.past.begins.get_or_insert(frame.offset);
         let known = self.next.saturating_sub(frame.offset);
@@ -107,11 +122,13 @@ impl Pane {
             return;
         };
         self.next = self.next.max(frame.end());
+        let from = self.cursor_line();
         if self.pty {
             self.screen.feed(bytes);
         } else {
             self.feed_pipe(frame.kind, bytes);
         }
+        self.mark_times(from, self.cursor_line(), frame.time);
     }
 
     /// Takes a screen in place of all output before it. Where that is because too much came at once, the lines above it
@@ -134,6 +151,7 @@ impl Pane {
         self.next = offset;
         (self.kind, self.last) = (Kind::Output, 0);
         self.past = Past::starting_at(offset);
+        self.times = Times::default();
         self.top = None;
         self.copy = None;
     }
@@ -176,8 +194,26 @@ impl Pane {
     /// Fits a command without a terminal of its own to its view.
     pub fn fit(&mut self, cols: u16, rows: u16) {
         if !self.pty && cols > 0 && rows > 0 {
-            self.screen.resize(cols, rows);
+            self.resize(cols, rows);
         }
+    }
+
+    /// The part of a view that has the lines; the rest has their times. There is none for those where lines would hardly
+    /// have any.
+    pub fn beside_times(&self, view: Rect) -> Rect {
+        if !self.shows_times || view.width < TIMES + LINES_LEAST {
+            return view;
+        }
+        Rect {
+            x: view.x + TIMES,
+            width: view.width - TIMES,
+            ..view
+        }
+    }
+
+    /// Columns and rows for lines in a view of `size`.
+    pub fn size_beside_times(&self, (cols, rows): (u16, u16)) -> (u16, u16) {
+        (self.beside_times(Rect::new(0, 0, cols, rows)).width, rows)
     }
 
     /// Whether the newest output stays in view.
@@ -284,6 +320,7 @@ impl Pane {
             self.screen.feed(b"\x1b[2J\x1b[H");
             self.screen.clear_history();
         }
+        self.forget_times();
         self.follow();
     }
 

@@ -13,6 +13,7 @@ impl State {
     fn reading(&mut self) -> Option<(&mut Pane, (u16, u16))> {
         let size = Layout::of(self).inner(self.panes.focused);
         let pane = self.panes.list.get_mut(self.panes.focused)?;
+        let size = pane.size_beside_times(size);
         Some((pane, size))
     }
 
@@ -253,6 +254,13 @@ impl State {
                 path,
             },
         }]
+    }
+
+    /// Shows when the pane's lines arrived, or no longer. What is looked at stays.
+    pub(super) fn toggle_times(&mut self) {
+        if let Some((pane, _)) = self.reading() {
+            pane.shows_times = !pane.shows_times;
+        }
     }
 
     /// Gives up the lines above the screen.

@@ -27,7 +27,27 @@ pub(super) fn draw(
 ) -> Option<Position> {
     let pane = state.panes.get(index)?;
     title(state, index, pane, area, theme, buffer);
-    cells(pane, inner(area), theme, buffer)
+    let view = inner(area);
+    let lines = pane.beside_times(view);
+    times(state, pane, view, lines, theme, buffer);
+    cells(pane, lines, theme, buffer)
+}
+
+/// Draws when each line arrived, where that is known, to the left of the lines.
+fn times(state: &State, pane: &Pane, view: Rect, lines: Rect, theme: &Theme, buffer: &mut Buffer) {
+    let width = lines.x - view.x;
+    if width == 0 {
+        return;
+    }
+    let window = pane.window((lines.width, lines.height));
+    for y in 0..view.height {
+        let Some(time) = pane.arrived(window.line + i32::from(y)) else {
+            continue;
+        };
+        let row = Rect::new(view.x, view.y + y, width, 1);
+        let text = state.zone.time_of_day(time);
+        put_line(buffer, row, &Line::styled(text, theme.dim()));
+    }
 }
 
 fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: &Theme, buffer: &mut Buffer) {
@@ -42,7 +62,12 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: &Theme, bu
         theme.bar()
     };
     let (cols, rows) = pane.screen.size();
-    let mut right = badges(pane, attached, state.still);
+    let mut right = String::new();
+    let lines = pane.beside_times(area);
+    if lines != area {
+        right.push_str(times_badge(state, attached && cols > lines.width));
+    }
+    right.push_str(&badges(pane, attached, state.still));
     if mirrored {
         right.push_str(" MIRRORED");
     }
@@ -85,6 +110,17 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: &Theme, bu
         Span::raw(right),
     ]);
     put_line(buffer, bar, &line);
+}
+
+/// What the person should know about the times: in which zone they are, and that they hide some of the terminal, whose
+/// size stays.
+fn times_badge(state: &State, hides: bool) -> &'static str {
+    match (state.zone.is_unknown(), hides) {
+        (false, false) => " TIMES",
+        (true, false) => " TIMES in UTC",
+        (false, true) => " TIMES, cropped",
+        (true, true) => " TIMES in UTC, cropped",
+    }
 }
 
 /// What the person should know about what is looked at.
