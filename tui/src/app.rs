@@ -200,10 +200,14 @@ impl<S: Stage> Console<'_, S> {
                     Heeded::Stop => self.suspend()?,
                 },
                 input = inputs.next() => match input {
-                    Some(input) => self.input(input?)?,
+                    Some(input) => {
+                        self.input(input?)?;
+                        // What was typed leaves before a frame is drawn: that takes milliseconds.
+                        tokio::task::yield_now().await;
+                    }
                     None => return Ok(()),
                 },
-                () = sleep_until(frame_at), if self.dirty && !self.rests => self.draw()?,
+                () = due(frame_at), if self.dirty && !self.rests => self.draw()?,
                 () = sleep_until(tick_at.unwrap_or(frame_at)), if tick_at.is_some() => {
                     let outcome = self.state.input(Input::Tick, Timestamp::now());
                     self.apply(outcome)?;
@@ -271,7 +275,7 @@ impl<S: Stage> Console<'_, S> {
             TtyEvent::FocusLost => Input::Focus(false),
         };
         let outcome = self.state.input(input, Timestamp::now());
-        self.pace.key(std::time::Instant::now());
+        self.pace.key(std::time::Instant::now(), outcome.redraw);
         self.rests &= self.state.away;
         self.apply(outcome)?;
         self.stage.keyboard(self.state.keyboard())?;
@@ -399,6 +403,13 @@ impl<S: Stage> Console<'_, S> {
         let at = self.state.next_change()?;
         let left = at.0.saturating_sub(Timestamp::now().0);
         Some(Instant::now() + Duration::from_millis(left))
+    }
+}
+
+/// At this time, or now where it has passed: the timer alone would round it up to its next millisecond.
+async fn due(at: Instant) {
+    if Instant::now() < at {
+        sleep_until(at).await;
     }
 }
 

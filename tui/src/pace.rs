@@ -30,10 +30,10 @@ impl Pace {
         }
     }
 
-    /// A key has changed something.
-    pub(crate) fn key(&mut self, now: Instant) {
+    /// A key was pressed; `shows` where it has changed something here, and didn't just go to a program.
+    pub(crate) fn key(&mut self, now: Instant, shows: bool) {
         self.key = Some(now);
-        self.is_answer = true;
+        self.is_answer |= shows;
     }
 
     /// The program that keys go to has shown something.
@@ -70,7 +70,7 @@ mod tests {
         let mut pace = Pace::new(start);
         pace.drawn(start);
         assert_eq!(pace.next(), start + FRAME);
-        pace.key(start + MS);
+        pace.key(start + MS, true);
         assert!(pace.next() <= start + MS);
         pace.drawn(start + MS);
         assert_eq!(pace.next(), start + 2 * FRAME);
@@ -86,6 +86,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_for_a_program_leaves_its_frame_to_the_echo() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        pace.drawn(start);
+        pace.key(start + MS, false);
+        assert_eq!(pace.next(), start + FRAME, "nothing is shown of it yet");
+        pace.program(start + 2 * MS);
+        assert!(pace.next() <= start + 2 * MS);
+    }
+
+    #[test]
     fn there_are_never_more_than_sixty_a_second() {
         let start = Instant::now();
         let mut pace = Pace::new(start);
@@ -94,7 +105,7 @@ mod tests {
             let now = start + MS * passed;
             // A person who holds a key down, in a program that floods.
             if passed % 3 == 0 {
-                pace.key(now);
+                pace.key(now, true);
             }
             pace.program(now);
             if now >= pace.next() {

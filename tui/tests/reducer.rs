@@ -93,6 +93,25 @@ fn a_command_runs_in_a_terminal_as_large_as_its_pane() {
 }
 
 #[test]
+fn what_only_goes_to_the_program_draws_no_frame() {
+    let mut state = console(80, 24);
+    keys(&mut state, "\n\na");
+    assert!(state.attached);
+    let pressed = |code| Input::Key(KeyEvent::new(code, KeyModifiers::NONE));
+    let typed = state.input(pressed(KeyCode::Char('x')), NOW);
+    assert_eq!(typed.effects, [Effect::Input(id(1), "x".into())]);
+    assert!(!typed.redraw, "its echo will be drawn");
+    let pasted = state.input(Input::Paste("text".to_owned()), NOW);
+    assert!(!pasted.redraw && !pasted.effects.is_empty());
+    // A console that was dimmed is bright again.
+    state.input(Input::Focus(false), NOW);
+    assert!(state.input(pressed(KeyCode::Char('y')), NOW).redraw);
+    let left = KeyEvent::new(KeyCode::Char(']'), KeyModifiers::CONTROL);
+    assert!(state.input(Input::Key(left), NOW).redraw);
+    assert!(!state.attached);
+}
+
+#[test]
 fn attached_every_key_goes_through_but_one() {
     let mut state = console(120, 40);
     keys(&mut state, "\n\n");

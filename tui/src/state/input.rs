@@ -12,6 +12,8 @@ impl State {
     /// Takes what the person did, or that time has passed.
     pub fn input(&mut self, input: Input, now: Timestamp) -> Outcome {
         self.now = now;
+        let typed = matches!(input, Input::Key(_) | Input::Paste(_));
+        let passes_on = typed && !self.away && self.mode() == Mode::Attached;
         // Who does something here looks here, whatever the terminal says of its focus.
         self.away &= matches!(input, Input::Tick | Input::Resize(..) | Input::Focus(_));
         let mut effects = match input {
@@ -41,7 +43,14 @@ impl State {
         effects.extend(self.more_history());
         effects.extend(self.ask_connections());
         self.may_remember();
-        Outcome::doing(self.permitted(effects))
+        let effects = self.permitted(effects);
+        // What the program makes of it comes back as output. A frame of the same as before would only
+        // delay the key on its way there, and its echo.
+        let unseen = passes_on && self.attached && only_input(&effects);
+        Outcome {
+            effects,
+            redraw: !unseen,
+        }
     }
 
     /// The terminal's window got the focus, or lost it; a program that asked for it is told.
@@ -183,4 +192,10 @@ impl State {
         }
         Vec::new()
     }
+}
+
+/// Whether bytes for programs are all that comes of something.
+fn only_input(effects: &[Effect]) -> bool {
+    let is_input = |effect: &Effect| matches!(effect, Effect::Input(..));
+    !effects.is_empty() && effects.iter().all(is_input)
 }
