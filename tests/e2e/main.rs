@@ -26,6 +26,7 @@ mod fidelity;
 mod keys;
 mod lists;
 mod queue;
+mod recordings;
 mod restarts;
 mod send;
 mod settings;
