@@ -46,12 +46,19 @@ fn pane(cols: u16, rows: u16) -> State {
 type Make = fn(u16, u16) -> State;
 
 /// Every view, and what lies over them.
-const VIEWS: [(&str, Make); 12] = [
+const VIEWS: [(&str, Make); 13] = [
     ("fleet", |cols, rows| console(cols, rows)),
     ("pane", pane),
     ("attached", |cols, rows| {
         let mut state = pane(cols, rows);
         keys(&mut state, "a");
+        state
+    }),
+    ("inbox", |cols, rows| {
+        let mut state = console(cols, rows);
+        let (agents, more) = (one_of_each(), false);
+        state.message(Message::Agents(AgentList { agents, more }), NOW);
+        keys(&mut state, "2");
         state
     }),
     ("commands", |cols, rows| {
