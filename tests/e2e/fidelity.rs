@@ -51,6 +51,8 @@ struct Program {
     line: &'static str,
     /// Each is compared; the screen after the start is step 0.
     steps: &'static [&'static str],
+    /// What stands on the screen when it waits for a key; nothing for those that read ahead.
+    asks: &'static [&'static str],
     /// The rows that are compared: others tell of the machine as it is at that moment.
     rows: std::ops::Range<u16>,
 }
@@ -72,18 +74,21 @@ const PROGRAMS: &[Program] = &[
             "\x17w\x06",
             ":help\r",
         ],
+        asks: &[],
         rows: ALL,
     },
     Program {
         name: "less",
         line: "less -R DIR/coloured",
         steps: &[" ", "/line 50\r", "G", "-S\r", "g", "\x1b[C"],
+        asks: &[],
         rows: ALL,
     },
     Program {
         name: "nano",
         line: "nano --ignorercfiles DIR/text",
         steps: &["\x16", "typed 界 👍 e\u{301}", "\x07", "\x18", "\x18"],
+        asks: &[],
         rows: ALL,
     },
     Program {
@@ -98,12 +103,14 @@ const PROGRAMS: &[Program] = &[
             "\x1b\x1b",
             "\x1bOQ",
         ],
+        asks: &[],
         rows: ALL,
     },
     Program {
         name: "htop",
         line: "htop --no-mouse --delay=100",
         steps: &["\x1bOQ", "\x1b[B", "\x1b[B"],
+        asks: &[],
         // Above are the machine's meters.
         rows: 12..SIZE.1,
     },
@@ -115,6 +122,7 @@ const PROGRAMS: &[Program] = &[
             "1\r", "\r", "\r", "\r", "\r", "\r", "\r", "3\r", "8\r", "\r", "\r", "\r", "0\r", "8\r",
             "\r", "\r", "\r", "\r", "\r", "\r", "\r", "\r", "\r", "\r",
         ],
+        asks: &["Push <RETURN>", "Enter choice number"],
         rows: ALL,
     },
 ];
@@ -175,6 +183,8 @@ fn compare(name: &str) {
         tmux.send(keys);
         wait_changed(&pane, &before.0);
         wait_changed(&tmux, &before.1);
+        wait_asking(&pane, program.asks);
+        wait_asking(&tmux, program.asks);
         let differences = settle(
             &pane,
             &tmux,
@@ -278,6 +288,23 @@ fn wait_changed(terminal: &Pty, before: &str) {
     let start = Instant::now();
     wait_until("the screen to change", || {
         (terminal.screen() != before || start.elapsed() > SHORT).then_some(())
+    });
+}
+
+/// Waits a while for a program to ask for a key and to rest: what is typed before is thrown away by some.
+fn wait_asking(terminal: &Pty, asks: &[&str]) {
+    if asks.is_empty() {
+        return;
+    }
+    let start = Instant::now();
+    let mut rests = (String::new(), start);
+    wait_until("the program to ask for a key", || {
+        let screen = terminal.screen();
+        if screen != rests.0 {
+            rests = (screen, Instant::now());
+        }
+        let asked = asks.iter().any(|text| rests.0.contains(text)) && rests.1.elapsed() > STABLE;
+        (asked || start.elapsed() > SHORT).then_some(())
     });
 }
 
