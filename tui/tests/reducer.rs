@@ -518,3 +518,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_error_stays_until_it_could_be_read() {
+    let mut state = console(80, 24);
+    let told = |state: &State| state.notice.as_ref().map(|notice| notice.text.clone());
+    for text in ["first", "second"] {
+        state.message(Message::Error(text.to_owned()), NOW);
+    }
+    state.message(Message::News("third".to_owned()), NOW);
+    let mut seen = Vec::new();
+    let mut now = NOW;
+    while let Some(text) = told(&state) {
+        if seen.last() != Some(&text) {
+            seen.push(text);
+        }
+        now = Timestamp(state.next_change().unwrap().0.max(now.0 + 1));
+        state.input(Input::Tick, now);
+        assert!(now.0 < NOW.0 + 60_000, "it ends");
+    }
+    assert_eq!(seen, ["first", "second", "third"]);
+}

@@ -18,7 +18,7 @@ impl State {
         self.away &= matches!(input, Input::Tick | Input::Resize(..) | Input::Focus(_));
         let mut effects = match input {
             Input::Tick => {
-                self.notice.take_if(|notice| notice.until <= now);
+                self.turn_notices();
                 self.activity.expire(now);
                 self.connections.turn(now);
                 let mut effects = self.rest();

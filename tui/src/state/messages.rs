@@ -137,9 +137,8 @@ impl State {
         let before = self.connection.link.clone();
         self.connection.change(link, self.now);
         self.log_link(&before);
-        // What was said about the trouble is over with it.
         if self.connection.is_connected() && !was {
-            self.notice = None;
+            self.calm_down();
         }
     }
 

@@ -47,9 +47,10 @@ mod input;
 mod messages;
 mod mirror;
 mod mouse;
+pub mod notice;
 mod reading;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use opsctl_protocol::message::{
     CommandSummary, Connected, Role, State as CommandState, Subscribe, Target,
@@ -61,15 +62,13 @@ use crate::keys::{Keymap, Mode};
 use crate::layout::Layout;
 pub use effect::{Answer, Effect, Input, Message, Outcome};
 pub use link::{Connection, Link};
+pub use notice::Notice;
 pub use pane::Pane;
 pub use prompt::{Prompt, Purpose};
 pub use room::View;
 
 /// Panes that can be open at once.
 pub const MAX_PANES: usize = 9;
-
-/// How long news stay in the last line, in milliseconds.
-const NOTICE_MS: u64 = 6000;
 
 /// Everything that the console shows.
 #[derive(Debug)]
@@ -122,6 +121,8 @@ pub struct State {
     pub overlay: Option<Overlay>,
     /// News in the last line.
     pub notice: Option<Notice>,
+    /// What is to be told after it.
+    notices: VecDeque<Notice>,
     /// Whether the terminal's window has no focus, and nothing is drawn.
     pub away: bool,
     /// Whether everything is drawn also then.
@@ -256,17 +257,6 @@ pub struct Many {
     pub command: String,
 }
 
-/// News in the last line.
-#[derive(Debug, Clone)]
-pub struct Notice {
-    /// What is new.
-    pub text: String,
-    /// Whether something went wrong.
-    pub is_error: bool,
-    /// When it goes away.
-    pub until: Timestamp,
-}
-
 impl State {
     /// A console that knows nothing yet.
     pub fn new(size: (u16, u16), now: Timestamp, endpoint: String, read_only: bool) -> Self {
@@ -295,6 +285,7 @@ impl State {
             mirrored: Vec::new(),
             overlay: None,
             notice: None,
+            notices: VecDeque::new(),
             away: false,
             always_drawn: false,
             still: false,
@@ -471,7 +462,7 @@ impl State {
     /// When something visible changes by itself, if it does.
     pub fn next_change(&self) -> Option<Timestamp> {
         let toast = self.activity.next_change();
-        let notice = self.notice.as_ref().map(|notice| notice.until);
+        let notice = self.notice_change();
         let link = self.connection.next_change(self.now);
         // In the other views something's age is always shown.
         let aged = self.view != View::Fleet;
@@ -502,19 +493,6 @@ impl State {
             .iter()
             .filter_map(|(index, _)| self.panes.get(*index));
         shown.any(|pane| pane.screen.modes().synchronized)
-    }
-
-    fn notify(&mut self, text: impl Into<String>, is_error: bool) {
-        let text = text.into();
-        if is_error {
-            self.log_error(&text);
-        }
-        let until = Timestamp(self.now.0 + NOTICE_MS);
-        self.notice = Some(Notice {
-            text,
-            is_error,
-            until,
-        });
     }
 
     /// Fits what depends on the layout: panes of commands without terminals, and the terminal that
