@@ -47,7 +47,7 @@ const KNOWN: &[(&str, usize, &str)] = &[
 /// A program, and what is typed into it.
 struct Program {
     name: &'static str,
-    /// As typed into a shell; `DIR` has [`files`].
+    /// As typed into a shell; `DIR` has [`files`], and `SLEEPER` is a process that does nothing.
     line: &'static str,
     /// Each is compared; the screen after the start is step 0.
     steps: &'static [&'static str],
@@ -108,7 +108,7 @@ const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "htop",
-        line: "htop --no-mouse --delay=100",
+        line: "htop --no-mouse --delay=100 -p SLEEPER",
         steps: &["\x1bOQ", "\x1b[B", "\x1b[B"],
         asks: &[],
         // Above are the machine's meters.
@@ -170,9 +170,14 @@ fn compare(name: &str) {
     let _agent = TestAgent::start(&daemon, "a");
     files(&daemon);
     let (pane, tmux) = (pane(&daemon), tmux(&daemon));
+    let mut sleeper = std::process::Command::new("sleep")
+        .arg("600")
+        .spawn()
+        .unwrap();
     let line = program
         .line
-        .replace("DIR", daemon.path("files").to_str().unwrap());
+        .replace("DIR", daemon.path("files").to_str().unwrap())
+        .replace("SLEEPER", &sleeper.id().to_string());
     let mut wrong = Vec::new();
     let start = format!("clear; {line}\r");
     let steps = std::iter::once(start.as_str()).chain(program.steps.iter().copied());
@@ -204,6 +209,8 @@ fn compare(name: &str) {
             ));
         }
     }
+    // It has nothing to say about how it ends.
+    let _ = sleeper.kill().and_then(|()| sleeper.wait());
     assert!(
         wrong.is_empty(),
         "{name} differs (pane, tmux)\n{}\n--- pane\n{}\n--- tmux\n{}",
