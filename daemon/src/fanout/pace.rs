@@ -34,9 +34,11 @@ impl Pace {
         (due > now).then_some(due)
     }
 
-    /// Output has been flushed.
+    /// Output has been flushed. A flood flushes whole batches without being held: the bucket doesn't fill beyond its size, or
+    /// what comes after the flood would wait for all of it to leak.
     pub fn flushed(&mut self, now: Instant) {
-        self.empty = Some(self.empty.map_or(now, |empty| empty.max(now)) + self.interval);
+        let empty = self.empty.map_or(now, |empty| empty.max(now)) + self.interval;
+        self.empty = Some(empty.min(now + self.interval * AT_ONCE));
     }
 }
 
@@ -69,6 +71,15 @@ mod tests {
                 prop_assert!(f64::from(flushes) <= allowed + 1e-6);
             }
         }
+    }
+
+    #[test]
+    fn after_a_flood_nothing_waits_longer_than_in_it() {
+        let limit = Duration::from_millis(10);
+        let mut pace = Pace::new(limit);
+        let start = Instant::now();
+        (0..1000).for_each(|_| pace.flushed(start));
+        assert!(pace.hold(start).is_some_and(|due| due - start <= limit));
     }
 
     #[test]
