@@ -94,17 +94,25 @@ pub(super) async fn messages(
     }
 }
 
+/// The place in the queue, where it has one.
+fn position(position: Option<u32>) -> Cell {
+    let text = position.map(|position| position.to_string());
+    text.unwrap_or_default().into()
+}
+
+/// The time that is left to live.
+fn left(expires_at: Option<Timestamp>, now: Timestamp) -> Cell {
+    let left = |at: Timestamp| span(Duration::from_millis(at.0.saturating_sub(now.0)));
+    expires_at.map_or("-".to_owned(), left).into()
+}
+
 pub(super) fn message_row(message: &TerminalTyped, now: Timestamp) -> Vec<Cell> {
-    let position = message.queue_position.map(|position| position.to_string());
-    let left = message.expires_at.map_or("-".to_owned(), |at| {
-        span(Duration::from_millis(at.0.saturating_sub(now.0)))
-    });
     vec![
         message.agent_id.as_str().into(),
-        position.unwrap_or_default().into(),
+        position(message.queue_position),
         message.key.as_str().into(),
         message.requested_by.as_str().into(),
-        left.into(),
+        left(message.expires_at, now),
         message.reason.clone().unwrap_or_default().into(),
         message.text.as_str().into(),
     ]
@@ -120,17 +128,13 @@ pub(super) fn sort(commands: &mut [CommandSummary]) {
 }
 
 pub(super) fn row(command: &CommandSummary, now: Timestamp) -> Vec<Cell> {
-    let position = command.queue_position.map(|position| position.to_string());
-    let left = command.expires_at.map_or("-".to_owned(), |at| {
-        span(Duration::from_millis(at.0.saturating_sub(now.0)))
-    });
     vec![
         command.agent_id.as_str().into(),
-        position.unwrap_or_default().into(),
+        position(command.queue_position),
         command.command_id.short().into(),
         command.requested_by.as_str().into(),
         age(command.created_at, now).into(),
-        left.into(),
+        left(command.expires_at, now),
         command.program.to_string().into(),
     ]
 }
