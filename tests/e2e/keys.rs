@@ -17,25 +17,12 @@ impl World {
     fn new() -> Self {
         let daemon = TestDaemon::start();
         let proxy = Proxy::start(daemon.address());
-        let token = daemon.token(["--role", "agent", "--agent", "a"]);
-        let file = daemon.file("a.token", &token);
         let line = format!(
             "stty -echo; echo $$ > {0}/pid; : > {0}/typed; echo ready; \
             while read line; do echo \"$line\" >> {0}/typed; echo \"<$line>\"; done",
             daemon.path("").display()
         );
-        let (url, token) = (proxy.url(), file.to_str().unwrap());
-        let args = [
-            "--url",
-            &url,
-            "--token-file",
-            token,
-            "--",
-            "sh",
-            "-c",
-            &line,
-        ];
-        let agent = TestAgent::start_with(&daemon, "a", args);
+        let agent = TestAgent::start_through(&daemon, &proxy, "a", &line);
         wait_until("the program to run", || {
             let running = daemon.opsctl(["ps", "-q", "--state", "running"]).run();
             (!running.stdout.is_empty()).then_some(())

@@ -269,21 +269,8 @@ fn two_senders_at_once_do_not_mix() {
 fn a_message_under_way_when_the_daemon_is_killed_is_typed_once() {
     let mut daemon = TestDaemon::start();
     let proxy = Proxy::start(daemon.address());
-    let token = daemon.token(["--role", "agent", "--agent", "a"]);
-    let file = daemon.file("a.token", &token);
     let line = with_names(&daemon, READER);
-    let (url, token) = (proxy.url(), file.to_str().unwrap());
-    let args = [
-        "--url",
-        &url,
-        "--token-file",
-        token,
-        "--",
-        "sh",
-        "-c",
-        &line,
-    ];
-    let agent = TestAgent::start_with(&daemon, "a", args);
+    let agent = TestAgent::start_through(&daemon, &proxy, "a", &line);
     wait_ready(&daemon);
     send(&daemon, ["--type", "zero"]).expect_code(0);
     for (name, upwards) in [("lost on the way", false), ("typed, and unknown", true)] {

@@ -1,6 +1,6 @@
 //! Themes, ASCII, focus: what of it the terminal gets to see.
 
-use super::open;
+use super::{leave, open};
 use crate::harness::{TestAgent, TestDaemon};
 
 #[test]
@@ -52,6 +52,5 @@ fn without_focus_nothing_is_drawn_and_nothing_missed() {
     console.send("\x1b[I");
     let screen = console.wait_text("web-2");
     assert!(!screen.contains("paused"), "{screen}");
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }

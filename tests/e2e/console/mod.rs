@@ -18,6 +18,13 @@ fn open(daemon: &TestDaemon, cols: u16, rows: u16) -> Pty {
     console
 }
 
+/// Leaves the console as a person does, and sees that it ends well.
+#[track_caller]
+fn leave(console: &Pty) {
+    console.send("q");
+    assert_eq!(console.wait(), 0);
+}
+
 /// Runs a command on the selected agent by the keys that a person uses.
 fn run(console: &Pty, command: &str) {
     console.send("r");
@@ -47,8 +54,7 @@ fn a_person_runs_a_command_sees_its_output_and_leaves() {
     for text in ["✗ exit 7", "37 83", "│1", "│2", "│3"] {
         console.wait_text(text);
     }
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
     assert!(console.look(is_restored), "{}", console.screen());
 }
 
@@ -76,8 +82,7 @@ fn attached_every_key_goes_to_the_program() {
     console.wait_text("^Ccaught");
     console.send("\x04");
     console.wait_text("✓ exit 0");
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }
 
 #[test]
@@ -92,8 +97,7 @@ fn a_flood_is_interrupted_at_once() {
     console.wait_screen("the end of the flood", |screen| {
         screen.contains("✗ signal 2") || screen.contains("✗ exit 130")
     });
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }
 
 #[test]
@@ -120,8 +124,7 @@ fn a_killed_daemon_is_shown_and_come_back_to() {
         2,
         "once in the title, once as output:\n{screen}"
     );
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }
 
 #[test]
@@ -149,8 +152,7 @@ fn a_late_console_sees_the_same_screen() {
     };
     assert_eq!(pane(&first), pane(&second));
     for console in [first, second] {
-        console.send("q");
-        assert_eq!(console.wait(), 0);
+        leave(&console);
     }
 }
 
@@ -174,8 +176,7 @@ fn a_storm_of_sizes_ends_in_the_last() {
         last && connected && screen.size() == (90, 20)
     };
     console.wait_look("a screen of the last size", fits);
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }
 
 #[test]
@@ -211,8 +212,7 @@ fn after_a_flood_the_pane_shows_its_end() {
         "{}",
         console.screen()
     );
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }
 
 #[test]
@@ -252,8 +252,7 @@ fn only_who_is_attached_decides_the_size() {
     console.send("\x04");
     console.wait_text("✓ exit 0");
     for console in [console, second] {
-        console.send("q");
-        assert_eq!(console.wait(), 0);
+        leave(&console);
     }
 }
 
@@ -278,8 +277,7 @@ fn scrolling_up_reaches_the_first_line_of_all() {
     });
     console.send("G");
     console.wait_text("│60000");
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }
 
 #[test]
@@ -323,8 +321,7 @@ fn a_pane_is_recorded_exported_and_edited() {
         text.starts_with("green\n1\n2\n") && text.ends_with("\n100\n"),
         "{text:?}"
     );
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
     assert!(console.look(is_restored), "{}", console.screen());
     if has_program("asciinema") {
         let cast = cast.to_str().unwrap();
@@ -354,13 +351,11 @@ fn what_was_open_is_open_at_the_next_start() {
     console.wait_text("│here");
     console.send(":group host\r");
     console.wait_text("by host");
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
     let console = open(&daemon, 120, 40);
     console.wait_text("by host");
     console.wait_text("│here");
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
     // A damaged file is said, ignored, and replaced.
     let dir = std::fs::read_dir(daemon.path("state/console")).unwrap();
     let files: Vec<_> = dir.map(|entry| entry.unwrap().path()).collect();
@@ -371,8 +366,7 @@ fn what_was_open_is_open_at_the_next_start() {
     let console = open(&daemon, 120, 40);
     console.wait_text("starts as new");
     console.wait_text("web-1");
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
     let text = std::fs::read_to_string(file).unwrap();
     assert!(text.contains("\"endpoint\""), "{text}");
 }

@@ -1,6 +1,6 @@
 //! What comes from the terminal, in whatever pieces.
 
-use super::{open, run};
+use super::{leave, open, run};
 use crate::harness::{TestAgent, TestDaemon};
 
 #[test]
@@ -23,8 +23,7 @@ fn sequences_in_pieces_are_still_keys() {
     console.wait_text("run on web-1");
     console.send("\x03");
     console.wait_screen("no line to type in", |screen| !screen.contains("run on"));
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }
 
 #[test]
@@ -45,8 +44,7 @@ fn pasted_text_is_typed_and_never_pressed() {
     console.wait_screen("that it is left", |screen| !screen.contains("ATTACHED"));
     console.send("x");
     console.wait_screen("its end", |screen| screen.contains("✗"));
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }
 
 #[test]
@@ -74,6 +72,5 @@ fn a_large_paste_arrives_whole() {
         .run();
     let sum = format!("sum {}", sum.out().trim());
     console.wait_text(&sum);
-    console.send("q");
-    assert_eq!(console.wait(), 0);
+    leave(&console);
 }

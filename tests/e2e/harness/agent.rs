@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::process::{Finished, Process, Signal};
 use super::sandbox::{Opsctl, Sandbox};
-use super::wait_until;
+use super::{Proxy, TestDaemon, wait_until};
 
 /// An agent in a daemon's sandbox, over the local socket unless its arguments say otherwise.
 pub struct TestAgent {
@@ -30,6 +30,16 @@ impl TestAgent {
         };
         agent.start_again(sandbox);
         agent
+    }
+
+    /// Starts one that reaches the daemon through a proxy, with a shell line as its main program.
+    #[track_caller]
+    pub fn start_through(daemon: &TestDaemon, proxy: &Proxy, name: &str, line: &str) -> Self {
+        let token = daemon.token(["--role", "agent", "--agent", name]);
+        let file = daemon.file(&format!("{name}.token"), &token);
+        let (url, token) = (proxy.url(), file.to_str().unwrap());
+        let args = ["--url", &url, "--token-file", token, "--", "sh", "-c", line];
+        Self::start_with(daemon, name, args)
     }
 
     /// Starts it again, under the same name and with the same journal; returns when the daemon has it.
