@@ -26,6 +26,14 @@ struct State {
     ended: Option<ExitStatus>,
 }
 
+impl State {
+    /// Whether this is what a person gets to see: a terminal shows nothing of a synchronized frame before its end, and
+    /// what is read of one at once may end anywhere in it.
+    fn is_whole(&self) -> bool {
+        !self.open || !self.screen.modes().synchronized
+    }
+}
+
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -100,7 +108,7 @@ impl Pty {
 
     /// The screen as text now.
     pub fn screen(&self) -> String {
-        self.shared.state.lock().unwrap().screen.text()
+        self.look(Screen::text)
     }
 
     /// Everything that was written to the terminal.
@@ -108,9 +116,14 @@ impl Pty {
         self.shared.state.lock().unwrap().raw.clone()
     }
 
-    /// Looks at the emulator, say for its modes or its cursor.
+    /// Looks at the emulator, say for its modes or its cursor: at a whole frame, as a person would.
     pub fn look<T>(&self, look: impl FnOnce(&Screen) -> T) -> T {
-        look(&self.shared.state.lock().unwrap().screen)
+        let mut look = Some(look);
+        let seen = self.wait_state(|state| {
+            let look = look.take_if(|_| state.is_whole())?;
+            Some(look(&state.screen))
+        });
+        seen.unwrap_or_else(|| panic!("{}: waited for the end of a frame", self.name))
     }
 
     /// Waits until the screen shows a text.
@@ -119,14 +132,15 @@ impl Pty {
         self.wait_screen(text, |screen| screen.contains(text))
     }
 
-    /// Waits until the screen's text is as wanted; returns it.
+    /// Waits until the screen's text is as wanted; returns the text that is.
     ///
     /// # Panics
     /// After the deadline, or when the program ends without having shown it.
     #[track_caller]
     pub fn wait_screen(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        self.wait_look(what, |screen| wanted(&screen.text()));
-        self.screen()
+        self.wait_seen(what, |screen| {
+            Some(screen.text()).filter(|text| wanted(text))
+        })
     }
 
     /// Waits until the emulator is as wanted, say in its modes.
@@ -135,14 +149,23 @@ impl Pty {
     /// After the deadline, or when the program ends without having got there.
     #[track_caller]
     pub fn wait_look(&self, what: &str, wanted: impl Fn(&Screen) -> bool) {
+        self.wait_seen(what, |screen| wanted(screen).then_some(()));
+    }
+
+    #[track_caller]
+    fn wait_seen<T>(&self, what: &str, seen: impl Fn(&Screen) -> Option<T>) -> T {
         let found = self.wait_state(|state| {
-            if wanted(&state.screen) {
-                return Some(Ok(()));
+            if !state.is_whole() {
+                return None;
             }
-            (state.ended.is_some() && !state.open).then_some(Err("it ended"))
+            let ended = state.ended.is_some() && !state.open;
+            seen(&state.screen)
+                .map(Ok)
+                .or(ended.then_some(Err("it ended")))
         });
-        if let Err(why) = found.unwrap_or(Err("the deadline passed")) {
-            self.fail(&format!("waited for {what:?} on the screen; {why}"));
+        match found.unwrap_or(Err("the deadline passed")) {
+            Ok(seen) => seen,
+            Err(why) => self.fail(&format!("waited for {what:?} on the screen; {why}")),
         }
     }
 
@@ -193,7 +216,8 @@ impl Pty {
 
     #[track_caller]
     fn fail(&self, what: &str) -> ! {
-        panic!("{}: {what}\n--- screen\n{}\n---", self.name, self.screen());
+        let screen = self.shared.state.lock().unwrap().screen.text();
+        panic!("{}: {what}\n--- screen\n{screen}\n---", self.name);
     }
 }
 
