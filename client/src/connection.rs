@@ -209,6 +209,7 @@ impl Connection {
                 self.resume.subscribe(&subscribe);
                 About::Subscribe(subscribe.channel)
             }
+            Ask::Screen(command) => About::Subscribe(self.resume.screen(command)),
             Ask::Unsubscribe(pattern) => {
                 self.resume.remove(&pattern);
                 About::Unsubscribe(pattern)

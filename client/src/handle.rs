@@ -9,7 +9,7 @@ use opsctl_protocol::message::{
     CommandInput, DashboardMessage, ErrorCode, ErrorPayload, Payload, Subscribe, Subscribed,
     ToDashboard, Unsubscribe,
 };
-use opsctl_protocol::{Pattern, encode, frame};
+use opsctl_protocol::{CommandId, Pattern, encode, frame};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -108,6 +108,8 @@ pub(crate) enum Ask {
     Plain(String),
     /// To be remembered and resumed.
     Subscribe(Subscribe),
+    /// A command's screen, to be asked for anew with each connection.
+    Screen(CommandId),
     /// To be forgotten.
     Unsubscribe(Pattern),
     /// The question was sent in another way; only its answer on this very connection counts.
@@ -216,10 +218,20 @@ impl Client {
     /// # Errors
     /// What the daemon refuses, or that there will be no connection.
     pub async fn subscribe(&self, subscribe: Subscribe) -> Result<Subscribed, RequestError> {
-        match self
-            .order(self.shared.next_id(), Ask::Subscribe(subscribe))
-            .await?
-        {
+        self.subscription(Ask::Subscribe(subscribe)).await
+    }
+
+    /// Watches a command's screen: the screen, or all output that there was, and then what follows. So once more with each
+    /// new connection, for who draws anew then: all that comes after [`crate::Event::Connected`] is of the new one.
+    ///
+    /// # Errors
+    /// What the daemon refuses, or that there will be no connection.
+    pub async fn screen(&self, command: CommandId) -> Result<Subscribed, RequestError> {
+        self.subscription(Ask::Screen(command)).await
+    }
+
+    async fn subscription(&self, ask: Ask) -> Result<Subscribed, RequestError> {
+        match self.order(self.shared.next_id(), ask).await? {
             ToDashboard::Subscribed(subscribed) => Ok(subscribed),
             other => Err(unexpected(&other)),
         }

@@ -51,6 +51,19 @@ impl Resume {
             .insert(subscribe.channel.clone(), subscribe.clone());
     }
 
+    /// Remembers that a command's screen is watched. Its stream starts anew with each connection. Returns the pattern.
+    pub(crate) fn screen(&mut self, command: CommandId) -> Pattern {
+        let channel = Pattern::exactly(&Channel::Command(command));
+        self.subscribe(&Subscribe {
+            channel: channel.clone(),
+            since: None,
+            lossless: false,
+            no_output: false,
+        });
+        self.cursors.insert(command, Cursor::screen());
+        channel
+    }
+
     /// A subscription as the program asked for it.
     pub(crate) fn asked(&self, pattern: &Pattern) -> Option<&Subscribe> {
         self.subscriptions.get(pattern)

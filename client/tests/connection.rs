@@ -128,6 +128,40 @@ async fn a_subscription_goes_on_where_it_stood() {
 }
 
 #[tokio::test]
+async fn a_screen_begins_anew_with_each_connection_and_once() {
+    let fake = Fake::start();
+    let (client, mut events) = opsctl_client::start(fake.options());
+    let asking = tokio::spawn(async move { client.screen(COMMAND).await.map(|_| client) });
+    let mut first = fake.greeted().await;
+    let asked = first.message().await;
+    first
+        .send(Header::answering(asked.header.id.clone()), subscribed(0))
+        .await;
+    first.output(COMMAND, 0, b"0123456789").await;
+    let client = deadline(asking).await.unwrap().unwrap();
+    assert_eq!(next_output(&mut events).await.1, &b"0123456789"[..]);
+    drop(first);
+
+    let mut second = fake.greeted().await;
+    let again = second.message().await;
+    assert_eq!(again.message, asked.message, "from its start, as at first");
+    second
+        .send(Header::answering(again.header.id), subscribed(0))
+        .await;
+    second.output(COMMAND, 0, b"0123456789ab").await;
+    let connected = |event| matches!(event, Event::Connected(_)).then_some(());
+    next_event(&mut events, connected).await;
+    assert_eq!(
+        next_output(&mut events).await,
+        (0, Bytes::from_static(b"0123456789ab"))
+    );
+    // Nothing else was asked meanwhile.
+    let _asking = tokio::spawn(async move { client.request(CommandQuery::default()).await });
+    let next = second.message().await.message;
+    assert!(matches!(next, DashboardMessage::Query(_)), "{next:?}");
+}
+
+#[tokio::test]
 async fn a_subscription_that_cannot_be_resumed_is_dropped_aloud() {
     let fake = Fake::start();
     let (client, mut events) = opsctl_client::start(fake.options());

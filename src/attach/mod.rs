@@ -5,6 +5,7 @@
 //! - [`sequences`]: finding control sequences in a stream of bytes.
 //! - [`modes`]: what the remote program has set in this terminal, to take it back on leaving.
 //! - [`replay`]: output of the past, without the questions that it once asked its terminal.
+//! - [`words`]: what attach itself says.
 //! - [`raw`]: this terminal raw, and back.
 
 mod escape;
@@ -13,6 +14,7 @@ mod raw;
 mod replay;
 mod sequences;
 mod session;
+mod words;
 
 use std::io::IsTerminal;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use opsctl_client::{Client, ConnState, Event, Events, Outcome};
 use opsctl_protocol::limits::MAX_INPUT_PIECE;
 use opsctl_protocol::message::{
     CommandInput, CommandInterrupt, CommandResize, CommandStatus, ErrorCode, Payload, Signal,
-    State, Subscribe, ToDashboard,
+    Subscribe, ToDashboard,
 };
 use opsctl_protocol::{Channel, CommandId, Pattern};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +22,7 @@ use super::escape::{Escapes, HELP, Keys};
 use super::modes::Modes;
 use super::raw::Raw;
 use super::replay::Replay;
+use super::words;
 use crate::exit_code::{self, ExitCode, Failure};
 use crate::input::read_stdin;
 use crate::output::printer::{Piece, Printer, To};
@@ -31,9 +32,6 @@ const WAITING_PIECES: usize = 2;
 
 /// A fresh screen with the cursor in its corner.
 const CLEAR: &str = "\x1b[0m\x1b[r\x1b[H\x1b[2J";
-
-/// Keys that a notice about them repeats.
-const SHOWN_KEYS: usize = 40;
 
 /// How long the daemon may take to answer an interrupt when this process ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -94,7 +92,7 @@ pub(super) struct Session {
     /// The size last told.
     told_size: Option<(u16, u16)>,
     /// What is to be said of keys once the screen has been drawn anew.
-    unsent: Option<String>,
+    unsent: Option<Bytes>,
 }
 
 impl Session {
@@ -155,7 +153,7 @@ impl Session {
             None
         };
         let (refused, mut refusals) = mpsc::channel(1);
-        self.subscribe(refused.clone());
+        self.subscribe(refused);
         self.tell_size();
         loop {
             tokio::select! {
@@ -182,7 +180,7 @@ impl Session {
                     self.tell_outcome(&keys, outcome);
                 }
                 event = events.next(), if self.out.is_empty() => match event {
-                    Some(event) => if let Some(end) = self.event(event, &refused) {
+                    Some(event) => if let Some(end) = self.event(event) {
                         self.last_receipts().await;
                         if !self.drain(printer).await {
                             return End::ScreenGone;
@@ -210,19 +208,25 @@ impl Session {
         true
     }
 
-    /// Asks for the screen and what comes after it. Beside the events, which the answer may be behind.
+    /// Asks for the screen and what comes after it. Beside the events, which the answer may be behind. A terminal is drawn
+    /// anew with each connection, since notices stand in its picture; elsewhere output goes on where it stood.
     fn subscribe(&self, refused: mpsc::Sender<Failure>) {
-        let subscribe = Subscribe {
-            channel: Pattern::exactly(&Channel::Command(self.view.command)),
-            since: None,
-            lossless: false,
-            no_output: false,
-        };
+        let command = self.view.command;
+        let interactive = self.interactive;
         let client = self.client.clone();
         tokio::spawn(async move {
-            if let Err(opsctl_client::RequestError::Refused(error)) =
+            let subscribed = if interactive {
+                client.screen(command).await
+            } else {
+                let subscribe = Subscribe {
+                    channel: Pattern::exactly(&Channel::Command(command)),
+                    since: None,
+                    lossless: false,
+                    no_output: false,
+                };
                 client.subscribe(subscribe).await
-            {
+            };
+            if let Err(opsctl_client::RequestError::Refused(error)) = subscribed {
                 let failure = Failure::new(ExitCode::of_refusal(error.code), error.message);
                 // A session that has ended needs no reason to.
                 let _ = refused.send(failure).await;
@@ -306,13 +310,12 @@ impl Session {
 
     /// Says what became of keys that did not surely arrive.
     fn tell_unsent(&mut self, what: &str, keys: &[u8]) {
-        let shown = String::from_utf8_lossy(keys);
-        let shown: String = shown.chars().take(SHOWN_KEYS).collect();
-        let notice = format!("\x07\x1b[7m[{shown:?} {what}]\x1b[0m");
-        self.put(format!("\r\n{notice}\r\n").into());
+        let words = words::of_keys(what, keys);
+        self.ring();
+        self.out.push_back(words::notice(&words, self.interactive));
         if self.interactive && self.lost {
-            // Drawing anew takes it from the screen; so again then, in a corner, with the cursor back where it was.
-            self.unsent = Some(format!("\x1b7\x1b[H{notice}\x1b8"));
+            // Drawing anew takes it from the screen; so again then.
+            self.unsent = Some(words::in_corner(&words));
         }
     }
 
@@ -339,7 +342,7 @@ impl Session {
         let _ = tokio::time::timeout(FAREWELL, self.client.request(interrupt)).await;
     }
 
-    fn event(&mut self, event: Event, refused: &mpsc::Sender<Failure>) -> Option<End> {
+    fn event(&mut self, event: Event) -> Option<End> {
         match event {
             Event::Output(frame) if frame.command_id == self.view.command => {
                 self.seen = frame.end();
@@ -348,20 +351,24 @@ impl Session {
             }
             Event::Message(decoded) => return self.message(decoded.message),
             Event::Connected(_) => {
-                if std::mem::take(&mut self.lost) {
-                    // The notice stands in the picture, so it is drawn anew; what was shown before is of the past.
-                    self.clear = self.interactive;
+                if std::mem::take(&mut self.lost) && self.interactive {
+                    // What comes now begins with the screen; what was shown before is of the past.
+                    self.clear = true;
                     self.replay = Replay::until(self.seen);
-                    self.subscribe(refused.clone());
                 }
                 self.tell_size();
             }
             Event::State(ConnState::Waiting { reason, .. }) if !self.lost => {
                 self.lost = true;
-                let notice = format!(
-                    "\r\n\x1b[7m[the connection to the daemon was lost ({reason}); reconnecting; Ctrl-] leaves]\x1b[0m\r\n"
+                let leaves = if self.interactive {
+                    "; Ctrl-] leaves"
+                } else {
+                    ""
+                };
+                let words = format!(
+                    "the connection to the daemon was lost ({reason}); reconnecting{leaves}"
                 );
-                self.put(notice.into());
+                self.out.push_back(words::notice(&words, self.interactive));
             }
             Event::State(ConnState::Refused { code, message }) => {
                 let code = code.map_or(ExitCode::NotAllowed, ExitCode::of_refusal);
@@ -390,7 +397,7 @@ impl Session {
             ToDashboard::Error(error) => match error.code {
                 // The key was not taken; a bell says so as a terminal would.
                 ErrorCode::InputRejected | ErrorCode::AgentOffline => {
-                    self.put(Bytes::from_static(b"\x07"));
+                    self.ring();
                 }
                 ErrorCode::Forbidden => {
                     return Some(End::Failed(Failure::new(
@@ -414,7 +421,14 @@ impl Session {
             self.put(data);
         }
         if drawn_anew && let Some(unsent) = self.unsent.take() {
-            self.put(unsent.into());
+            self.put(unsent);
+        }
+    }
+
+    /// A bell, where somebody hears it.
+    fn ring(&mut self) {
+        if self.interactive {
+            self.put(Bytes::from_static(b"\x07"));
         }
     }
 
@@ -428,7 +442,7 @@ impl Session {
         let id = self.view.command.short();
         match end {
             End::Ended(status) => {
-                eprintln!("[{}]", verdict(&status));
+                eprintln!("[{}]", words::verdict(&status));
                 Ok(exit_code::of_status(&status))
             }
             End::Left => {
@@ -447,20 +461,5 @@ async fn next_keys(keys: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
     match keys {
         Some(keys) => keys.recv().await,
         None => std::future::pending().await,
-    }
-}
-
-/// How a command ended, for people.
-fn verdict(status: &CommandStatus) -> String {
-    let reason = status
-        .reason
-        .as_ref()
-        .map_or(String::new(), |reason| format!(": {reason}"));
-    match (status.state, status.exit_code, status.signal) {
-        (State::Exited, ..) if status.timed_out => "timed out".to_owned(),
-        (State::Exited, Some(code), _) => format!("exited {code}"),
-        (State::Exited, None, Some(signal)) => format!("ended by signal {signal}"),
-        (State::Failed, ..) => format!("could not be started{reason}"),
-        (state, ..) => format!("{state}{reason}"),
     }
 }

@@ -196,6 +196,28 @@ fn a_daemon_that_dies_is_waited_for() {
 }
 
 #[test]
+fn what_goes_to_a_file_comes_once_over_a_reconnect() {
+    let mut daemon = TestDaemon::start();
+    let agent = TestAgent::start(&daemon, "a");
+    let go_on = daemon.path("go-on");
+    let program = format!(
+        "echo one; until [ -e {} ]; do sleep 0.05; done; echo two; exit 3",
+        go_on.display()
+    );
+    let detached = ["send", "a", "--detach", "--pty", "--shell", &program];
+    let id = daemon.opsctl(detached).run().expect_code(0).out();
+    let watching = daemon.opsctl(["attach", "--read-only", id.trim()]).spawn();
+    watching.wait_stdout("one");
+    daemon.kill();
+    watching.wait_stderr("reconnecting");
+    daemon.start_again();
+    agent.wait_connected(&daemon);
+    std::fs::write(&go_on, "").unwrap();
+    let ended = watching.wait().expect_code(3);
+    assert_eq!(ended.out(), "one\r\ntwo\r\n");
+}
+
+#[test]
 fn send_makes_a_terminal_out_of_this_one() {
     let daemon = TestDaemon::start();
     let _agent = TestAgent::start(&daemon, "a");

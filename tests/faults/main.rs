@@ -5,7 +5,7 @@
 //! - [`program`]: what agents run. This very binary, started with another word.
 //! - [`proxy`]: a network that misbehaves; [`tmpfs`]: a disk that fills.
 //! - [`world`]: daemon and agents; [`storm`]: a plan carried out in it.
-//! - [`work`]: commands and their readers; [`dashboard`], [`wire`]: dashboards that come and go.
+//! - [`work`], [`attached`]: commands and their readers; [`dashboard`], [`wire`]: dashboards that come and go.
 //! - [`witness`]: what a dashboard has seen, held against the contract.
 //!
 //! `cargo test --test faults` runs a few fixed seeds, `-- --for 1h` random ones, `-- --seed N --kind K` one of them again.
@@ -28,6 +28,7 @@ mod rng;
 mod tmpfs;
 mod world;
 
+mod attached;
 mod dashboard;
 mod storm;
 mod wire;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
     let options = Options::read(&args);
     plan::check();
     proxy::check_frames();
+    attached::check_self();
     let failed = match options.what {
         What::Short => {
             let wanted = SHORT.into_iter().filter(|(kind, seed)| {

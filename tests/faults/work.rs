@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use opsctl_protocol::message::{Kind, TerminalOutput};
 
+use crate::attached;
 use crate::harness::{Finished, Opsctl};
 use crate::plan::{Job, Mode, Plan};
 use crate::program::Script;
@@ -153,7 +154,7 @@ impl Task {
         }
     }
 
-    /// `opsctl attach` in a terminal, again when it found no daemon: what it shows at the end is the end of the output.
+    /// `opsctl attach` in a terminal, again when it found no daemon.
     fn attach(&self, world: &World) -> Result<(), String> {
         let id = self.detach(world)?;
         let start = Instant::now();
@@ -162,26 +163,33 @@ impl Task {
             let code = terminal.wait_within(PATIENCE);
             let screen = terminal.screen();
             let code = code.ok_or_else(|| format!("attach did not end; shows:\n{screen}"))?;
-            if code == UNREACHABLE && start.elapsed() < PATIENCE {
-                pause(100);
-                continue;
-            }
-            if (self.may_be_lost || self.may_fail) && code == NO_STATUS {
+            let unreachable = code == UNREACHABLE && start.elapsed() < PATIENCE;
+            let lost = (self.may_be_lost || self.may_fail) && code == NO_STATUS;
+            let partial = unreachable || lost;
+            self.check_attached(&terminal.raw(), &screen, partial)
+                .and_then(|()| {
+                    let right = partial || code == i32::from(self.script.code);
+                    right.then_some(()).ok_or_else(|| "the code".to_owned())
+                })
+                .map_err(|why| {
+                    format!("{why}; attach ended with {code}; shows:\n{}", tail(&screen))
+                })?;
+            if !unreachable {
                 return Ok(());
             }
-            // The checksum of the last line, which may be longer than the screen is wide.
-            let [output, _] = self.script.expected();
-            let last =
-                String::from_utf8_lossy(&output[output.len() - 18..output.len() - 2]).into_owned();
-            let shown = screen.replace('\n', "").contains(&last);
-            if code != i32::from(self.script.code) || !shown {
-                return Err(format!(
-                    "attach ended with {code}; shows:\n{}",
-                    tail(&screen)
-                ));
-            }
-            return Ok(());
+            pause(100);
         }
+    }
+
+    /// What attach wrote, and what stands on the screen when it ended.
+    fn check_attached(&self, written: &[u8], screen: &str, partial: bool) -> Result<(), String> {
+        let [output, _] = self.script.expected();
+        attached::check(written, &output, partial)?;
+        // The checksum of the last line, which may be longer than the screen is wide.
+        let last = String::from_utf8_lossy(&output[output.len() - 18..output.len() - 2]);
+        let ends = partial || screen.replace('\n', "").contains(&*last);
+        ends.then_some(())
+            .ok_or_else(|| "the last line does not show".to_owned())
     }
 
     /// How `send` or `logs -f` ended, and what it printed.

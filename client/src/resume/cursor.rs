@@ -14,6 +14,8 @@ pub(super) struct Cursor {
     live: bool,
     /// The state that the program was told last.
     told: Option<State>,
+    /// Each connection begins with the screen, to be drawn anew.
+    screen: bool,
 }
 
 impl Cursor {
@@ -23,6 +25,15 @@ impl Cursor {
             next: from,
             live: false,
             told: None,
+            screen: false,
+        }
+    }
+
+    /// A screen that is drawn anew on each connection.
+    pub(super) fn screen() -> Self {
+        Self {
+            screen: true,
+            ..Self::asked(None)
         }
     }
 
@@ -33,6 +44,9 @@ impl Cursor {
 
     pub(super) fn disconnected(&mut self) {
         self.live = false;
+        if self.screen {
+            self.next = None;
+        }
     }
 
     /// The daemon starts the stream, at `offset` where it says so.
