@@ -5,7 +5,8 @@
 //! - [`program`]: what agents run. This very binary, started with another word.
 //! - [`proxy`]: a network that misbehaves; [`tmpfs`]: a disk that fills.
 //! - [`world`]: daemon and agents; [`storm`]: a plan carried out in it.
-//! - [`work`], [`attached`]: commands and their readers; [`dashboard`], [`wire`]: dashboards that come and go.
+//! - [`work`]: commands and their readers; what [`lines`] of `send`, [`attached`] terminals and the [`console`] show.
+//! - [`dashboard`], [`wire`]: dashboards that come and go.
 //! - [`witness`]: what a dashboard has seen, held against the contract.
 //!
 //! `cargo test --test faults` runs a few fixed seeds, `-- --for 1h` random ones, `-- --seed N --kind K` one of them again.
@@ -29,7 +30,9 @@ mod tmpfs;
 mod world;
 
 mod attached;
+mod console;
 mod dashboard;
+mod lines;
 mod storm;
 mod wire;
 mod witness;

@@ -1,6 +1,7 @@
 //! What will be done to whom, and when: a pure function of a kind and a seed.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::proxy::{End, Fate, Way};
 use crate::rng::Rng;
@@ -113,6 +114,10 @@ pub enum Mode {
     Follow,
     /// `opsctl send --detach --pty`, then `opsctl attach` in a terminal.
     Attach,
+    /// `opsctl send --jsonl` to all agents at once, each with a script of its own.
+    SendAll,
+    /// `opsctl send --detach --pty`, then `opsctl tui` in a terminal, killed and started again meanwhile.
+    Console,
 }
 
 /// A command that runs meanwhile.
@@ -204,18 +209,27 @@ impl Plan {
         }
     }
 
-    /// Whether a job may be lost: its holder is killed, or its agent, which may have written down that it starts the
-    /// job and not have done so yet.
-    pub fn may_be_lost(&self, job: usize) -> bool {
-        let agent = Part::Agent(self.jobs[job].agent);
+    /// The agents that run the job.
+    pub fn agents_of(&self, job: usize) -> Range<usize> {
+        let job = &self.jobs[job];
+        match job.mode {
+            Mode::SendAll => 0..self.agents,
+            _ => job.agent..job.agent + 1,
+        }
+    }
+
+    /// Whether a job may be lost on an agent: its holder is killed, or the agent, which may have written down that it starts
+    /// the job and not have done so yet.
+    pub fn may_be_lost(&self, job: usize, agent: usize) -> bool {
+        let agent = Part::Agent(agent);
         let killed = |step: &Step| matches!(step, Step::Kill(part, _) if *part == agent);
         self.steps.contains(&Step::KillHolder(job)) || self.steps.iter().any(killed)
     }
 
-    /// Whether a job may fail without having been started: its agent's disk is full, and it must write down what it
-    /// starts.
-    pub fn may_fail(&self, job: usize) -> bool {
-        let agent = Part::Agent(self.jobs[job].agent);
+    /// Whether a job may fail on an agent without having been started: the agent's disk is full, and it must write down
+    /// what it starts.
+    pub fn may_fail(&self, agent: usize) -> bool {
+        let agent = Part::Agent(agent);
         let filled = |step: &Step| matches!(step, Step::Fill(part, _) if *part == agent);
         self.steps.iter().any(filled)
     }
@@ -229,6 +243,8 @@ fn jobs(rng: &mut Rng, agents: usize, size: u32) -> Vec<Job> {
         Mode::Attach,
         Mode::SendPty,
         Mode::SendLines,
+        Mode::SendAll,
+        Mode::Console,
         Mode::Send,
         Mode::Follow,
     ];
@@ -248,7 +264,7 @@ fn jobs(rng: &mut Rng, agents: usize, size: u32) -> Vec<Job> {
             lines: lines as u32,
             burst: burst as u32,
             pause,
-            binary: mode != Mode::Attach && rng.percent(50),
+            binary: !matches!(mode, Mode::Attach | Mode::Console) && rng.percent(50),
             code: *rng.pick(&[0, 0, 1, 7, 42]),
         }
     };

@@ -45,6 +45,8 @@ pub struct Script {
     pub stdin: bool,
     /// Its exit code.
     pub code: u8,
+    /// Several agents run it, and on each it does something else.
+    pub everywhere: bool,
     /// Where its marks are.
     pub marks: PathBuf,
 }
@@ -59,6 +61,21 @@ impl Script {
             self.id.clone(),
             serde_json::to_string(self).unwrap(),
         ]
+    }
+
+    /// What it does on this agent.
+    pub fn on(&self, agent: &str) -> Self {
+        if !self.everywhere {
+            return self.clone();
+        }
+        let mut rng = Rng::new(self.seed).fork(checksum(agent.as_bytes()));
+        Self {
+            id: format!("{}-{agent}", self.id),
+            seed: rng.next(),
+            code: *rng.pick(&[0, self.code]),
+            everywhere: false,
+            ..self.clone()
+        }
     }
 
     /// One line, and whether it goes to stderr.
@@ -119,6 +136,7 @@ impl Script {
 /// The program itself. Returns its exit code.
 pub fn main(script: &str) -> u8 {
     let script: Script = serde_json::from_str(script).unwrap();
+    let script = script.on(&std::env::var("OPSCTL_AGENT").unwrap_or_default());
     let first = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -255,45 +255,43 @@ fn check_commands(
     tasks: &[Task],
     troubles: &mut Troubles,
 ) {
-    if commands.len() != tasks.len() {
-        troubles.push(format!(
-            "{} commands for {} jobs",
-            commands.len(),
-            tasks.len()
-        ));
+    let runs = || {
+        tasks
+            .iter()
+            .flat_map(|task| task.runs.iter().map(move |run| (task, run)))
+    };
+    let wanted = runs().count();
+    if commands.len() != wanted {
+        troubles.push(format!("{} commands instead of {wanted}", commands.len()));
     }
-    for task in tasks {
-        let word = format!(" {} ", task.word());
-        let command = commands
-            .values()
-            .find(|command| command.program.to_string().contains(&word));
+    for (task, run) in runs() {
+        let (name, word) = (&run.script.id, format!(" {} ", task.word()));
+        let command = commands.values().find(|command| {
+            command.agent_id.as_str() == run.agent && command.program.to_string().contains(&word)
+        });
         let Some(command) = command else {
-            troubles.push(format!("{} is not listed", task.word()));
+            troubles.push(format!("{name} is not listed"));
             continue;
         };
         let Some(seen) = reference.commands.get(&command.command_id) else {
             continue;
         };
-        let no_room = command.state == State::Failed && task.may_fail();
-        let lost = command.state == State::Lost && task.may_be_lost();
-        note(troubles, task.check_marks(lost || no_room));
+        let no_room = command.state == State::Failed && run.may_fail;
+        let lost = command.state == State::Lost && run.may_be_lost;
+        note(troubles, run.check_marks(lost || no_room));
         let as_asked =
-            command.state == State::Exited && command.exit_code == Some(task.code().into());
+            command.state == State::Exited && command.exit_code == Some(run.script.code.into());
         let permitted = as_asked || no_room || lost;
         if !permitted {
-            troubles.push(format!(
-                "{} ended as {:?}",
-                task.word(),
-                CommandStatus::of(command)
-            ));
+            troubles.push(format!("{name} ended as {:?}", CommandStatus::of(command)));
             continue;
         }
         let mut outputs = [Vec::new(), Vec::new()];
         for (kind, byte) in stream(seen) {
             outputs[usize::from(kind == Output::Error)].push(byte);
         }
-        if let Err(trouble) = task.check_output(&outputs, lost || no_room) {
-            troubles.push(format!("the log of {}: {trouble}", task.word()));
+        if let Err(trouble) = run.check_output(&outputs, lost || no_room) {
+            troubles.push(format!("the log of {name}: {trouble}"));
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
-use opsctl_protocol::message::{Kind, TerminalOutput};
-
 use crate::attached;
+use crate::console;
 use crate::harness::{Finished, Opsctl};
+use crate::lines;
 use crate::plan::{Job, Mode, Plan};
 use crate::program::Script;
 use crate::rng::Rng;
@@ -16,7 +16,7 @@ use crate::world::{PATIENCE, World, agent_name, pause, tail, words};
 const UNREACHABLE: i32 = 242;
 
 /// `opsctl`: the command has no exit status.
-const NO_STATUS: i32 = 244;
+pub const NO_STATUS: i32 = 244;
 
 /// What `opsctl` says of a daemon without room on its disk.
 const NO_ROOM: &str = "the command was not accepted: no room";
@@ -27,11 +27,21 @@ const TTL: &str = "30d";
 
 /// A job of a plan, with all that follows from it.
 pub struct Task {
-    number: usize,
-    job: Job,
+    pub number: usize,
+    pub job: Job,
     script: Script,
-    may_be_lost: bool,
-    may_fail: bool,
+    /// What it is on each of its agents.
+    pub runs: Vec<Run>,
+}
+
+/// A job on one agent.
+pub struct Run {
+    pub agent: String,
+    pub script: Script,
+    /// It may end as `lost`.
+    pub may_be_lost: bool,
+    /// It may end as `failed`, without having been started.
+    pub may_fail: bool,
 }
 
 impl Task {
@@ -46,18 +56,29 @@ impl Task {
             pause_ms: job.pause,
             errors: 20,
             binary: job.binary,
-            pty: matches!(job.mode, Mode::SendPty | Mode::Attach),
+            pty: matches!(job.mode, Mode::SendPty | Mode::Attach | Mode::Console),
             stdin: matches!(job.mode, Mode::SendInput(_)),
             code: job.code,
+            everywhere: job.mode == Mode::SendAll,
             marks: world.marks(),
+        };
+        let run = |agent| Run {
+            agent: agent_name(agent),
+            script: script.on(&agent_name(agent)),
+            may_be_lost: plan.may_be_lost(number, agent),
+            may_fail: plan.may_fail(agent),
         };
         Self {
             number,
+            runs: plan.agents_of(number).map(run).collect(),
             script,
-            may_be_lost: plan.may_be_lost(number),
-            may_fail: plan.may_fail(number),
             job,
         }
+    }
+
+    /// What it is on its only agent, or on the first.
+    pub fn first(&self) -> &Run {
+        &self.runs[0]
     }
 
     /// The word by which its program is found.
@@ -69,10 +90,11 @@ impl Task {
     pub fn run(&self, world: &World) -> Result<(), String> {
         pause(self.job.after);
         let done = match self.job.mode {
-            Mode::Send | Mode::SendPty | Mode::SendLines => self.send(world, None),
+            Mode::Send | Mode::SendPty | Mode::SendLines | Mode::SendAll => self.send(world, None),
             Mode::SendInput(bytes) => self.send(world, Some(input(self.job.seed, bytes))),
             Mode::Follow => self.follow(world),
             Mode::Attach => self.attach(world),
+            Mode::Console => console::watch(self, world),
         };
         done.map_err(|why| format!("job {} ({:?}): {why}", self.number, self.job.mode))
     }
@@ -106,20 +128,21 @@ impl Task {
     }
 
     fn request(&self, world: &World) -> Opsctl {
-        let agent = agent_name(self.job.agent);
-        let mut opsctl = world.client(["send", &agent, "--ttl", TTL, "--key", &self.script.id]);
+        let agents: Vec<&str> = self.runs.iter().map(|run| &*run.agent).collect();
+        let agents = agents.join(",");
+        let mut opsctl = world.client(["send", &agents, "--ttl", TTL, "--key", &self.script.id]);
         opsctl = match self.job.mode {
             Mode::SendPty => opsctl.arg("--pty"),
-            Mode::SendLines => opsctl.arg("--jsonl"),
+            Mode::SendLines | Mode::SendAll => opsctl.arg("--jsonl"),
             Mode::Follow => opsctl.arg("--detach"),
-            Mode::Attach => opsctl.args(["--detach", "--pty"]),
+            Mode::Attach | Mode::Console => opsctl.args(["--detach", "--pty"]),
             Mode::Send | Mode::SendInput(_) => opsctl,
         };
         opsctl.arg("--").args(self.script.argv())
     }
 
     /// `opsctl send --detach`, with the command's id.
-    fn detach(&self, world: &World) -> Result<String, String> {
+    pub fn detach(&self, world: &World) -> Result<String, String> {
         let start = Instant::now();
         loop {
             let ended = self.request(world).spawn().wait_within(PATIENCE);
@@ -164,7 +187,7 @@ impl Task {
             let screen = terminal.screen();
             let code = code.ok_or_else(|| format!("attach did not end; shows:\n{screen}"))?;
             let unreachable = code == UNREACHABLE && start.elapsed() < PATIENCE;
-            let lost = (self.may_be_lost || self.may_fail) && code == NO_STATUS;
+            let lost = self.first().may_have_no_end() && code == NO_STATUS;
             let partial = unreachable || lost;
             self.check_attached(&terminal.raw(), &screen, partial)
                 .and_then(|()| {
@@ -194,27 +217,48 @@ impl Task {
 
     /// How `send` or `logs -f` ended, and what it printed.
     fn check_end(&self, ended: &Finished) -> Result<(), String> {
-        let lost = (self.may_be_lost || self.may_fail) && ended.code == NO_STATUS;
-        let printed = match self.job.mode {
-            Mode::SendLines => read_lines(&ended.stdout)?,
-            _ => [ended.stdout.clone(), without_words(&ended.stderr)],
+        let checked = match self.job.mode {
+            Mode::SendLines | Mode::SendAll => lines::check(&ended.stdout, &self.runs),
+            _ => {
+                let printed = [ended.stdout.clone(), without_words(&ended.stderr)];
+                let run = self.first();
+                let lost = run.may_have_no_end() && ended.code == NO_STATUS;
+                let code = if lost {
+                    NO_STATUS
+                } else {
+                    run.script.code.into()
+                };
+                run.check_output(&printed, lost).map(|()| code)
+            }
         };
-        self.check_output(&printed, lost).map_err(|why| {
-            format!(
-                "{why}; ended with {}, said: {}",
-                ended.code,
-                words(&ended.err())
-            )
-        })?;
-        if !lost && ended.code != i32::from(self.script.code) {
-            return Err(format!(
-                "ended with {} instead of {}: {}",
-                ended.code,
-                self.script.code,
-                words(&ended.err())
-            ));
+        checked
+            .and_then(|code| {
+                let right = ended.code == code;
+                right.then_some(()).ok_or_else(|| format!("not {code}"))
+            })
+            .map_err(|why| {
+                format!(
+                    "{why}; ended with {}, said: {}",
+                    ended.code,
+                    words(&ended.err())
+                )
+            })
+    }
+
+    /// Its input arrived whole, once.
+    fn check_input(&self, sent: &[u8]) -> Result<(), String> {
+        let got = std::fs::read(self.script.input()).unwrap_or_default();
+        if got == sent {
+            return Ok(());
         }
-        Ok(())
+        Err(format!("stdin: {}", first_difference(&got, sent)))
+    }
+}
+
+impl Run {
+    /// Whether it may end without an exit code.
+    pub fn may_have_no_end(&self) -> bool {
+        self.may_be_lost || self.may_fail
     }
 
     /// Output as it should be: all of it, or, of a command that was lost, what came before.
@@ -227,45 +271,26 @@ impl Task {
                 got == wanted
             };
             if !same {
-                return Err(format!("{name}: {}", first_difference(got, wanted)));
+                let agent = &self.agent;
+                return Err(format!(
+                    "{agent}: {name}: {}",
+                    first_difference(got, wanted)
+                ));
             }
         }
         Ok(())
     }
 
-    /// Its input arrived whole, once.
-    fn check_input(&self, sent: &[u8]) -> Result<(), String> {
-        let got = std::fs::read(self.script.input()).unwrap_or_default();
-        if got == sent {
-            return Ok(());
-        }
-        Err(format!("stdin: {}", first_difference(&got, sent)))
-    }
-
     /// It was started once; one that was lost perhaps never.
     pub fn check_marks(&self, lost: bool) -> Result<(), String> {
+        let id = &self.script.id;
         if self.script.again().exists() {
-            return Err(format!("job {} was started twice", self.number));
+            return Err(format!("{id} was started twice"));
         }
         if !lost && !self.script.started().exists() {
-            return Err(format!("job {} never started", self.number));
+            return Err(format!("{id} never started"));
         }
         Ok(())
-    }
-
-    /// Whether it may end as `lost`.
-    pub fn may_be_lost(&self) -> bool {
-        self.may_be_lost
-    }
-
-    /// Whether it may end as `failed`, without having been started.
-    pub fn may_fail(&self) -> bool {
-        self.may_fail
-    }
-
-    /// Its exit code.
-    pub fn code(&self) -> u8 {
-        self.script.code
     }
 }
 
@@ -306,30 +331,6 @@ fn without_words(stderr: &[u8]) -> Vec<u8> {
 /// A line of `send` about an agent.
 fn is_word(line: &[u8]) -> bool {
     line.starts_with(b"agent-") && line.iter().take(10).any(|byte| *byte == b':')
-}
-
-/// stdout and stderr out of the lines of `--jsonl`.
-fn read_lines(lines: &[u8]) -> Result<[Vec<u8>; 2], String> {
-    let mut outputs = [Vec::new(), Vec::new()];
-    let mut next = 0;
-    for line in lines
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-    {
-        let line: serde_json::Value =
-            serde_json::from_slice(line).map_err(|error| format!("a bad line: {error}"))?;
-        if line["type"] != "terminal:output" {
-            continue;
-        }
-        let output: TerminalOutput =
-            serde_json::from_value(line).map_err(|error| format!("a bad output: {error}"))?;
-        if output.offset != next {
-            return Err(format!("output at {}, {next} was next", output.offset));
-        }
-        next += output.data.0.len() as u64;
-        outputs[usize::from(output.kind == Kind::Error)].extend_from_slice(&output.data.0);
-    }
-    Ok(outputs)
 }
 
 /// Where two streams differ, with the lines that are there.

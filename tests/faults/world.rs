@@ -264,9 +264,9 @@ impl World {
     pub fn read(&self, job: usize, opsctl: Opsctl) -> Result<Option<Finished>, String> {
         let killed_before = self.killed.lock().unwrap()[job];
         let process = opsctl.spawn();
-        self.readers.lock().unwrap()[job] = Some(process.pid());
+        self.set_reader(job, Some(process.pid()));
         let ended = process.wait_within(PATIENCE);
-        self.readers.lock().unwrap()[job] = None;
+        self.set_reader(job, None);
         match ended {
             Ok(finished)
                 if finished.code == 137 && self.killed.lock().unwrap()[job] > killed_before =>
@@ -280,6 +280,11 @@ impl World {
                 Err(format!("did not end; said: {said}"))
             }
         }
+    }
+
+    /// Says who reads the job from now on.
+    pub fn set_reader(&self, job: usize, pid: Option<i32>) {
+        self.readers.lock().unwrap()[job] = pid;
     }
 
     /// `kill -9` of whoever reads the job.

@@ -174,6 +174,11 @@ impl Pty {
         self.pid.as_raw_nonzero().get()
     }
 
+    /// Whether the program has ended.
+    pub fn has_ended(&self) -> bool {
+        self.shared.state.lock().unwrap().ended.is_some()
+    }
+
     /// Waits so long for the program's end; returns its exit code.
     pub fn wait_within(&self, deadline: Duration) -> Option<i32> {
         let ended = |state: &State| state.ended.filter(|_| !state.open);
