@@ -34,12 +34,8 @@ fn contents(
         number += 1;
         let path: PathBuf = daemon.path(format!("{name}-{number}"));
         console.send(format!(":export ansi {}\r", path.display()));
-        let text = wait_until("an export", || {
-            // It is there once it has its name and its last line feed.
-            fs::read_to_string(&path)
-                .ok()
-                .filter(|text| text.ends_with('\n'))
-        });
+        console.wait_text(&format!("written to {}", path.display()));
+        let text = fs::read_to_string(&path).unwrap();
         whole(&text).then_some(text)
     })
 }

@@ -5,8 +5,8 @@ mod world;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use opsctl_protocol::Timestamp;
-use opsctl_protocol::message::State as CommandState;
+use opsctl_protocol::message::{Payload, State as CommandState, TerminalSnapshot};
+use opsctl_protocol::{AgentId, Timestamp};
 use opsctl_tui::export::Form;
 use opsctl_tui::keys::Mode;
 use opsctl_tui::layout::inner;
@@ -257,6 +257,56 @@ fn asked(effects: &[Effect]) -> Option<Older> {
         Effect::LoadOlder(older) => Some((**older).clone()),
         _ => None,
     })
+}
+
+/// The answer to what is asked for, of output from the first byte on.
+fn read(older: &Older, all: &str) -> Message {
+    let Message::Output(frame) = output(1, 0, all) else {
+        unreachable!("that is what it makes");
+    };
+    let mut pane = older.pane();
+    pane.output(&older.part(frame, &mut false));
+    Message::Answer(Answer::Older(Arc::new(pane), Box::new(older.clone())))
+}
+
+#[test]
+fn older_lines_for_a_screen_that_was_replaced_are_left_out() {
+    let mut state = console(80, 24);
+    keys(&mut state, "\n\n");
+    let all = numbered(3000);
+    let replace = |state: &mut State, offset: u64, text: &'static str| {
+        let snapshot = TerminalSnapshot {
+            agent_id: AgentId::new("build-1").unwrap(),
+            command_id: id(1),
+            cols: 80,
+            rows: 24,
+            offset,
+            data: Payload(text.into()),
+        };
+        state.message(Message::Snapshot(snapshot), NOW);
+    };
+    let asked_by = |state: &mut State, ms| {
+        asked(&state.input(Input::Tick, Timestamp(NOW.0 + ms)).effects).unwrap()
+    };
+    // Too much has come at once, and goes on; then what is above the screen is asked for.
+    let first = all.find("line 1000\r\n").unwrap();
+    replace(&mut state, first as u64, "");
+    state.message(output(1, first as u64, &all[first..]), NOW);
+    let before = asked_by(&mut state, 10_000);
+    assert!(before.until > 1000);
+    // It is not there yet when another screen comes, at which there is nothing above.
+    replace(&mut state, all.len() as u64, "the end");
+    let anew = asked_by(&mut state, 20_000);
+    assert_eq!(
+        (anew.from, anew.to),
+        (before.from, before.to),
+        "the same output"
+    );
+    state.message(read(&before, &all), NOW);
+    assert_eq!(state.panes.current().unwrap().screen.history(), 0);
+    state.message(read(&anew, &all), NOW);
+    assert!(state.panes.current().unwrap().screen.history() > 2900);
+    assert!(text(&state).contains("the end"), "{}", text(&state));
 }
 
 #[test]

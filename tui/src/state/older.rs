@@ -42,6 +42,12 @@ pub struct Older {
 }
 
 impl Older {
+    /// What tells it from what was asked for another screen of the same command: the bytes to read, and the line before
+    /// which they belong.
+    fn span(&self) -> (u64, u64, u64) {
+        (self.from, self.to, self.until)
+    }
+
     /// A pane to emulate the output in.
     pub fn pane(&self) -> Pane {
         let mut pane = Pane::new(&self.command);
@@ -74,6 +80,8 @@ pub struct Past {
     pub begins: Option<u64>,
     /// Bytes read so far, and bytes to read, while older output is being loaded.
     pub loading: Option<(u64, u64)>,
+    /// What is being loaded, as [`Older::span`] tells it.
+    awaited: Option<(u64, u64, u64)>,
     /// Bytes that were asked for last.
     asked: u64,
     /// Whether some of it was given up when the person went back to the end.
@@ -93,6 +101,7 @@ impl Default for Past {
         Self {
             begins: None,
             loading: None,
+            awaited: None,
             asked: 0,
             forgotten: false,
             full: false,
@@ -138,14 +147,16 @@ impl Pane {
         };
         let from = most.saturating_sub(asked);
         self.past.loading = Some((0, most - from));
-        Older {
+        let older = Older {
             command,
             size: self.screen.size(),
             from,
             to: most,
             until: self.screen.scrolled(),
             limit: LIMIT,
-        }
+        };
+        self.past.awaited = Some(older.span());
+        older
     }
 
     /// When it is time to load scrollback that it had, or would have; `None` while it isn't shown.
@@ -162,14 +173,16 @@ impl Pane {
         let asked = self.past.asked.max(2 * self.past.held).max(RESTORED);
         let from = to.saturating_sub(asked);
         self.past.loading = Some((0, to - from));
-        Older {
+        let older = Older {
             command,
             size: self.screen.size(),
             from,
             to,
             until: self.screen.scrolled(),
             limit: self.past.limit,
-        }
+        };
+        self.past.awaited = Some(older.span());
+        older
     }
 
     /// Takes older lines before those that are held.
@@ -221,9 +234,12 @@ impl State {
         vec![Effect::LoadOlder(Box::new(pane.next_older(summary)))]
     }
 
-    /// Older output has come.
+    /// Older output has come. Where a screen has come in place of the pane's, or the pane is another one, it is for nobody.
     pub(super) fn older(&mut self, read: &Pane, older: &Older) {
-        if let Some((_, pane)) = self.panes.of(older.command.command_id) {
+        let awaits = |pane: &Pane| pane.past.awaited == Some(older.span());
+        let pane = self.panes.of(older.command.command_id);
+        if let Some((_, pane)) = pane.filter(|(_, pane)| awaits(pane)) {
+            pane.past.awaited = None;
             // Who has gone back to the end doesn't need it any more.
             let needless = pane.follows() && older.limit == LIMIT;
             if needless || pane.is_hidden() {
