@@ -300,6 +300,21 @@ proptest! {
 }
 
 #[test]
+fn what_is_kept_while_a_pane_rests_is_all_there_when_it_is_shown() {
+    // Few lines before it rests, and more than it may keep then.
+    let steps = vec![
+        Step::Write(0, 31),
+        Step::Take(1),
+        Step::Zoom,
+        Step::Write(1, 1212),
+        Step::Take(17),
+        Step::Wait,
+    ];
+    compare(false, steps.clone()).unwrap();
+    compare(true, steps).unwrap();
+}
+
+#[test]
 fn a_hidden_pane_keeps_little_and_then_nothing() {
     let mut daemon = Daemon::new(true);
     let mut console = Console::new(&daemon);

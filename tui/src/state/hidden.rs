@@ -122,8 +122,16 @@ impl Pane {
             return;
         };
         hidden.bytes = 0;
-        for frame in std::mem::take(&mut hidden.backlog) {
+        let rests = hidden.rests;
+        let backlog = std::mem::take(&mut hidden.backlog);
+        let given_up = |pane: &Self| pane.screen.scrolled() - pane.screen.history() as u64;
+        let before = given_up(self);
+        for frame in backlog {
             self.output(&frame);
+        }
+        // There is hardly room for lines while it rests: they come back with the others when it is shown.
+        if rests && given_up(self) > before {
+            self.past.restores_at.get_or_insert(Timestamp(0));
         }
         // Questions in it were asked while nobody looked.
         self.screen.take_replies();
@@ -139,11 +147,12 @@ impl Pane {
 
     /// Is looked at again. The result is what to ask the daemon for.
     fn show(&mut self) -> Option<Effect> {
-        self.catch_up();
-        let hidden = self.hidden.take()?;
-        if hidden.rests {
+        // What was kept needs the room that the pane has when it is shown.
+        if self.hidden.as_ref()?.rests {
             self.screen.set_scrollback(self.past.limit);
         }
+        self.catch_up();
+        let hidden = self.hidden.take()?;
         hidden.is_away.then(|| {
             self.resumes = true;
             Effect::Resume {
