@@ -539,3 +539,20 @@ fn an_error_stays_until_it_could_be_read() {
     }
     assert_eq!(seen, ["first", "second", "third"]);
 }
+
+#[test]
+fn a_connection_that_comes_back_takes_its_trouble_away_and_no_news() {
+    let mut state = console(80, 24);
+    let told = |state: &State| state.notice.as_ref().map(|notice| notice.text.clone());
+    let come_back = |state: &mut State, now| {
+        state.message(Message::Link(Link::Connecting { attempt: 1 }), now);
+        state.message(Message::Link(Link::Connected), now);
+    };
+    state.message(Message::News("written".to_owned()), NOW);
+    come_back(&mut state, NOW);
+    assert_eq!(told(&state).as_deref(), Some("written"));
+    let later = Timestamp(NOW.0 + 3000);
+    state.message(Message::Error("not sent".to_owned()), NOW);
+    come_back(&mut state, later);
+    assert_eq!(told(&state), None);
+}

@@ -65,10 +65,10 @@ impl State {
         }
     }
 
-    /// What was said about the connection's trouble is over with it, once it could be read.
+    /// What was said about the connection's trouble is over with it, once it could be read. News are of something else.
     pub(super) fn calm_down(&mut self) {
         if !self.is_unread() {
-            self.notice = None;
+            self.notice.take_if(|notice| notice.is_error);
             self.turn_notices();
         }
     }
