@@ -1,11 +1,13 @@
 //! What `opsctl send --jsonl` printed, held against what each agent's program did.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use opsctl_protocol::message::{CommandStatus, Kind, State, TerminalOutput};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::program::Script;
 use crate::work::{NO_STATUS, Run};
 
 /// What was printed of one agent's command.
@@ -82,4 +84,58 @@ fn typed<T: DeserializeOwned>(line: Value) -> Result<T, String> {
 
 fn parse<T>(parsed: serde_json::Result<T>) -> Result<T, String> {
     parsed.map_err(|error| format!("a bad line: {error}"))
+}
+
+/// A missing, a doubled and a damaged byte are found, and an end that is not the program's.
+pub fn check_self() {
+    let script = Script {
+        id: "self".to_owned(),
+        seed: 1,
+        lines: 9,
+        burst: 1,
+        pause_ms: 0,
+        errors: 20,
+        binary: false,
+        pty: false,
+        stdin: false,
+        code: 7,
+        everywhere: true,
+        marks: PathBuf::new(),
+    };
+    let runs = ["a", "b"].map(|agent| Run {
+        agent: agent.to_owned(),
+        script: script.on(agent),
+        may_be_lost: agent == "b",
+        may_fail: false,
+    });
+    let highest = runs.iter().map(|run| i32::from(run.script.code)).max();
+    let lines = |edit: &dyn Fn(&mut Vec<u8>), end: &Value| {
+        let mut lines = Vec::new();
+        for run in &runs {
+            let [mut out, err] = run.script.expected();
+            edit(&mut out);
+            let pieces = [(0, "output", &out), (out.len(), "error", &err)];
+            for (offset, kind, data) in pieces {
+                let data = String::from_utf8_lossy(data);
+                let id = "00c0ffee00c0ffee00c0ffee00c0ffee";
+                let line = json!({"type": "terminal:output", "agentId": run.agent, "commandId": id, "offset": offset, "kind": kind, "data": data});
+                lines.push(line.to_string());
+            }
+            let mut end = end.clone();
+            if end["state"] == "exited" {
+                end["exitCode"] = run.script.code.into();
+            }
+            end["type"] = "command:status".into();
+            end["agentId"] = run.agent.as_str().into();
+            end["commandId"] = "00c0ffee00c0ffee00c0ffee00c0ffee".into();
+            lines.push(end.to_string());
+        }
+        check(lines.join("\n").as_bytes(), &runs)
+    };
+    let (exited, lost) = (json!({"state": "exited"}), json!({"state": "lost"}));
+    assert_eq!(lines(&|_| {}, &exited).ok(), highest);
+    assert!(lines(&|out| out.truncate(20), &exited).is_err());
+    assert!(lines(&|out| out.insert(20, out[20]), &exited).is_err());
+    assert!(lines(&|out| out[20] ^= 1, &exited).is_err());
+    assert!(lines(&|_| {}, &lost).is_err(), "a's program is never lost");
 }

@@ -76,6 +76,7 @@ fn main() -> ExitCode {
     plan::check();
     proxy::check_frames();
     attached::check_self();
+    lines::check_self();
     let failed = match options.what {
         What::Short => {
             let wanted = SHORT.into_iter().filter(|(kind, seed)| {
