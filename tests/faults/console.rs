@@ -20,6 +20,9 @@ const TERMINAL: (u16, u16) = (80, 24);
 /// Lines at the end of the output that must stand in the pane.
 const LAST: usize = 12;
 
+/// What the console shows while it is connected; the other one after it often was not.
+const CONNECTED: [&str; 2] = ["● connected", "▲ degraded"];
+
 /// How often the console is killed while the program runs.
 const KILLS: u32 = 3;
 
@@ -110,7 +113,8 @@ fn look(console: &Pty, id: &str, until: Instant, wanted: impl Fn(&[String]) -> b
             return true;
         }
         let again = asked.is_none_or(|asked| asked.elapsed() > AGAIN);
-        if again && screen.contains("● connected") {
+        let connected = CONNECTED.iter().any(|words| screen.contains(words));
+        if again && connected {
             console.send(format!(":logs {id}\r"));
             asked = Some(Instant::now());
         }
