@@ -22,8 +22,7 @@ const BELL: u8 = 0x07;
 /// All that was written to the terminal is a part of the output, without a hole between two drawings; what came as it is
 /// since the last drawing ends with the output, unless that is only `partial`.
 pub fn check(written: &[u8], output: &[u8], partial: bool) -> Result<(), String> {
-    let own_words = rfind(written, DONE).unwrap_or(written.len());
-    let mut rest = &written[..own_words];
+    let mut rest = &written[..own_words(written)];
     let mut last = Vec::new();
     while let Some(at) = find(rest, CLEAR) {
         rest = &rest[at + CLEAR.len()..];
@@ -37,6 +36,15 @@ pub fn check(written: &[u8], output: &[u8], partial: bool) -> Result<(), String>
     }
     let tail = &output[output.len().saturating_sub(last.len())..];
     Err(format!("the end: {}", first_difference(&last, tail)))
+}
+
+/// Where the session's last words begin; one that was killed has none.
+fn own_words(written: &[u8]) -> usize {
+    written
+        .windows(DONE.len())
+        .rposition(|window| window == DONE)
+        .filter(|at| !written[*at..].starts_with(CLEAR))
+        .unwrap_or(written.len())
 }
 
 /// The bytes of one drawing that came as they are: behind the picture, if it begins with one. The program prints no
@@ -90,12 +98,6 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
         .position(|window| window == wanted)
 }
 
-fn rfind(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes
-        .windows(wanted.len())
-        .rposition(|window| window == wanted)
-}
-
 /// A damaged, a missing and a doubled line are found; what the session says is not taken for output.
 pub fn check_self() {
     let lines: Vec<String> = (0..9)
@@ -128,6 +130,8 @@ pub fn check_self() {
     let picture = "\x1b[m\x1b[H\x1b[2J\x1b[3;1Hwords\x1b(B\x1b[4;1H";
     assert_eq!(shown(&format!("{picture}{}", lines[6..].concat())), Ok(()));
     assert_eq!(shown(picture), Ok(()));
+    let killed = [CLEAR, lines[6].as_bytes(), b"of no line"].concat();
+    assert!(check(&killed, output.as_bytes(), true).is_err());
     let not_started = b"[could not be started: no room]\r\n";
     assert_eq!(check(not_started, output.as_bytes(), true), Ok(()));
 }

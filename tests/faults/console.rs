@@ -9,7 +9,7 @@ use opsctl_terminal::Screen;
 use crate::harness::{Pty, Signal};
 use crate::rng::Rng;
 use crate::work::Task;
-use crate::world::{PATIENCE, World, pause};
+use crate::world::{KILLED, PATIENCE, World, pause};
 
 /// Room for a pane as wide as the program's terminal, beside the list.
 const SIZE: (u16, u16) = (160, 50);
@@ -66,7 +66,7 @@ pub fn watch(task: &Task, world: &World) -> Result<(), String> {
         let screen = console.screen();
         let code = closed(task, world, &console)?;
         // The plan may kill it too.
-        if code != 137 || start.elapsed() > PATIENCE {
+        if code != KILLED || start.elapsed() > PATIENCE {
             return Err(format!(
                 "the console ended with {code}, without {wanted:#?}; shows:\n{screen}"
             ));
@@ -95,7 +95,7 @@ fn leave(task: &Task, world: &World, console: &Pty) -> Result<(), String> {
     match code {
         // The plan may kill it even now.
         0 if as_before => Ok(()),
-        137 => Ok(()),
+        KILLED => Ok(()),
         _ => Err(format!(
             "the console ended with {code}; shows:\n{}",
             console.screen()

@@ -9,6 +9,9 @@ use crate::rng::Rng;
 /// Connections beyond this one, on either side, are left alone, so that every storm ends.
 const FATED: u32 = 40;
 
+/// How long a reader stands still, in ms, that the daemon gives up.
+const GIVEN_UP: u64 = 12_000;
+
 /// Which faults a plan is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -87,6 +90,8 @@ pub enum Step {
     KillReader(usize),
     /// SIGSTOP, and SIGCONT after so long.
     Freeze(Part, u64),
+    /// The same for whoever reads the output of the job with this number.
+    FreezeReader(usize, u64),
     /// All of these connections are cut.
     Cut(Side),
     /// Nothing gets through on these connections for so long.
@@ -318,7 +323,11 @@ fn fault(rng: &mut Rng, kind: Kind, agents: usize, jobs: &[Job], steps: &mut Vec
             6 => steps.push(Step::SecondDaemon),
             _ => steps.push(Step::KillReader(job)),
         },
-        Kind::Freezes => steps.push(Step::Freeze(part, rng.within(100..3_000))),
+        Kind::Freezes => match rng.within(0..8) {
+            0..5 => steps.push(Step::Freeze(part, rng.within(100..3_000))),
+            5 | 6 => steps.push(Step::FreezeReader(job, rng.within(100..3_000))),
+            _ => steps.push(Step::FreezeReader(job, GIVEN_UP)),
+        },
         Kind::Disk => steps.push(Step::Fill(part, rng.within(500..3_000))),
         Kind::Clock => {
             let seconds = *rng.pick(&[-86_400, -3_600, -30, 30, 3_600, 86_400]);

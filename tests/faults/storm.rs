@@ -135,6 +135,7 @@ fn perform(step: &Step, world: &World, tasks: &[Task]) -> Result<(), String> {
             let _ = world.kill_holder(tasks[job].word());
         }
         Step::KillReader(job) => world.kill_reader(job),
+        Step::FreezeReader(job, ms) => world.freeze_reader(job, ms),
         Step::Freeze(part, ms) => {
             world.signal(part, Signal::STOP);
             pause(ms);

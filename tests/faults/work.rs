@@ -10,7 +10,7 @@ use crate::lines;
 use crate::plan::{Job, Mode, Plan};
 use crate::program::Script;
 use crate::rng::Rng;
-use crate::world::{PATIENCE, World, agent_name, pause, tail, words};
+use crate::world::{KILLED, PATIENCE, World, agent_name, pause, tail, words};
 
 /// `opsctl`: no daemon answers.
 const UNREACHABLE: i32 = 242;
@@ -177,18 +177,20 @@ impl Task {
         }
     }
 
-    /// `opsctl attach` in a terminal, again when it found no daemon.
+    /// `opsctl attach` in a terminal, again when it was killed or found no daemon.
     fn attach(&self, world: &World) -> Result<(), String> {
         let id = self.detach(world)?;
         let start = Instant::now();
         loop {
             let terminal = world.client(["attach", &id]).pty(100, 40);
+            world.set_reader(self.number, Some(terminal.pid()));
             let code = terminal.wait_within(PATIENCE);
+            world.set_reader(self.number, None);
             let screen = terminal.screen();
             let code = code.ok_or_else(|| format!("attach did not end; shows:\n{screen}"))?;
-            let unreachable = code == UNREACHABLE && start.elapsed() < PATIENCE;
+            let again = code == KILLED || code == UNREACHABLE && start.elapsed() < PATIENCE;
             let lost = self.first().may_have_no_end() && code == NO_STATUS;
-            let partial = unreachable || lost;
+            let partial = again || lost;
             self.check_attached(&terminal.raw(), &screen, partial)
                 .and_then(|()| {
                     let right = partial || code == i32::from(self.script.code);
@@ -197,7 +199,7 @@ impl Task {
                 .map_err(|why| {
                     format!("{why}; attach ended with {code}; shows:\n{}", tail(&screen))
                 })?;
-            if !unreachable {
+            if !again {
                 return Ok(());
             }
             pause(100);

@@ -16,6 +16,9 @@ use crate::tmpfs::Tmpfs;
 /// that was cut off often waits up to 36 s before it comes back (R1), and a silent connection is found out after 35 s.
 pub const PATIENCE: Duration = Duration::from_secs(150);
 
+/// The code of what was killed, as a shell gives it.
+pub const KILLED: i32 = 128 + 9;
+
 /// Room on a small disk: more than the work needs, little enough to be filled at once.
 const DISK: usize = 96 * 1024 * 1024;
 
@@ -269,7 +272,7 @@ impl World {
         self.set_reader(job, None);
         match ended {
             Ok(finished)
-                if finished.code == 137 && self.killed.lock().unwrap()[job] > killed_before =>
+                if finished.code == KILLED && self.killed.lock().unwrap()[job] > killed_before =>
             {
                 Ok(None)
             }
@@ -293,6 +296,16 @@ impl World {
         if let Some(pid) = readers[job].and_then(rustix::process::Pid::from_raw) {
             self.killed.lock().unwrap()[job] += 1;
             let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+
+    /// Stops whoever reads the job, for so many ms.
+    pub fn freeze_reader(&self, job: usize, ms: u64) {
+        let reader = self.readers.lock().unwrap()[job];
+        if let Some(pid) = reader.and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, Signal::STOP);
+            pause(ms);
+            let _ = rustix::process::kill_process(pid, Signal::CONT);
         }
     }
 
