@@ -3,8 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use opsctl_tui::keys::Keymap;
-use opsctl_tui::view::theme::own::Own;
-use opsctl_tui::view::theme::wishes::Choice;
+use opsctl_tui::themes::{NoTheme, Themes};
 use opsctl_tui::view::theme::{Ascii, BUILT_IN, Wishes};
 
 use crate::context::Context;
@@ -28,7 +27,9 @@ pub struct TuiArgs {
 
 /// Opens the console.
 pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
-    let look = look(&args, &context.settings)?;
+    let theme = args.theme.as_ref();
+    let theme = theme.unwrap_or(&context.settings.tui.theme).0.clone();
+    let (look, themes) = look(&theme, &args, &context.settings)?;
     let keys = keys(&context.settings)?;
     let client = context.client("tui")?;
     let settings = &context.settings.tui;
@@ -40,6 +41,8 @@ pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
         keys,
         alert: settings.alert,
         look,
+        themes,
+        theme: (theme, args.theme.is_some()),
         reduced_motion: settings.reduced_motion,
         memory: Some(context.settings.state_dir().join("console")),
         draw_unfocused: settings.draw_unfocused,
@@ -63,47 +66,28 @@ fn keys(settings: &Settings) -> Result<Keymap, Failure> {
     })
 }
 
-/// What the console should look like.
-fn look(args: &TuiArgs, settings: &Settings) -> Result<Wishes, Failure> {
-    let name = args.theme.as_ref().unwrap_or(&settings.tui.theme);
+/// What the console should look like, with the themes that there are.
+fn look(name: &str, args: &TuiArgs, settings: &Settings) -> Result<(Wishes, Themes), Failure> {
+    let themes = Themes {
+        dir: settings.themes_dir(),
+    };
+    let theme = themes.choice(name).map_err(|error| {
+        let hint = match error {
+            NoTheme::Wrong { .. } => "docs/themes.md tells what a theme file has".to_owned(),
+            _ => format!("built-in themes are auto, {}", BUILT_IN.join(", ")),
+        };
+        Failure::new(ExitCode::Usage, error.to_string()).hint(hint)
+    })?;
     let ascii = if args.ascii {
         Ascii::Always
     } else {
         settings.tui.ascii
     };
-    Ok(Wishes {
-        theme: theme(&name.0, settings)?,
-        colors: settings.tui.colors,
+    let colors = settings.tui.colors;
+    let wishes = Wishes {
+        theme,
+        colors,
         ascii,
-    })
-}
-
-fn theme(name: &str, settings: &Settings) -> Result<Choice, Failure> {
-    if name == "auto" {
-        return Ok(Choice::Auto);
-    }
-    if let Some(name) = BUILT_IN.into_iter().find(|known| *known == name) {
-        return Ok(Choice::BuiltIn(name));
-    }
-    let wrong = |message: String| Failure::new(ExitCode::Usage, message);
-    let all = BUILT_IN.join(", ");
-    let Some(file) = settings.theme_file(name) else {
-        return Err(wrong(format!(
-            "there is no theme {name:?}: expected auto or one of {all}"
-        )));
     };
-    let text = std::fs::read_to_string(&file).map_err(|error| {
-        wrong(format!(
-            "there is no theme {name:?}: {} cannot be read: {error}",
-            file.display()
-        ))
-        .hint(format!("built-in themes are auto, {all}"))
-    })?;
-    Own::read(&text)
-        .map(|own| Choice::Own(Box::new(own)))
-        .map_err(|problem| {
-            let place = format!("{}:{}:{}", file.display(), problem.line, problem.column);
-            wrong(format!("{place}: {}", problem.what))
-                .hint("docs/themes.md tells what a theme file has")
-        })
+    Ok((wishes, themes))
 }

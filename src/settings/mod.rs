@@ -417,18 +417,13 @@ impl Settings {
         Some(settings.parent()?.join("rules"))
     }
 
-    /// Where a theme of the person's own is: beside the settings file, in `themes`.
-    pub fn theme_file(&self, name: &str) -> Option<PathBuf> {
+    /// Where themes of the person's own are: beside the settings file, in `themes`.
+    pub fn themes_dir(&self) -> Option<PathBuf> {
         let settings = self
             .file()
             .map(Path::to_owned)
             .or_else(places::config_file)?;
-        Some(
-            settings
-                .parent()?
-                .join("themes")
-                .join(format!("{name}.toml")),
-        )
+        Some(settings.parent()?.join("themes"))
     }
 
     /// The file that was read.

@@ -218,9 +218,7 @@ impl FromStr for ThemeName {
     type Err = BadValue;
 
     fn from_str(given: &str) -> Result<Self, Self::Err> {
-        let fits = |c: char| c.is_alphanumeric() || "-_".contains(c);
-        // A name and no path: themes are looked for in one place.
-        if !given.is_empty() && given.chars().all(fits) {
+        if opsctl_tui::themes::is_name(given) {
             return Ok(Self(given.to_owned()));
         }
         let all = opsctl_tui::view::theme::BUILT_IN.join(", ");

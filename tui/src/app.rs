@@ -23,8 +23,11 @@ use crate::hand_over;
 use crate::keys::Keymap;
 use crate::memory::Memory;
 use crate::pace::Pace;
+use crate::state::look::Look;
 use crate::state::{Effect, Input, Message, Outcome, State};
+use crate::themes::{NoTheme, Themes};
 use crate::tty::{Stage, Tty};
+use crate::view::theme::wishes::Choice;
 use crate::view::theme::{Depth, Wishes};
 use crate::view::{self, Theme};
 
@@ -55,6 +58,10 @@ pub struct Options {
     pub alert: Alert,
     /// What it should look like.
     pub look: Wishes,
+    /// The themes that it can be changed to.
+    pub themes: Themes,
+    /// The name of the theme that the settings have, and whether it was asked for at this start.
+    pub theme: (String, bool),
     /// Whether nothing should move by itself.
     pub reduced_motion: bool,
     /// The directory for what is remembered until the next start; without one, nothing is.
@@ -97,9 +104,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
     inputs: impl FnMut() -> I,
     options: Options,
 ) -> Result<(), Error> {
-    let theme = options.look.theme(|name| std::env::var(name).ok());
-    // Crossterm looks at NO_COLOR itself, and would win over a person who asked for colours all the same.
-    crossterm::style::force_color_output(theme.depth() != Depth::None);
+    let theme = themed(&options.look);
     let endpoint = options.client.target.endpoint.to_string();
     let memory = options.memory.map(|dir| Memory::new(&dir, &endpoint));
     let (conn, heard) = Conn::start(options.client);
@@ -108,6 +113,14 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
     state.keep_still(options.reduced_motion);
     state.keys = options.keys;
     state.zone = Zone::local();
+    let (setting, asked) = options.theme;
+    state.look = Look {
+        names: options.themes.names(),
+        shown: setting.clone(),
+        setting,
+        asked,
+        colours: look_of(&options.look.with(Choice::BuiltIn("dark"))).depth() != Depth::None,
+    };
     match memory.as_ref().map_or(Ok(None), Memory::load) {
         Ok(Some(remembered)) => state.recall(remembered),
         Ok(None) => {}
@@ -119,6 +132,8 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         state,
         conn,
         theme,
+        look: options.look,
+        themes: options.themes,
         copy_command: options.copy_command,
         alert: options.alert,
         memory,
@@ -130,6 +145,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         breaks: std::env::var_os(BREAKS).is_some(),
         left: false,
     };
+    console.recall_theme();
     let result = console.run(inputs, heard).await;
     if let Some(effect) = console.state.remember() {
         // There is no screen any more to say on that it failed.
@@ -145,6 +161,9 @@ struct Console<'a, S> {
     state: State,
     conn: Conn,
     theme: Theme,
+    /// What the theme is made by, but for its name.
+    look: Wishes,
+    themes: Themes,
     copy_command: Option<String>,
     /// How the person is called.
     alert: Alert,
@@ -167,6 +186,25 @@ struct Console<'a, S> {
 }
 
 impl<S: Stage> Console<'_, S> {
+    /// Shows the theme that was chosen the last time.
+    fn recall_theme(&mut self) {
+        let look = &mut self.state.look;
+        if look.shown == look.setting {
+            return;
+        }
+        let name = look.shown.clone();
+        if let Err(why) = self.change_theme(&name) {
+            let look = &mut self.state.look;
+            look.shown.clone_from(&look.setting);
+            self.state.cannot_recall(why.to_string());
+        }
+    }
+
+    fn change_theme(&mut self, name: &str) -> Result<(), NoTheme> {
+        self.theme = themed(&self.look.with(self.themes.choice(name)?));
+        Ok(())
+    }
+
     async fn run<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         &mut self,
         mut open: impl FnMut() -> I,
@@ -315,6 +353,13 @@ impl<S: Stage> Console<'_, S> {
                     self.message(Message::Error(format!("nothing is remembered: {why}")))?;
                 }
             }
+            Effect::Theme(name) => {
+                let message = match self.change_theme(&name) {
+                    Ok(()) => Message::Themed(name),
+                    Err(why) => Message::Error(why.to_string()),
+                };
+                self.message(message)?;
+            }
             Effect::Redraw => self.redraw()?,
             Effect::Suspend => self.suspend()?,
             other => {
@@ -411,6 +456,19 @@ async fn due(at: Instant) {
     if Instant::now() < at {
         sleep_until(at).await;
     }
+}
+
+/// What the wishes come to on this terminal.
+fn look_of(wishes: &Wishes) -> Theme {
+    wishes.theme(|name| std::env::var(name).ok())
+}
+
+/// The same, to be drawn from now on.
+fn themed(wishes: &Wishes) -> Theme {
+    let theme = look_of(wishes);
+    // Crossterm looks at NO_COLOR itself, and would win over a person who asked for colours all the same.
+    crossterm::style::force_color_output(theme.depth() != Depth::None);
+    theme
 }
 
 /// The cursor's form: the program's own while attached to it.

@@ -167,6 +167,7 @@ impl Conn {
             | Effect::Mouse(_)
             | Effect::Suspend
             | Effect::Redraw
+            | Effect::Theme(_)
             | Effect::Quit => None,
         }
     }

@@ -159,6 +159,7 @@ pub enum Action {
     GroupBy,
     See,
     Mouse,
+    NextTheme,
     Reconnect,
     Help,
     Suspend,
@@ -327,6 +328,7 @@ pub const TABLE: &[Binding] = table! {
     MAIN, "quit", [plain('q')], Quit, "quit", "quit; commands go on";
     MAIN, "reconnect", [plain('R')], Reconnect, "", "connect again now";
     MAIN, "mouse", [plain('m')], Mouse, "", "the mouse to the terminal, or back to opsctl";
+    MAIN, "theme", [plain('T')], NextTheme, "", "the next theme; it is remembered";
     MAIN, "redraw", [ctrl('l')], Redraw, "", "draw everything anew";
     MAIN, "suspend", [ctrl('z')], Suspend, "", "suspend the console";
     &[Help], "help.search", [plain('/')], Filter, "search", "show only the lines that have these words";

@@ -14,6 +14,12 @@ const MEDIUM: u16 = 80;
 /// Below this there is room for one thing only.
 const TINY: (u16, u16) = (40, 10);
 
+/// From so many rows on a list above has room for a preview below it.
+const STACKED: u16 = 16;
+
+/// Rows of a list that has nothing to list, with its title.
+const EMPTY_LIST: u16 = 2;
+
 /// Columns that a pane in a grid should have at least.
 const PANE_COLS: u16 = 40;
 
@@ -72,6 +78,10 @@ impl Layout {
             }
         } else if state.panes.zoomed && panes > 0 {
             layout.panes = vec![(state.panes.focused, body)];
+        } else if panes == 0 && area.width < MEDIUM {
+            let (list, rest) = without_panes(body, state.fleet.counts().0);
+            layout.list = Some(list);
+            layout.blank = Some(rest).filter(|rest| rest.height > 0);
         } else {
             let (list, rest) = divide(body, area.width, at_pane);
             layout.list = Some(list);
@@ -144,6 +154,17 @@ fn divide(body: Rect, width: u16, at_pane: bool) -> (Rect, Rect) {
             Split::vertical([Constraint::Length(list.max(2)), Constraint::Fill(1)]).areas(body);
         (list, rest)
     }
+}
+
+/// The list above, and what is below it while no pane is open: the agents matter most, and where there are none, what to do.
+fn without_panes(body: Rect, agents: usize) -> (Rect, Rect) {
+    let list = match agents {
+        0 => EMPTY_LIST,
+        _ if body.height < STACKED => body.height,
+        _ => body.height / 2,
+    };
+    let [list, rest] = Split::vertical([Constraint::Length(list), Constraint::Fill(1)]).areas(body);
+    (list, rest)
 }
 
 /// Panes side by side and one below the other, one column apart.

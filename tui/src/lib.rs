@@ -12,6 +12,7 @@
 //! - [`layout`], [`age`], [`clock`]: where things are, how long ago, at what time of day.
 //! - [`view`]: draws a `&State`.
 //! - [`alert`]: how the operator's own terminal is called.
+//! - [`themes`]: the themes that there are.
 //! - `memory`: what lasts from one start to the next.
 //! - `hand_over`: texts for the editor, the clipboard and files.
 //! - [`tty`]: the real terminal, and that it is left as it was found.
@@ -33,6 +34,7 @@ pub mod input;
 pub mod keys;
 pub mod layout;
 pub mod state;
+pub mod themes;
 pub mod tty;
 pub mod view;
 

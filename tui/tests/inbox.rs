@@ -36,6 +36,12 @@ fn heard(effects: &[Effect]) -> Vec<String> {
     channels.collect()
 }
 
+/// The selection stays where it is until its terminal is heard.
+fn rest(state: &mut State) -> Vec<Effect> {
+    let due = state.next_change().unwrap();
+    state.input(Input::Tick, due).effects
+}
+
 fn selected(state: &State) -> &str {
     state.inbox.selected.as_ref().map_or("", AgentId::as_str)
 }
@@ -103,13 +109,13 @@ fn only_the_terminal_that_is_looked_at_is_heard() {
     let asked = state.message(output(2, 100, "\x1b[6n"), NOW).effects;
     assert_eq!(asked, [], "who only looks answers no questions");
     let moved = keys(&mut state, "j");
-    assert_eq!(
-        heard(&moved),
-        [format!("-command:{}", id(2)), format!("+command:{}", id(4))]
-    );
+    assert_eq!(heard(&moved), [format!("-command:{}", id(2))]);
+    let rested = rest(&mut state);
+    assert_eq!(heard(&rested), [format!("+command:{}", id(4))]);
     assert!(!text(&state).contains("Do you want to proceed?"));
     let left = keys(&mut state, "1");
-    assert_eq!(heard(&left), [format!("-command:{}", id(4))]);
+    let preview = [format!("-command:{}", id(4)), format!("+command:{}", id(2))];
+    assert_eq!(heard(&left), preview, "the fleet has a look of its own");
 }
 
 #[test]
@@ -151,8 +157,9 @@ fn the_mouse_points_at_what_is_seen() {
             row: u16::try_from(row).unwrap(),
             modifiers: KeyModifiers::NONE,
         };
-        let heard_now = heard(&state.input(Input::Mouse(press), NOW).effects);
+        state.input(Input::Mouse(press), NOW);
         assert_eq!(selected(&state), "coder-4", "at {cols}x{rows}");
+        let heard_now = heard(&rest(&mut state));
         assert_eq!(heard_now.last(), Some(&format!("+command:{}", id(4))));
     }
 }

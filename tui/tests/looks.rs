@@ -1,17 +1,17 @@
 //! Themes, depths of colour and glyph sets over the views.
 //!
-//! What stands where doesn't depend on colours, so texts are snapshots at each size for each glyph set only (Unicode in
-//! `views.rs` and beside it, ASCII here). What looks how depends on neither size nor glyphs, so styles are snapshots at one
-//! size for each depth and theme, as runs of equal style in each row. That all views keep to ASCII and to their terminal's
-//! colours is not shown but asserted, everywhere.
+//! Each view is one snapshot at every size: its text in Unicode, which row differs in ASCII and how, and a map of its
+//! styles, whose legend has each as a terminal with all colours, with 256, with 16 and with none gets it. What holds for all
+//! of them is asserted besides: ASCII stays ASCII, no terminal gets a colour that it lacks, and colours change no text.
 
 mod world;
 
 use std::fmt::Write;
 
 use crossterm::event::KeyCode;
-use opsctl_protocol::Timestamp;
-use opsctl_protocol::message::{AgentList, Role};
+use opsctl_protocol::message::{AgentList, Notification, Priority, Role};
+use opsctl_protocol::{AgentId, Timestamp};
+use opsctl_tui::state::activity::Told;
 use opsctl_tui::state::{Input, Link, Message, State};
 use opsctl_tui::view::Theme;
 use opsctl_tui::view::theme::palette::Palette;
@@ -43,10 +43,19 @@ fn pane(cols: u16, rows: u16) -> State {
     state
 }
 
+/// Agents in every state, the one that is blocked selected.
+fn coders(cols: u16, rows: u16) -> State {
+    let mut state = console(cols, rows);
+    let (agents, more) = (one_of_each(), false);
+    state.list.agent = AgentId::new("coder-2").ok();
+    state.message(Message::Agents(AgentList { agents, more }), NOW);
+    state
+}
+
 type Make = fn(u16, u16) -> State;
 
 /// Every view, and what lies over them.
-const VIEWS: [(&str, Make); 13] = [
+const VIEWS: [(&str, Make); 17] = [
     ("fleet", |cols, rows| console(cols, rows)),
     ("pane", pane),
     ("attached", |cols, rows| {
@@ -54,10 +63,24 @@ const VIEWS: [(&str, Make); 13] = [
         keys(&mut state, "a");
         state
     }),
+    ("grid", |cols, rows| {
+        let mut state = coders(cols, rows);
+        keys(&mut state, "+j+j+j+");
+        state
+    }),
+    ("zoom", |cols, rows| {
+        let mut state = pane(cols, rows);
+        keys(&mut state, "z");
+        state
+    }),
+    ("preview", |cols, rows| {
+        let mut state = coders(cols, rows);
+        let text = "\x1b[1mDo you want to proceed?\x1b[0m\r\n \x1b[34m❯ 1. Yes\x1b[0m\r\n   2. No";
+        state.message(output(2, 0, text), NOW);
+        state
+    }),
     ("inbox", |cols, rows| {
-        let mut state = console(cols, rows);
-        let (agents, more) = (one_of_each(), false);
-        state.message(Message::Agents(AgentList { agents, more }), NOW);
+        let mut state = coders(cols, rows);
         keys(&mut state, "2");
         state
     }),
@@ -69,6 +92,17 @@ const VIEWS: [(&str, Make); 13] = [
     ("activity", |cols, rows| {
         let mut state = console(cols, rows);
         keys(&mut state, "4");
+        state
+    }),
+    ("toast", |cols, rows| {
+        let mut state = console(cols, rows);
+        let note = Notification {
+            title: "Review needed".to_owned(),
+            message: "see there".to_owned(),
+            priority: Priority::High,
+        };
+        let told = Told::Notification(note);
+        state.message(Message::Told(AgentId::new("opus-1").ok(), told), NOW);
         state
     }),
     ("connections", |cols, rows| {
@@ -161,24 +195,92 @@ fn styles(buffer: &Buffer) -> String {
     text
 }
 
+/// Letters for styles in a map, in the order in which they are met.
+const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+fn style_of(cell: &Cell) -> String {
+    let modifiers = format!("{:?}", cell.modifier);
+    let modifiers = modifiers.trim_start_matches("NONE");
+    let text = format!("{} on {} {modifiers}", cell.fg, cell.bg);
+    text.trim_end().to_owned()
+}
+
+/// What has no style in any depth is `.` in the map.
+const PLAIN: &str = "Reset on Reset";
+
+/// A map of the styles, one letter a cell, and the legend of its letters.
+fn map(buffers: &[Buffer]) -> (String, Vec<String>) {
+    let mut legend: Vec<String> = Vec::new();
+    let mut text = String::new();
+    let mut maps: Vec<String> = Vec::new();
+    let width = usize::from(buffers[0].area.width);
+    for row in 0..usize::from(buffers[0].area.height) {
+        let letters = (row * width..(row + 1) * width).map(|at| {
+            let styles: Vec<String> = buffers.iter().map(|b| style_of(&b.content[at])).collect();
+            if styles.iter().all(|style| style == PLAIN) {
+                return '.';
+            }
+            let entry = styles.join(" | ");
+            let known = legend.iter().position(|known| *known == entry);
+            let at = known.unwrap_or_else(|| {
+                legend.push(entry);
+                legend.len() - 1
+            });
+            char::from(LETTERS[at])
+        });
+        let letters: String = letters.collect();
+        maps.push(letters.trim_end_matches('.').to_owned());
+    }
+    // Rows that look alike are one line.
+    for alike in maps.chunk_by(|a, b| a == b) {
+        let times = match alike.len() {
+            1 => String::new(),
+            times => format!(" x{times}"),
+        };
+        writeln!(text, "{}{times}", alike[0]).expect("texts can be written to");
+    }
+    (text, legend)
+}
+
+/// Everything that there is to see of a view at one size.
+fn page(state: &State) -> String {
+    let buffers = DEPTHS.map(|depth| draw(state, &theme("dark", depth, false)));
+    let ascii = lines(&draw(state, &theme("dark", Depth::True, true)));
+    let unicode = lines(&buffers[0]);
+    let (map, legend) = map(&buffers);
+    let (cols, rows) = state.size;
+    let mut page = format!("==== {cols}x{rows}\n{unicode}\n\n---- in ASCII\n");
+    for (row, (before, after)) in unicode.lines().zip(ascii.lines()).enumerate() {
+        if before != after {
+            writeln!(page, "{row:2} {after}").expect("texts can be written to");
+        }
+    }
+    writeln!(page, "\n---- styles: truecolor | 256 | 16 | none\n{map}")
+        .expect("texts can be written to");
+    for (entry, letter) in legend.iter().zip(LETTERS) {
+        writeln!(page, "{} {entry}", char::from(*letter)).expect("texts can be written to");
+    }
+    page
+}
+
 #[test]
-fn each_depth_and_theme_has_its_styles() {
-    let state = pane(80, 24);
-    for (name, depth) in DEPTHS.map(|depth| ("dark", depth)).into_iter().chain([
-        ("light", Depth::True),
-        ("contrast", Depth::True),
-        ("16", Depth::Sixteen),
-    ]) {
-        let buffer = draw(&state, &theme(name, depth, false));
-        insta::assert_snapshot!(format!("styles_{name}_{depth:?}"), styles(&buffer));
+fn every_view_at_every_size_in_every_depth_and_glyph_set() {
+    for (name, make) in VIEWS {
+        let pages = SIZES.map(|(cols, rows)| page(&make(cols, rows)));
+        insta::assert_snapshot!(name, pages.join("\n"));
     }
 }
 
 #[test]
-fn the_fleet_in_ascii() {
-    for (cols, rows) in SIZES {
-        let buffer = draw(&console(cols, rows), &theme("16", Depth::Sixteen, true));
-        insta::assert_snapshot!(format!("ascii_{cols}x{rows}"), lines(&buffer));
+fn each_theme_has_its_styles() {
+    let state = pane(80, 24);
+    for (name, depth) in [
+        ("light", Depth::True),
+        ("contrast", Depth::True),
+        ("16", Depth::Sixteen),
+    ] {
+        let buffer = draw(&state, &theme(name, depth, false));
+        insta::assert_snapshot!(format!("styles_{name}_{depth:?}"), styles(&buffer));
     }
 }
 

@@ -3,10 +3,11 @@
 
 mod world;
 
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyModifiers};
 use opsctl_protocol::Timestamp;
 use opsctl_protocol::message::{Activity, AgentInfo, AgentList, Role, State as CommandState};
 use opsctl_tui::state::doing::Doing;
+use opsctl_tui::state::look::Look;
 use opsctl_tui::state::memory::Remembered;
 use opsctl_tui::state::{Answer, Effect, Input, Link, Message, State};
 use world::*;
@@ -134,8 +135,62 @@ fn what_is_gone_is_left_out() {
 
 #[test]
 fn watching_alone_keeps_nothing() {
-    let mut state = bare(120, 40);
+    // Where no ages are shown, which change by themselves.
+    let mut state = bare(40, 10);
     connect(&mut state, Vec::new());
     state.message(Message::Agent(agent("coder-1", &[], Vec::new())), NOW);
     assert_eq!(state.next_change(), None);
+}
+
+/// The theme that is to be shown.
+fn theme(effects: &[Effect]) -> &str {
+    let mut names = effects.iter().filter_map(|effect| match effect {
+        Effect::Theme(name) => Some(name.as_str()),
+        _ => None,
+    });
+    names.next().unwrap_or_default()
+}
+
+fn with_themes(setting: &str, asked: bool) -> State {
+    let mut state = console(80, 24);
+    state.look = Look {
+        names: ["auto", "dark", "light"].map(str::to_owned).to_vec(),
+        setting: setting.to_owned(),
+        shown: setting.to_owned(),
+        asked,
+        colours: true,
+    };
+    state
+}
+
+#[test]
+fn a_theme_that_was_chosen_lasts_until_the_setting_changes() {
+    let mut state = with_themes("auto", false);
+    assert_eq!(theme(&keys(&mut state, "T")), "dark");
+    state.message(Message::Themed("light".to_owned()), NOW);
+    assert!(text(&state).contains("theme: light"));
+    assert_eq!(theme(&keys(&mut state, "T")), "auto");
+    let remembered = kept(&mut state).unwrap();
+    for (setting, asked, shown) in [
+        ("auto", false, "light"),
+        ("dark", false, "dark"),
+        ("auto", true, "auto"),
+    ] {
+        let mut next = with_themes(setting, asked);
+        next.recall(remembered.clone());
+        assert_eq!(next.look.shown, shown, "{setting} {asked}");
+    }
+    // Back at the setting's own, nothing is remembered that a later setting would have to fight.
+    state.message(Message::Themed("auto".to_owned()), NOW);
+    assert_eq!(kept(&mut state).unwrap().theme, None);
+}
+
+#[test]
+fn themes_are_found_in_the_palette_and_by_the_command_line() {
+    let mut state = with_themes("auto", false);
+    press(&mut state, KeyCode::Char('k'), KeyModifiers::CONTROL);
+    let chosen = keys(&mut state, "theme li\n");
+    assert_eq!(theme(&chosen), "light");
+    let named = keys(&mut state, ":theme mine\n");
+    assert_eq!(theme(&named), "mine");
 }

@@ -51,7 +51,11 @@ fn only_open_commands_are_subscribed() {
         [format!("-command:{}", id(1)), format!("+command:{}", id(2))]
     );
     let closed = keys(&mut state, "w");
-    assert_eq!(subscribed(&closed), [format!("-command:{}", id(2))]);
+    // What is selected is looked at in the place of the pane.
+    assert_eq!(
+        subscribed(&closed),
+        [format!("-command:{}", id(2)), format!("+command:{}", id(2))]
+    );
     assert_eq!(state.focus, Focus::List);
 }
 
@@ -59,11 +63,13 @@ fn only_open_commands_are_subscribed() {
 fn a_command_runs_in_a_terminal_as_large_as_its_pane() {
     let mut state = console(120, 40);
     let effects = keys(&mut state, "rls -l\n");
+    let run = |effect: &&Effect| matches!(effect, Effect::Run { .. });
+    let effects: Vec<&Effect> = effects.iter().filter(run).collect();
     let inner = Layout::of(&state).inner(0);
     let agent = AgentId::new("build-1").unwrap();
     assert_eq!(
         effects,
-        [Effect::Run {
+        [&Effect::Run {
             target: Target::Agent(agent.clone()),
             program: Program::Shell("ls -l".to_owned()),
             size: inner,
@@ -88,7 +94,12 @@ fn a_command_runs_in_a_terminal_as_large_as_its_pane() {
         commands: found,
     };
     let effects = state.message(Message::Answer(answer), NOW).effects;
-    assert_eq!(subscribed(&effects), [format!("+command:{}", id(7))]);
+    // The pane takes the place of the preview.
+    let preview = format!("-command:{}", id(1));
+    assert_eq!(
+        subscribed(&effects),
+        [preview, format!("+command:{}", id(7))]
+    );
     assert_eq!(state.panes.current().unwrap().command, id(7));
 }
 
@@ -173,7 +184,8 @@ fn questions_in_old_output_are_not_answered() {
 #[test]
 fn interrupts_are_plain_and_kills_are_confirmed() {
     let mut state = console(120, 40);
-    assert_eq!(keys(&mut state, "x"), [Effect::Signal(id(1), Signal::Int)]);
+    let interrupted = keys(&mut state, "x");
+    assert_eq!(interrupted[..1], [Effect::Signal(id(1), Signal::Int)]);
     assert_eq!(
         keys(&mut state, "K\n"),
         [],
@@ -353,14 +365,20 @@ fn the_filter_works_while_it_is_typed() {
 
 #[test]
 fn nothing_ticks_unless_something_visible_changes() {
-    let mut state = console(120, 40);
-    state.message(Message::Connected(connected(Role::Admin)), NOW);
-    let only_connected = AgentList {
-        agents: vec![agent("web-1", &[], Vec::new())],
-        more: false,
+    let quiet = |cols, rows| {
+        let mut state = console(cols, rows);
+        state.message(Message::Connected(connected(Role::Admin)), NOW);
+        let only_connected = AgentList {
+            agents: vec![agent("web-1", &[], Vec::new())],
+            more: false,
+        };
+        state.message(Message::Agents(only_connected), NOW);
+        state
     };
-    state.message(Message::Agents(only_connected), NOW);
-    assert_eq!(state.next_change(), None);
+    assert_eq!(quiet(40, 10).next_change(), None);
+    let mut state = quiet(120, 40);
+    // Where there is room, it says for how long it has been connected.
+    assert_eq!(state.next_change(), Some(Timestamp(NOW.0 + 60_000)));
     let until = Timestamp(NOW.0 + 2500);
     state.message(
         Message::Link(Link::Waiting {

@@ -60,7 +60,6 @@ fn all_commands(cols: u16, rows: u16) -> State {
 fn listed(state: &State) -> Vec<u8> {
     state
         .all_commands()
-        .iter()
         .map(|command| command.command_id.0[0])
         .collect()
 }
@@ -289,7 +288,10 @@ fn commands_are_narrowed_by_words_and_fields() {
 fn the_history_comes_in_pages_as_far_as_one_goes() {
     let mut state = busy(80, 24);
     let asked = keys(&mut state, "3");
-    assert!(matches!(&asked[..], [Effect::History(query)] if query.before.is_none()));
+    assert!(
+        matches!(asked.last(), Some(Effect::History(query)) if query.before.is_none()),
+        "{asked:?}"
+    );
     let page = |from: u8, more| {
         let commands = (from..from + 60)
             .rev()
@@ -381,7 +383,7 @@ fn the_palette_finds_by_letters_and_remembers() {
     open(&mut state, "web-1");
     keys(&mut state, "\n");
     assert_eq!(state.list.agent, AgentId::new("web-1").ok());
-    open(&mut state, "conn");
+    open(&mut state, "connections");
     keys(&mut state, "\n");
     assert_eq!(state.view, View::Connections);
     open(&mut state, "");
@@ -434,4 +436,86 @@ fn the_help_is_searched() {
     assert!(text(&state).contains("kill the command"));
     key(&mut state, KeyCode::Esc);
     assert!(state.overlay.is_none());
+}
+
+fn first_found(state: &State) -> Vec<&str> {
+    match &state.overlay {
+        Some(Overlay::Palette(palette)) => {
+            let found = palette.found.iter().take(3);
+            found.map(|item| item.label.as_str()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_palette_has_names_first_then_beginnings_then_what_was_chosen_last() {
+    let mut state = busy(80, 24);
+    let opened = |state: &mut State, letters: &str| {
+        state.overlay = None;
+        press(state, KeyCode::Char('k'), KeyModifiers::CONTROL);
+        keys(state, letters);
+    };
+    opened(&mut state, "web-1");
+    assert_eq!(first_found(&state)[0], "web-1");
+    opened(&mut state, "help");
+    assert_eq!(first_found(&state)[0], "this help", "by the action's name");
+    // What was chosen last comes first among what fits alike, and not before what fits better.
+    opened(&mut state, "connections");
+    key(&mut state, KeyCode::Enter);
+    keys(&mut state, "1");
+    opened(&mut state, "conn");
+    let connections = "the connection to the daemon, and who else watches";
+    assert_eq!(first_found(&state)[..2], [connections, "connect again now"]);
+    opened(&mut state, "connect again");
+    assert_eq!(first_found(&state)[0], "connect again now");
+    opened(&mut state, "");
+    let recent = first_found(&state)[0];
+    assert_eq!(recent, "the connection to the daemon, and who else watches");
+}
+
+#[test]
+fn hints_name_only_what_would_do_something() {
+    let mut state = console(120, 40);
+    let hints = |state: &State| text(state).lines().last().unwrap_or_default().to_owned();
+    assert!(hints(&state).contains("needs you") && hints(&state).contains("interrupt"));
+    assert!(!hints(&state).contains("zoom"), "no pane is open");
+    state.list.agent = AgentId::new("web-1").ok();
+    assert!(!hints(&state).contains("interrupt"), "nothing runs there");
+    state.list.agent = AgentId::new("opus-1").ok();
+    keys(&mut state, "s");
+    assert!(!hints(&state).contains("needs you"), "{}", hints(&state));
+    state.read_only = true;
+    assert!(!hints(&state).contains(" run"), "{}", hints(&state));
+}
+
+#[test]
+fn everything_that_is_told_is_in_the_history() {
+    let mut state = eventful(80, 24);
+    state.message(note("web-1", "Deployed", Priority::Normal), NOW);
+    state.message(Message::News("written to /tmp/x".to_owned()), NOW);
+    state.message(Message::Error("no such thing".to_owned()), NOW);
+    for told in [
+        "Review needed",
+        "Deployed",
+        "written to /tmp/x",
+        "no such thing",
+    ] {
+        let found = lines(&state).into_iter().filter(|line| line.contains(told));
+        assert_eq!(found.count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn times_are_those_of_the_persons_clock() {
+    let mut state = eventful(120, 40);
+    keys(&mut state, "4");
+    assert!(text(&state).contains("UTC") && text(&state).contains("22:13:20"));
+    state.zone = opsctl_tui::clock::Zone::named("CET-1CEST,M3.5.0,M10.5.0/3");
+    let shown = text(&state);
+    assert!(
+        shown.contains("TIME") && shown.contains("23:13:20"),
+        "{shown}"
+    );
+    assert!(!shown.contains("UTC"), "{shown}");
 }

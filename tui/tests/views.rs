@@ -169,6 +169,25 @@ fn the_help() {
 }
 
 #[test]
+fn the_help_cuts_nothing() {
+    for cols in [40, 80, 120] {
+        let mut state = console(cols, 600);
+        keys(&mut state, "?");
+        let shown = text(&state);
+        let lines = shown.lines().map(|line| line.trim_matches(['│', ' ']));
+        let flowing: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+        let flowing = flowing.join(" ");
+        for (binding, _) in state.keys.rows() {
+            assert!(
+                flowing.contains(binding.help),
+                "{cols}: {}\n{shown}",
+                binding.help
+            );
+        }
+    }
+}
+
+#[test]
 fn lines_and_questions() {
     let mut state = with_pane(80, 24);
     keys(&mut state, "K");

@@ -54,3 +54,29 @@ fn without_focus_nothing_is_drawn_and_nothing_missed() {
     assert!(!screen.contains("paused"), "{screen}");
     leave(&console);
 }
+
+#[test]
+fn a_theme_that_was_chosen_is_there_at_the_next_start() {
+    let daemon = TestDaemon::start();
+    std::fs::create_dir(daemon.path("themes")).unwrap();
+    daemon.file("themes/mine.toml", "[roles.key]\nfg = \"#010203\"\n");
+    let start = |args: &[&str]| {
+        let console = daemon.opsctl(["tui"]).args(args);
+        let console = console.env("COLORTERM", "truecolor").pty(120, 40);
+        console.wait_text("● connected");
+        console.wait_text("no agents yet");
+        console
+    };
+    let own = |raw: &[u8]| String::from_utf8_lossy(raw).contains("38;2;1;2;3");
+    let console = start(&[]);
+    assert!(!own(&console.raw()));
+    console.send(":theme none-such\r");
+    console.wait_text("cannot be read");
+    console.send(":theme mine\r");
+    console.wait_text("theme: mine");
+    assert!(own(&console.raw()));
+    leave(&console);
+    assert!(own(&start(&[]).raw()), "it is remembered");
+    let console = start(&["--theme", "light"]);
+    assert!(!own(&console.raw()), "what is asked for now wins");
+}

@@ -24,6 +24,9 @@ const GUIDE: &str = "# Guide\n\nThe shop takes *orders*, keeps them in `store`, 
     ```sh\nshop serve --port 8080   # answers when it is ready\n```\n\n- Prices are in cents: `1299` is 12.99 €.\n\
     - Names are any text, 日本語 too.\n- See [orders](orders.md) for **totals**.\n";
 
+/// Columns of the agents' terminals.
+const COLUMNS: usize = 80;
+
 /// A daemon and a fleet that does something.
 pub struct Shop {
     /// Dropped before the sandbox that they run in.
@@ -122,7 +125,10 @@ impl Shop {
         let text = std::fs::read_to_string(captures.join(capture).with_extension("txt")).unwrap();
         // The first line tells where it is from.
         let (_, text) = text.split_once('\n').unwrap();
-        let file = self.daemon.file(capture, text);
+        // As a terminal of these columns shows it, which has no room for the rest.
+        let cut = |line: &str| line.chars().take(COLUMNS).collect::<String>();
+        let lines: Vec<String> = text.lines().map(cut).collect();
+        let file = self.daemon.file(capture, &lines.join("\n"));
         let script = format!("stty -echo; cat '{}'; read go", file.display());
         self.run(agent, program, &script, &[]);
     }

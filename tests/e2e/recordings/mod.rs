@@ -36,9 +36,16 @@ fn open(daemon: &TestDaemon, theme: &str) -> Pty {
     console
 }
 
-/// Writes what the console shows, if that was asked for.
-fn record(console: &Pty, name: &str, terminal: &Terminal) {
+/// A usual directory of the daemon's socket, as long as that of a sandbox in `/tmp`.
+const SOCKETS: &str = "/run/user/10000/opsctl";
+
+/// Writes what the console shows, if that was asked for. The sandbox's directory, another one each time, is shown as a usual
+/// one: a picture made anew tells of nothing but what has changed.
+fn record(daemon: &TestDaemon, console: &Pty, name: &str, terminal: &Terminal) {
     let picture = console.look(|screen| svg::draw(screen, terminal));
+    let sandbox = daemon.path("");
+    let sandbox = sandbox.to_string_lossy();
+    let picture = picture.replace(sandbox.trim_end_matches('/'), SOCKETS);
     if std::env::var_os("OPSCTL_RECORD").is_some() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recordings");
         std::fs::create_dir_all(&dir).unwrap();
@@ -50,7 +57,7 @@ fn record(console: &Pty, name: &str, terminal: &Terminal) {
 fn open_fleet(shop: &Shop, theme: &str) -> Pty {
     let console = open(&shop.daemon, theme);
     console.send(":group project\r");
-    console.wait_text("by project");
+    console.wait_text("▾ site");
     for told in ["✗ error", "! blocked", "✓ done", "● working", "⚡"] {
         console.wait_text(told);
     }
@@ -74,17 +81,17 @@ fn show(console: &Pty, agent: &str, text: &str) {
 fn the_fleet() {
     let shop = Shop::open();
     let console = open_fleet(&shop, "dark");
-    record(&console, "fleet", &DARK);
+    record(&shop.daemon, &console, "fleet", &DARK);
     console.send("\x0bgr");
     console.wait_text("action  group by host");
-    record(&console, "palette", &DARK);
+    record(&shop.daemon, &console, "palette", &DARK);
 }
 
 #[test]
 fn the_fleet_on_a_light_ground() {
     let shop = Shop::open();
     let console = open_fleet(&shop, "light");
-    record(&console, "light", &LIGHT);
+    record(&shop.daemon, &console, "light", &LIGHT);
 }
 
 #[test]
@@ -94,7 +101,7 @@ fn the_inbox() {
     console.wait_text("! blocked");
     console.send("2");
     console.wait_text("Do you want to proceed?");
-    record(&console, "inbox", &DARK);
+    record(&shop.daemon, &console, "inbox", &DARK);
 }
 
 #[test]
@@ -117,7 +124,7 @@ fn a_grid_of_programs() {
         numbers.iter().all(|number| text.contains(number))
             && last.is_some_and(|row| row.text().contains("help"))
     });
-    record(&console, "grid", &DARK);
+    record(&shop.daemon, &console, "grid", &DARK);
 }
 
 #[test]
@@ -125,6 +132,9 @@ fn a_daemon_that_is_gone() {
     let mut shop = Shop::open();
     let console = open_fleet(&shop, "dark");
     shop.daemon.kill();
-    console.wait_text("⚡ reconnecting, attempt");
-    record(&console, "reconnecting", &DARK);
+    // Once there is a while to wait.
+    console.wait_screen("a countdown", |screen| {
+        (2..=9).any(|seconds| screen.contains(&format!(" in {seconds} s")))
+    });
+    record(&shop.daemon, &console, "reconnecting", &DARK);
 }

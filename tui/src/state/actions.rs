@@ -72,6 +72,7 @@ impl State {
             (_, Action::Clear) => self.clear_pane(),
             (_, Action::Times) => self.toggle_times(),
             (_, Action::Mouse) => return self.toggle_mouse(),
+            (_, Action::NextTheme) => return self.next_theme(),
             (_, Action::Reconnect) => return vec![Effect::Reconnect],
             (_, Action::Help) => {
                 self.help_filter.clear();
@@ -454,6 +455,7 @@ impl State {
             Line::Logs(id) => return self.logs(id.to_lowercase()),
             Line::Filter(text) => self.filter(text),
             Line::Group(by) => self.group_by(by),
+            Line::Theme(name) => return vec![Effect::Theme(name)],
             Line::Grid(grid) => self.panes.grid = grid,
             Line::Show(view) => self.show(view),
             Line::Agents => {

@@ -243,6 +243,11 @@ impl Activity {
         self.toasts.iter().map(|toast| toast.until).min()
     }
 
+    /// Whether nothing has happened yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The lines that fit the filter, the newest first.
     pub fn listed(&self) -> Vec<&Entry> {
         let filter = Filter::new(&self.filter);
@@ -306,10 +311,10 @@ impl State {
         self.activity.add(self.now, level, Source::Link, &text);
     }
 
-    /// Logs an error of the console's own.
-    pub(super) fn log_error(&mut self, text: &str) {
-        self.activity
-            .add(self.now, Level::Error, Source::Console, text);
+    /// Logs what the last line tells.
+    pub(super) fn log_notice(&mut self, text: &str, is_error: bool) {
+        let level = if is_error { Level::Error } else { Level::Low };
+        self.activity.add(self.now, level, Source::Console, text);
     }
 
     /// Looking at the view takes note of everything.

@@ -197,14 +197,13 @@ impl State {
         let known = label
             .as_ref()
             .is_none_or(|key| self.fleet.label_keys().contains(key.as_str()));
-        let text = match &by {
-            Grouping::None => "no groups".to_owned(),
-            by if known => format!("grouped by {by}"),
-            by => format!("grouped by {by}, a label that no agent has"),
-        };
+        // The list's title tells by what; only what can't be seen there is told beside it.
+        let text = format!("grouped by {by}, a label that no agent has");
         self.fleet.group_by(by);
         self.keep_agent();
-        self.notify(text, !known);
+        if !known {
+            self.notify(text, true);
+        }
     }
 
     /// Takes note that the person knows of what the chosen agents are at.
@@ -237,7 +236,7 @@ impl State {
     }
 
     /// Whether what is done now is done to all that are marked.
-    fn means_marked(&self) -> bool {
+    pub(super) fn means_marked(&self) -> bool {
         let at_agents =
             self.view == View::Fleet && self.focus == Focus::List && !self.list.commands;
         at_agents && !self.list.marks.is_empty()

@@ -24,6 +24,8 @@ pub enum Line {
     Filter(String),
     /// `group KEY`
     Group(Grouping),
+    /// `theme NAME`
+    Theme(String),
     /// `grid` and `one`.
     Grid(bool),
     /// `zoom`
@@ -79,6 +81,11 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "group",
         "KEY",
         "group agents by a label's key, or by host, state, none",
+    ),
+    (
+        "theme",
+        "NAME",
+        "show another theme: auto, dark, light, 16, contrast, none, or your own",
     ),
     ("grid", "", "all panes at once"),
     ("one", "", "one pane"),
@@ -138,6 +145,7 @@ impl Line {
                 "a label's key, host, state or none",
             )?)),
             "filter" => Self::Filter(rest.to_owned()),
+            "theme" => Self::Theme(needs("a theme's name")?),
             "interrupt" => Self::Interrupt,
             "kill" => Self::Kill,
             "attach" => Self::Attach,

@@ -1,13 +1,10 @@
 //! The view Commands: the queue and the history of the whole fleet.
 
-use std::cmp::Reverse;
-
 use opsctl_protocol::message::{
     CommandList, CommandQuery, CommandSummary, Program, State as CommandState,
 };
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
-use super::filter::Filter;
 use super::{Effect, Focus, Overlay, State, View};
 
 /// Commands of a page of the history.
@@ -42,17 +39,10 @@ pub enum History {
 }
 
 impl State {
-    /// The commands of the view, in its order: what runs, what waits (by agent, in the order in which it will go),
-    /// what has ended; newest first.
-    pub fn all_commands(&self) -> Vec<&CommandSummary> {
-        let filter = Filter::new(&self.commands.filter);
-        let mut commands: Vec<&CommandSummary> = self
-            .fleet
-            .commands()
-            .filter(|command| filter.fits_command(command))
-            .collect();
-        commands.sort_by(|a, b| order(a).cmp(&order(b)));
-        commands
+    /// The commands of the view, in its order.
+    pub fn all_commands(&self) -> impl Iterator<Item = &CommandSummary> {
+        let ids = self.fleet.listing().ids();
+        ids.filter_map(|id| self.fleet.get_command(&id))
     }
 
     /// Asks for the next page of the history where the view is near the end of what is known.
@@ -65,13 +55,8 @@ impl State {
             History::Until(time, command) => Some((time, command)),
             History::Loading | History::Whole => return Vec::new(),
         };
-        let listed = self.all_commands();
-        let at = self.commands.selected.and_then(|selected| {
-            listed
-                .iter()
-                .position(|command| command.command_id == selected)
-        });
-        let near = at.is_none_or(|at| at + AHEAD >= listed.len());
+        let at = self.command_at();
+        let near = at.is_none_or(|at| at + AHEAD >= self.fleet.listing().len());
         if before.is_some() && !near {
             return Vec::new();
         }
@@ -102,12 +87,16 @@ impl State {
         self.keep_command();
     }
 
+    /// Where the selected command stands in the list, from 0.
+    pub fn command_at(&self) -> Option<usize> {
+        let selected = self.commands.selected?;
+        self.fleet.listing().ids().position(|id| id == selected)
+    }
+
     /// Keeps the selection on something that is listed.
     pub(super) fn keep_command(&mut self) {
-        let listed = self.all_commands();
-        let is_listed = |id: CommandId| listed.iter().any(|command| command.command_id == id);
-        if !self.commands.selected.is_some_and(is_listed) {
-            self.commands.selected = listed.first().map(|command| command.command_id);
+        if self.command_at().is_none() {
+            self.commands.selected = self.fleet.listing().ids().next();
         }
     }
 
@@ -117,16 +106,17 @@ impl State {
             return filter.clone_into(&mut self.activity.filter);
         }
         filter.clone_into(&mut self.commands.filter);
+        self.fleet.narrow(filter);
         self.keep_command();
     }
 
     pub(super) fn step_command(&mut self, by: i64) {
-        let ids: Vec<CommandId> = self
-            .all_commands()
-            .iter()
-            .map(|command| command.command_id)
-            .collect();
-        self.commands.selected = super::moved(&ids, self.commands.selected.as_ref(), by);
+        let last = self.fleet.listing().len().saturating_sub(1) as i64;
+        let at = match self.command_at() {
+            Some(at) => (at as i64).saturating_add(by).clamp(0, last),
+            None => 0,
+        };
+        self.commands.selected = self.fleet.listing().ids().nth(at as usize);
     }
 
     /// Shows the selected command's output in a pane, from which Esc leads back here.
@@ -219,27 +209,4 @@ fn again(command: &CommandSummary) -> Result<Again, &'static str> {
         pty: command.pty,
         size: (command.cols, command.rows),
     })
-}
-
-/// A command's group, its place in a queue, how new it is, and what tells it from others.
-type Order<'a> = (
-    u8,
-    Option<(&'a AgentId, Option<u32>)>,
-    Reverse<u64>,
-    CommandId,
-);
-
-/// Where a command stands in the view's order.
-fn order(command: &CommandSummary) -> Order<'_> {
-    let (group, place) = match command.state {
-        CommandState::Running | CommandState::Delivered => (0, None),
-        CommandState::Queued => (1, Some((&command.agent_id, command.queue_position))),
-        _ => (2, None),
-    };
-    // Of a queue, the oldest goes first where no places are told.
-    let newest = match group {
-        1 => u64::MAX - command.created_at.0,
-        _ => command.created_at.0,
-    };
-    (group, place, Reverse(newest), command.command_id)
 }

@@ -69,6 +69,8 @@ pub enum Message {
     Told(Option<AgentId>, Told),
     /// A request was answered.
     Answer(Answer),
+    /// The theme of this name is shown now.
+    Themed(String),
     /// Something went wrong that belongs to no request.
     Error(String),
     /// Somebody has something to say.
@@ -174,6 +176,8 @@ pub enum Effect {
     },
     /// Load output that a pane no longer holds.
     LoadOlder(Box<Older>),
+    /// Show another theme.
+    Theme(String),
     /// Keep this until the next start.
     Remember(Box<Remembered>),
     /// Take the mouse, or leave it to the terminal.

@@ -6,6 +6,7 @@ use opsctl_protocol::message::{AgentInfo, AgentList, CommandStatus, CommandSumma
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 use super::doing::{Doing, Need, Occurrence};
+use super::listing::Listing;
 use super::roster::{Grouping, Roster};
 
 /// Finished commands that are remembered; the oldest go first, the daemon has them all.
@@ -22,6 +23,8 @@ pub struct Fleet {
     finished: BTreeSet<(Timestamp, CommandId)>,
     /// The agents in the order in which they are listed.
     roster: Roster,
+    /// The commands in theirs.
+    listing: Listing,
     /// What was looked at here, of agents whose state is still that one.
     seen: BTreeMap<AgentId, Occurrence>,
     /// The first parts of the whole list, which may come in several; `None` once it is there.
@@ -189,6 +192,7 @@ impl Fleet {
             self.finished.insert((created, id));
         }
         self.of_agent.entry(agent).or_default().insert(id);
+        self.listing.set(&summary);
         self.commands.insert(id, summary);
         if self.finished.len() > FINISHED_LIMIT
             && let Some((_, oldest)) = self.finished.pop_first()
@@ -201,12 +205,23 @@ impl Fleet {
         let Some(command) = self.commands.remove(&id) else {
             return;
         };
+        self.listing.remove(id);
         if let Some(ids) = self.of_agent.get_mut(&command.agent_id) {
             ids.remove(&id);
             if ids.is_empty() {
                 self.of_agent.remove(&command.agent_id);
             }
         }
+    }
+
+    /// The commands in the order in which they are listed.
+    pub fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// Lists only commands that fit this.
+    pub fn narrow(&mut self, filter: &str) {
+        self.listing.narrow(filter, self.commands.values());
     }
 
     /// Every command that is known.

@@ -212,9 +212,7 @@ impl State {
     /// Hides the panes that the layout doesn't show, and wakes those that it does.
     pub(super) fn look_at_shown(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let glanced = self
-            .item_command()
-            .filter(|command| self.glances_at(*command));
+        let glanced = self.glanced_command();
         for (index, pane) in self.panes.list.iter_mut().enumerate() {
             let is_shown = self.layout.panes.iter().any(|(shown, _)| *shown == index);
             if is_shown || glanced == Some(pane.command) {

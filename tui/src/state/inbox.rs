@@ -1,11 +1,10 @@
-//! The view Inbox: what needs a person, most urgent first, with the screen of the selected one. Its terminal is heard
-//! only while it is looked at here.
+//! The view Inbox: what needs a person, most urgent first, with the screen of the selected one.
 
-use opsctl_protocol::message::{AgentInfo, Subscribe, TerminalSnapshot};
-use opsctl_protocol::{AgentId, CommandId, OutputFrame};
+use opsctl_protocol::message::AgentInfo;
+use opsctl_protocol::{AgentId, CommandId};
 use ratatui::layout::{Position, Rect};
 
-use super::{Effect, Focus, Pane, State, View, channel, fleet};
+use super::{Effect, Focus, State, View, fleet};
 use crate::layout::list_body;
 
 /// From this many columns on the list stands beside the screen.
@@ -21,12 +20,10 @@ pub struct Inbox {
     pub selected: Option<AgentId>,
     /// Where it stood in the list, so that another takes its place when it is dealt with.
     at: usize,
-    /// The terminal of the selected one, where no pane shows it anyway.
-    glance: Option<Pane>,
 }
 
 /// The command that an agent's activity is of, or else the one that it runs.
-fn concerned(agent: &AgentInfo) -> Option<CommandId> {
+pub(super) fn concerned(agent: &AgentInfo) -> Option<CommandId> {
     let current = || fleet::current(agent).map(|command| command.command_id);
     agent.activity_command_id.or_else(current)
 }
@@ -64,73 +61,6 @@ impl State {
     /// The command that the selected item is about.
     pub fn item_command(&self) -> Option<CommandId> {
         concerned(self.fleet.get(self.inbox.selected.as_ref()?)?)
-    }
-
-    /// The terminal of the selected item, as far as it is known.
-    pub fn item_screen(&self) -> Option<&Pane> {
-        let command = self.item_command()?;
-        let glance = self.inbox.glance.as_ref();
-        self.panes
-            .find(command)
-            .or(glance.filter(|pane| pane.command == command))
-    }
-
-    /// Whether the view shows this command's terminal.
-    pub(super) fn glances_at(&self, command: CommandId) -> bool {
-        self.view == View::Inbox && self.item_command() == Some(command)
-    }
-
-    /// Hears the terminal of the selected item, and no longer that of the one before.
-    pub(super) fn glance(&mut self) -> Vec<Effect> {
-        if self.view == View::Inbox {
-            self.keep_item();
-        }
-        let wanted = self
-            .item_command()
-            .filter(|command| self.view == View::Inbox && self.panes.find(*command).is_none());
-        if self.inbox.glance.as_ref().map(|pane| pane.command) == wanted {
-            return Vec::new();
-        }
-        let mut effects = self.stop_glancing();
-        let pane = wanted.and_then(|command| self.summary(&command).map(Pane::new));
-        if let Some(pane) = pane {
-            effects.push(Effect::Subscribe(Subscribe {
-                channel: channel(pane.command),
-                since: None,
-                lossless: false,
-                no_output: false,
-            }));
-            self.inbox.glance = Some(pane);
-        }
-        effects
-    }
-
-    /// No longer hears the terminal that was looked at.
-    pub(super) fn stop_glancing(&mut self) -> Vec<Effect> {
-        let glance = self.inbox.glance.take();
-        let stop = |pane: Pane| Effect::Unsubscribe(channel(pane.command));
-        glance.into_iter().map(stop).collect()
-    }
-
-    /// Takes output for the item's screen. False if it is for a pane.
-    pub(super) fn glance_output(&mut self, frame: &OutputFrame) -> bool {
-        let glance = self.inbox.glance.as_mut();
-        let Some(pane) = glance.filter(|pane| pane.command == frame.command_id) else {
-            return false;
-        };
-        pane.output(frame);
-        // Nobody is attached here: what the program asks is for others to answer.
-        pane.screen.take_replies();
-        true
-    }
-
-    /// The same with a whole screen.
-    pub(super) fn glance_snapshot(&mut self, snapshot: &TerminalSnapshot) {
-        let now = self.now;
-        let glance = self.inbox.glance.as_mut();
-        if let Some(pane) = glance.filter(|pane| pane.command == snapshot.command_id) {
-            pane.snapshot(snapshot, now);
-        }
     }
 
     /// Opens the item's terminal in a pane, from which Esc leads back here.

@@ -23,6 +23,7 @@ impl State {
                 self.connections.turn(now);
                 let mut effects = self.rest();
                 effects.extend(self.remember_due());
+                effects.extend(self.glance());
                 effects.extend(self.ask_connections());
                 return Outcome::doing(effects);
             }

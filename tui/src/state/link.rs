@@ -122,10 +122,10 @@ impl Connection {
             Link::Waiting { attempt, until, .. } => {
                 let seconds = until.0.saturating_sub(now.0).div_ceil(1000);
                 let next = attempt + 1;
-                let when = if self.still {
-                    String::new()
-                } else {
-                    format!(" in {seconds} s")
+                let when = match seconds {
+                    _ if self.still => String::new(),
+                    0 => " now".to_owned(),
+                    seconds => format!(" in {seconds} s"),
                 };
                 (
                     Grade::Warning,
@@ -193,6 +193,10 @@ mod tests {
             Some(Timestamp(9_000))
         );
         assert_eq!(connection.next_change(Timestamp(10_000)), None);
+        assert_eq!(
+            connection.label(Timestamp(10_000)).1,
+            "⚡ reconnecting, attempt 3 now"
+        );
         connection.still = true;
         assert_eq!(
             connection.label(Timestamp(7_500)).1,

@@ -8,6 +8,7 @@ use opsctl_protocol::{AgentId, CommandId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::doing::Occurrence;
+use super::look::Chosen;
 use super::roster::{GroupName, Grouping};
 use super::{Effect, State};
 
@@ -20,6 +21,9 @@ const DELAY_MS: u64 = 2000;
 pub struct Remembered {
     /// Which daemon it belongs to.
     pub endpoint: String,
+    /// The theme, where another was chosen than the setting's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub theme: Option<Chosen>,
     /// By what agents are grouped, as a person names it.
     pub group: Option<String>,
     /// Groups that are folded.
@@ -83,6 +87,7 @@ pub(super) struct Memory {
 impl State {
     /// Takes what was remembered, before the daemon has said anything.
     pub fn recall(&mut self, remembered: Remembered) {
+        self.look.recall(remembered.theme.as_ref());
         let by = remembered.group.as_deref().map(Grouping::named);
         self.fleet.group_by(by.unwrap_or_default());
         for folded in &remembered.folded {
@@ -147,6 +152,7 @@ impl State {
         let panes = self.panes.list.iter().map(|pane| pane.command);
         Remembered {
             endpoint: self.endpoint.clone(),
+            theme: self.look.chosen(),
             group: Some(roster.grouping().to_string()),
             folded: folded.collect(),
             filter: self.list.filter.clone(),
@@ -218,6 +224,11 @@ impl State {
             self.panes.zoomed |= zoomed && !self.panes.is_empty();
         }
         Some(effects)
+    }
+
+    /// Whether panes that were open are still to be opened.
+    pub(super) fn reopens(&self) -> bool {
+        !self.memory.reopening.is_empty()
     }
 
     /// Gives up what couldn't be asked for.

@@ -93,6 +93,7 @@ impl State {
                 return Outcome::doing(effects);
             }
             Message::Answer(answer) => return self.answer(answer),
+            Message::Themed(name) => self.themed(name),
             Message::Error(text) => self.notify(text, true),
             Message::News(text) => self.notify(text, false),
         }

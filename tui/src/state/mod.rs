@@ -7,15 +7,15 @@
 //! - [`pane`], [`older`]: a command's terminal, and what it no longer holds.
 //! - [`hidden`]: what a pane is while it isn't shown.
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
-//! - [`commands`], [`filter`]: the commands of the whole fleet, and what narrows them.
+//! - [`commands`], [`listing`], [`filter`]: the commands of the whole fleet, their order, and what narrows them.
 //! - [`activity`]: what happened, and what is told of it at once.
 //! - [`connections`]: who else watches, and how much comes here.
-//! - [`palette`]: everything by a few letters.
+//! - [`palette`]: everything by a few letters; [`look`]: which theme is shown.
 //! - [`room`]: the views, and the way from one to another.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
 //! - [`memory`]: what lasts from one start to the next.
-//! - [`inbox`]: what needs a person.
-//! - `choosing`: which agents are meant.
+//! - [`inbox`]: what needs a person; [`glance`]: a terminal that is looked at without a pane.
+//! - `choosing`: which agents are meant; `offers`: what would do something.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
 pub mod activity;
@@ -27,10 +27,13 @@ pub mod doing;
 pub mod effect;
 pub mod filter;
 pub mod fleet;
+pub mod glance;
 pub mod hidden;
 pub mod inbox;
 pub mod lines;
 pub mod link;
+pub mod listing;
+pub mod look;
 pub mod memory;
 pub mod older;
 pub mod palette;
@@ -48,6 +51,7 @@ mod messages;
 mod mirror;
 mod mouse;
 pub mod notice;
+mod offers;
 mod reading;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -95,6 +99,8 @@ pub struct State {
     pub commands: commands::Commands,
     /// What happened.
     pub activity: activity::Activity,
+    /// Which theme is shown.
+    pub look: look::Look,
     /// Only the help's lines that have these words are shown.
     pub help_filter: String,
     /// The view Connections.
@@ -109,6 +115,8 @@ pub struct State {
     pub list: List,
     /// What needs a person.
     pub inbox: inbox::Inbox,
+    /// The terminal that is looked at without a pane.
+    glance: glance::Glance,
     /// The terminals that are open.
     pub panes: Panes,
     /// What has the keyboard, below any overlay.
@@ -272,6 +280,7 @@ impl State {
             came_from: None,
             commands: commands::Commands::default(),
             activity: activity::Activity::default(),
+            look: look::Look::default(),
             help_filter: String::new(),
             connections: connections::Connections::default(),
             recent: Vec::new(),
@@ -279,6 +288,7 @@ impl State {
             fleet: Fleet::default(),
             list: List::default(),
             inbox: inbox::Inbox::default(),
+            glance: glance::Glance::default(),
             panes: Panes::default(),
             focus: Focus::List,
             attached: false,
@@ -467,31 +477,45 @@ impl State {
         // In the other views something's age is always shown.
         let aged = self.view != View::Fleet;
         let minute = aged.then(|| Timestamp((self.now.0 / 60_000 + 1) * 60_000));
-        let due = [self.next_rest(), self.remembers_at(), self.rates_change()];
+        let due = [
+            self.next_rest(),
+            self.remembers_at(),
+            self.rates_change(),
+            self.glances_at(),
+        ];
         let shown = [notice, toast, link, minute, self.ages_change()];
         shown.into_iter().chain(due).flatten().min()
     }
 
     /// When one of the ages that are shown will read differently.
     fn ages_change(&self) -> Option<Timestamp> {
-        let list = self.layout.list.filter(|_| !self.list.commands)?;
-        let rows = self.shown_rows(crate::layout::list_body(list));
-        let since = rows.iter().filter_map(|shown| match shown.row {
+        let list = self.layout.list.filter(|_| !self.list.commands);
+        let rows = list.map(|list| self.shown_rows(crate::layout::list_body(list)));
+        let listed = rows.iter().flatten().filter_map(|shown| match shown.row {
             roster::Row::Agent(agent) => fleet::age(self.fleet.get(agent)?),
             roster::Row::Heading(_) => None,
         });
-        since
+        // Beside a preview it is told since when its agent is connected.
+        let agent = self
+            .list
+            .agent
+            .as_ref()
+            .filter(|_| self.layout.blank.is_some());
+        let agent = agent.and_then(|agent| self.fleet.get(agent));
+        let told = agent.map(|agent| agent.since);
+        let known = agent.and_then(fleet::age);
+        listed
+            .chain(told)
+            .chain(known)
             .filter_map(|since| crate::age::next_change(since, self.now))
             .min()
     }
 
     /// Whether an application is in the middle of a frame that it wants shown as a whole.
     pub fn is_mid_frame(&self) -> bool {
-        let mut shown = self
-            .layout
-            .panes
-            .iter()
-            .filter_map(|(index, _)| self.panes.get(*index));
+        let panes = self.layout.panes.iter();
+        let shown = panes.filter_map(|(index, _)| self.panes.get(*index));
+        let mut shown = shown.chain(self.glanced_screen());
         shown.any(|pane| pane.screen.modes().synchronized)
     }
 

@@ -55,6 +55,10 @@ impl State {
             }
             return Vec::new();
         }
+        let blank = self.layout.blank.filter(|blank| blank.contains(position));
+        if blank.is_some() && matches!(event.kind, MouseEventKind::Down(MouseButton::Left)) {
+            return self.open_glanced();
+        }
         let panes = &self.layout.panes;
         let Some((index, rect)) = panes
             .iter()

@@ -10,7 +10,7 @@ const NOTICE_MS: u64 = 6000;
 /// How long an error stays when another notice waits for its place, in milliseconds: time to read a line.
 const UNREAD_MS: u64 = 2000;
 
-/// Notices that may wait. The oldest of more go untold here; errors are in the view Activity too.
+/// Notices that may wait. The oldest of more go untold here; all are in the view Activity.
 const WAITING: usize = 8;
 
 /// News in the last line.
@@ -27,9 +27,7 @@ pub struct Notice {
 impl State {
     pub(super) fn notify(&mut self, text: impl Into<String>, is_error: bool) {
         let text = text.into();
-        if is_error {
-            self.log_error(&text);
-        }
+        self.log_notice(&text, is_error);
         let until = Timestamp(self.now.0 + NOTICE_MS);
         let notice = Notice {
             text,

@@ -1,5 +1,7 @@
 //! The palette: everything that can be done or gone to, found by a few of its letters.
 
+use std::cmp::Reverse;
+
 use crossterm::event::KeyEvent;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -46,6 +48,8 @@ pub struct Item {
     pub kind: &'static str,
     /// What it is called.
     pub label: String,
+    /// Its short name, where it has one: a view's title, or what the configuration calls an action.
+    pub name: &'static str,
     /// What else is to be seen: a key, a state.
     pub detail: String,
     /// What choosing it does.
@@ -63,6 +67,54 @@ pub enum What {
     Pane(CommandId),
     /// The command is shown.
     Command(CommandId),
+    /// The theme is shown.
+    Theme(String),
+}
+
+/// How a few letters fit, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// They are its name.
+    Whole,
+    /// It starts with them.
+    Start,
+    /// One of its words does.
+    Word,
+    /// They stand in it, side by side.
+    Within,
+    /// They stand in it, one after the other.
+    Scattered,
+}
+
+/// The order of what is found.
+type Rank = (Fit, Reverse<Option<usize>>, Reverse<u32>);
+
+impl Fit {
+    /// How `letters`, in lower case, fit.
+    fn of(letters: &str, item: &Item) -> Self {
+        if letters.is_empty() {
+            return Self::Whole;
+        }
+        let label = item.label.to_lowercase();
+        let short = item.name.to_lowercase();
+        let names = [label.as_str(), short.as_str()];
+        let any = |fits: &dyn Fn(&str) -> bool| names.iter().any(|name| fits(name));
+        let words = |name: &str| {
+            let mut words = name.split(|c: char| !c.is_alphanumeric());
+            words.any(|word| word.starts_with(letters))
+        };
+        if any(&|name| name == letters) {
+            Self::Whole
+        } else if any(&|name| name.starts_with(letters)) {
+            Self::Start
+        } else if any(&words) {
+            Self::Word
+        } else if any(&|name| name.contains(letters)) {
+            Self::Within
+        } else {
+            Self::Scattered
+        }
+    }
 }
 
 impl State {
@@ -132,6 +184,7 @@ impl State {
         }
         match item.what {
             What::Act(action) => self.act(self.mode(), action),
+            What::Theme(name) => vec![Effect::Theme(name)],
             What::Agent(agent) => {
                 self.view = View::Fleet;
                 self.list_agents();
@@ -146,24 +199,31 @@ impl State {
         }
     }
 
-    /// What fits a few letters, the best first; without letters, what was chosen last comes first.
+    /// What fits a few letters: how it fits comes first, then what was chosen last, then how close the letters are.
+    /// Without letters, what was chosen last comes first.
     fn find(&self, letters: &str) -> Vec<Item> {
         let items = self.items();
         let place = |item: &Item| self.recent.iter().rposition(|known| *known == item.what);
         let pattern = Pattern::parse(letters, CaseMatching::Smart, Normalization::Smart);
         let mut matcher = Matcher::new(Config::DEFAULT);
         let mut characters = Vec::new();
-        let mut found: Vec<(Option<u32>, Option<usize>, Item)> = items
+        let letters = letters.trim().to_lowercase();
+        let mut found: Vec<(Rank, Item)> = items
             .into_iter()
             .filter_map(|item| {
-                let text = format!("{} {}", item.label, item.kind);
+                let text = format!("{} {} {}", item.label, item.name, item.kind);
                 let score = pattern.score(Utf32Str::new(&text, &mut characters), &mut matcher)?;
-                Some((Some(score), place(&item), item))
+                let rank = (
+                    Fit::of(&letters, &item),
+                    Reverse(place(&item)),
+                    Reverse(score),
+                );
+                Some((rank, item))
             })
             .collect();
-        // Stable: what is alike in both stays in the order of the table and the lists.
-        found.sort_by(|(score, recent, _), (other, later, _)| (other, later).cmp(&(score, recent)));
-        found.into_iter().map(|(_, _, item)| item).collect()
+        // Stable: what is alike in all of it stays in the order of the table and the lists.
+        found.sort_by_key(|(rank, _)| *rank);
+        found.into_iter().map(|(_, item)| item).collect()
     }
 
     fn items(&self) -> Vec<Item> {
@@ -171,13 +231,15 @@ impl State {
         items.extend(self.panes.list.iter().map(|pane| Item {
             kind: "pane",
             label: format!("{}  {}", pane.agent, pane.program),
+            name: "",
             detail: String::new(),
             what: What::Pane(pane.command),
         }));
         items.extend(self.fleet.agents().map(|agent| Item {
             kind: "agent",
             label: agent.agent_id.to_string(),
-            detail: if agent.is_connected() { "" } else { "offline" }.to_owned(),
+            name: "",
+            detail: self.fleet.doing(&agent.agent_id).word().to_owned(),
             what: What::Agent(agent.agent_id.clone()),
         }));
         let running = self.fleet.commands().filter(|command| {
@@ -191,8 +253,20 @@ impl State {
         items.extend(running.map(|command| Item {
             kind: "command",
             label: format!("{}  {}", command.program, command.agent_id),
+            name: "",
             detail: "running".to_owned(),
             what: What::Command(command.command_id),
+        }));
+        items.extend(self.look.names.iter().map(|name| Item {
+            kind: "theme",
+            label: format!("theme {name}"),
+            name: "",
+            detail: if *name == self.look.shown {
+                "shown".to_owned()
+            } else {
+                String::new()
+            },
+            what: What::Theme(name.clone()),
         }));
         items
     }
@@ -210,6 +284,7 @@ fn actions(keys: &Keymap, mode: Mode) -> Vec<Item> {
             "action"
         },
         label: row.help.to_owned(),
+        name: View::of(row.action).map_or(row.name, View::title),
         detail: text(keys),
         what: What::Act(row.action),
     };

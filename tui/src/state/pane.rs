@@ -351,6 +351,22 @@ impl Pane {
         }
     }
 
+    /// The last of what there is, from the first column on: for a look in passing at so many rows.
+    pub fn tail(&self, rows: u16) -> Window {
+        let all = self.screen.size().1;
+        let cursor = self.screen.cursor();
+        let lowest = if cursor.visible { cursor.row } else { 0 };
+        let has_text = |row: &u16| {
+            let row = self.screen.row(i32::from(*row));
+            row.is_some_and(|row| row.cells().any(|cell| !cell.is_blank()))
+        };
+        let last = (lowest..all).rev().find(has_text).unwrap_or(lowest);
+        Window {
+            line: i32::from((last + 1).saturating_sub(rows)),
+            col: 0,
+        }
+    }
+
     /// The part with the cursor, for a terminal that is larger than its view. Watching never resizes.
     fn following(&self, size: (u16, u16)) -> Window {
         let (cols, rows) = self.screen.size();

@@ -15,6 +15,18 @@ use crate::state::activity::{Entry, Level};
 /// From so many rows on the selected line is told whole below the list.
 const DETAIL_ROWS: u16 = 12;
 
+/// The columns where there is room for all.
+const WIDE: [Column; 5] = [
+    ("TIME", 8),
+    ("AGE", 4),
+    ("LEVEL", 6),
+    ("FROM", 22),
+    ("WHAT", 0),
+];
+
+/// The same where nobody knows the person's zone.
+const WIDE_IN_UTC: [Column; 5] = [("UTC", 8), WIDE[1], WIDE[2], WIDE[3], WIDE[4]];
+
 /// Draws the view into `area`.
 pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     let entries = state.activity.listed();
@@ -32,13 +44,8 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
     let columns: &[Column] = match area.width {
         ..60 => &[("AGE", 4), ("FROM", 9), ("WHAT", 0)],
         60..110 => &[("AGE", 4), ("LEVEL", 6), ("FROM", 14), ("WHAT", 0)],
-        _ => &[
-            ("UTC", 8),
-            ("AGE", 4),
-            ("LEVEL", 6),
-            ("FROM", 22),
-            ("WHAT", 0),
-        ],
+        _ if state.zone.is_unknown() => &WIDE_IN_UTC,
+        _ => &WIDE,
     };
     let list = Rect {
         height: body.height - detail,
@@ -73,7 +80,7 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
             height: detail,
             ..body
         };
-        draw_detail(entry, area, theme, buffer);
+        draw_detail(state, entry, area, theme, buffer);
     }
 }
 
@@ -83,7 +90,7 @@ fn cell(state: &State, entry: &Entry, column: &str, theme: &Theme) -> (String, S
         .grade()
         .map_or(Style::new(), |grade| theme.grade(grade));
     match column {
-        "UTC" => (clock(entry), theme.dim()),
+        "TIME" | "UTC" => (state.zone.time_of_day(entry.at), theme.dim()),
         "AGE" => (age::text(entry.at, state.now), theme.dim()),
         "LEVEL" => (entry.level.word().to_owned(), grave),
         "FROM" => (entry.source.to_string(), theme.strong()),
@@ -104,26 +111,12 @@ fn cell(state: &State, entry: &Entry, column: &str, theme: &Theme) -> (String, S
     }
 }
 
-/// The time of day, in UTC: where the operator is, the terminal doesn't say.
-fn clock(entry: &Entry) -> String {
-    let seconds = entry.at.0 / 1000 % 86_400;
-    format!(
-        "{:02}:{:02}:{:02}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    )
-}
-
-fn draw_detail(entry: &Entry, area: Rect, theme: &Theme, buffer: &mut Buffer) {
+fn draw_detail(state: &State, entry: &Entry, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     let bar = Rect { height: 1, ..area };
     buffer.set_style(bar, theme.bar());
-    let title = format!(
-        " {} UTC  {}  {}",
-        clock(entry),
-        entry.level.word(),
-        entry.source
-    );
+    let time = state.zone.time_of_day(entry.at);
+    let zone = if state.zone.is_unknown() { " UTC" } else { "" };
+    let title = format!(" {time}{zone}  {}  {}", entry.level.word(), entry.source);
     put_line(buffer, bar, &Line::raw(fit(&title, area.width.into())));
     let width = usize::from(area.width).saturating_sub(2).max(1);
     let characters: Vec<char> = entry.text.chars().collect();

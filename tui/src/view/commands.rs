@@ -12,14 +12,15 @@ use super::{fit, put_line};
 use crate::age;
 use crate::state::State;
 use crate::state::commands::History;
+use crate::state::listing::Stage;
 
 /// From these columns and rows on the selected command is told whole below the list.
 const DETAIL: (u16, u16) = (60, 12);
 
 /// Draws the view into `area`.
 pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
-    let commands = state.all_commands();
-    let body = table::title(&heading(state, &commands), area, theme, buffer);
+    let listing = state.fleet.listing();
+    let body = table::title(&heading(state), area, theme, buffer);
     let (mut list, detail) = if body.width >= DETAIL.0 && body.height >= DETAIL.1 {
         let (list, detail) = (body.height - 3, 3);
         (
@@ -38,20 +39,23 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
     };
     let columns = columns(area.width);
     list = table::headings(columns, list, theme, buffer);
-    let selected = commands
-        .iter()
-        .position(|command| Some(command.command_id) == state.commands.selected)
-        .unwrap_or(0);
-    table::rows(list, commands.len(), selected, |at, row| {
+    let selected = state.command_at().unwrap_or(0);
+    // Only those that are seen are looked at.
+    let first = table::first(list, listing.len(), selected);
+    let mut commands = state.all_commands().skip(first);
+    table::rows(list, listing.len(), selected, |at, row| {
+        let Some(command) = commands.next() else {
+            return;
+        };
         let cells = columns
             .iter()
-            .map(|(name, _)| cell(state, commands[at], name, theme));
+            .map(|(name, _)| cell(state, command, name, theme));
         put_line(buffer, row, &table::cells_line(columns, cells, row.width));
         if at == selected {
             buffer.set_style(row, theme.selected(true));
         }
     });
-    if commands.is_empty() && list.height > 0 {
+    if listing.is_empty() && list.height > 0 {
         let text = match state.commands.history {
             History::Unasked | History::Loading => " loading …",
             _ if !state.commands.filter.is_empty() => {
@@ -65,21 +69,14 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
             &Line::styled(fit(text, list.width.into()), theme.dim()),
         );
     }
-    if let (Some(area), Some(command)) = (detail, commands.get(selected)) {
+    if let (Some(area), Some(command)) = (detail, state.selected_command()) {
         draw_detail(state, command, area, theme, buffer);
     }
 }
 
-fn heading(state: &State, commands: &[&CommandSummary]) -> String {
-    let count = |wanted: fn(CommandState) -> bool| {
-        commands
-            .iter()
-            .filter(|command| wanted(command.state))
-            .count()
-    };
-    let running = count(|state| matches!(state, CommandState::Running | CommandState::Delivered));
-    let waiting = count(|state| state == CommandState::Queued);
-    let ended = commands.len() - running - waiting;
+fn heading(state: &State) -> String {
+    let count = |stage| state.fleet.listing().count(stage);
+    let (running, waiting, ended) = (count(Stage::Runs), count(Stage::Waits), count(Stage::Ended));
     let more = match state.commands.history {
         History::Loading => ", loading …",
         History::Until(..) => " and older",

@@ -96,7 +96,7 @@ fn draw_detail(state: &State, agent: &AgentInfo, area: Rect, theme: &Theme, buff
     let summary = command.and_then(|command| state.summary(&command));
     let approval = summary.and_then(|summary| summary.approval.as_ref());
     // A screen that is known shows it itself, with what stands around it.
-    if let Some(approval) = approval.filter(|_| state.item_screen().is_none()) {
+    if let Some(approval) = approval.filter(|_| state.glanced_screen().is_none()) {
         lines.extend(
             approval
                 .asked
@@ -124,9 +124,9 @@ fn draw_detail(state: &State, agent: &AgentInfo, area: Rect, theme: &Theme, buff
         height: area.height - told,
         ..area
     };
-    match state.item_screen() {
+    match state.glanced_screen() {
         Some(pane) => {
-            pane::cells(pane, rest, theme, buffer);
+            pane::tail(pane, rest, theme, buffer);
         }
         None if rest.height > 0 => {
             let row = Rect { height: 1, ..rest };

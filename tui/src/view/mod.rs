@@ -11,6 +11,7 @@ mod inbox;
 mod list;
 mod palette;
 mod pane;
+mod preview;
 mod table;
 pub mod theme;
 
@@ -61,7 +62,7 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     }
     separators(layout, theme, area, buffer);
     if let Some(blank) = layout.blank {
-        first_steps::draw(state, within(blank), theme, buffer);
+        preview::draw(state, within(blank), theme, buffer);
     }
     bars::header(state, within(layout.header), theme, buffer);
     let mut typed = bars::footer(state, within(layout.footer), theme, buffer);

@@ -14,6 +14,7 @@ use super::{ending, fit, put_line};
 use crate::layout::inner;
 use crate::state::copy::{Copy, Kind};
 use crate::state::lines::Place;
+use crate::state::pane::Window;
 use crate::state::search::{Match, Search};
 use crate::state::{Focus, Pane, State};
 
@@ -174,8 +175,41 @@ pub(super) fn cells(
         return None;
     }
     let window = pane.window((area.width, area.height));
-    let (cols, rows) = pane.screen.size();
     let marked = Marked::of(pane, (area.width, area.height));
+    lines(pane, window, area, theme, buffer, |x, y| {
+        marked.style(x, y, theme)
+    });
+    if let Some(copy) = pane.copy {
+        let y = copy.cursor.line.checked_sub(marked.top)?;
+        let x = copy.cursor.col.checked_sub(marked.left)?;
+        let seen = y < u64::from(area.height) && x < area.width;
+        return seen.then(|| Position::new(area.x + x, area.y + y as u16));
+    }
+    let cursor = pane.screen.cursor();
+    let y = i32::from(cursor.row) - window.line;
+    let x = i32::from(cursor.col) - i32::from(window.col);
+    let seen = cursor.visible
+        && (0..i32::from(area.height)).contains(&y)
+        && (0..i32::from(area.width)).contains(&x);
+    seen.then(|| Position::new(area.x + x as u16, area.y + y as u16))
+}
+
+/// Draws the last lines of a terminal, cut at the right: what it looks like to somebody who passes by.
+pub(super) fn tail(pane: &Pane, area: Rect, theme: &Theme, buffer: &mut Buffer) {
+    let window = pane.tail(area.height);
+    lines(pane, window, area, theme, buffer, |_, _| Style::new());
+}
+
+/// Draws the part of the terminal at `window`, each cell with what `mark` lays over it.
+fn lines(
+    pane: &Pane,
+    window: Window,
+    area: Rect,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    mark: impl Fn(u16, u16) -> Style,
+) {
+    let (cols, rows) = pane.screen.size();
     for y in 0..area.height {
         let line = window.line + i32::from(y);
         if line >= i32::from(rows) {
@@ -195,22 +229,9 @@ pub(super) fn cells(
             } else {
                 draw_text(cell, target);
             }
-            target.set_style(style(cell, theme).patch(marked.style(x, y, theme)));
+            target.set_style(style(cell, theme).patch(mark(x, y)));
         }
     }
-    if let Some(copy) = pane.copy {
-        let y = copy.cursor.line.checked_sub(marked.top)?;
-        let x = copy.cursor.col.checked_sub(marked.left)?;
-        let seen = y < u64::from(area.height) && x < area.width;
-        return seen.then(|| Position::new(area.x + x, area.y + y as u16));
-    }
-    let cursor = pane.screen.cursor();
-    let y = i32::from(cursor.row) - window.line;
-    let x = i32::from(cursor.col) - i32::from(window.col);
-    let seen = cursor.visible
-        && (0..i32::from(area.height)).contains(&y)
-        && (0..i32::from(area.width)).contains(&x);
-    seen.then(|| Position::new(area.x + x as u16, area.y + y as u16))
 }
 
 /// What is selected and what a search found, in the part of a pane that is looked at.

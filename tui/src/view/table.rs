@@ -15,10 +15,7 @@ pub(super) type Column = (&'static str, u16);
 /// Calls `draw` with the index and the place of each row that is seen, the selected one near the middle of a list that
 /// is longer than its area.
 pub(super) fn rows(area: Rect, count: usize, selected: usize, mut draw: impl FnMut(usize, Rect)) {
-    let fitting = usize::from(area.height);
-    let first = selected
-        .saturating_sub(fitting / 2)
-        .min(count.saturating_sub(fitting));
+    let first = first(area, count, selected);
     for (at, y) in (first..count).zip(area.top()..area.bottom()) {
         draw(
             at,
@@ -29,6 +26,13 @@ pub(super) fn rows(area: Rect, count: usize, selected: usize, mut draw: impl FnM
             },
         );
     }
+}
+
+/// The index of the first row that is seen.
+pub(super) fn first(area: Rect, count: usize, selected: usize) -> usize {
+    let fitting = usize::from(area.height);
+    let middle = selected.saturating_sub(fitting / 2);
+    middle.min(count.saturating_sub(fitting))
 }
 
 /// Draws a view's title bar; the result is the area below it.

@@ -76,6 +76,15 @@ const TRUE_COLOR: [&str; 7] = [
 ];
 
 impl Wishes {
+    /// The same with another theme.
+    #[must_use]
+    pub fn with(&self, theme: Choice) -> Self {
+        Self {
+            theme,
+            ..self.clone()
+        }
+    }
+
     /// The theme for a terminal with this environment.
     pub fn theme(&self, env: impl Fn(&str) -> Option<String>) -> Theme {
         let env = |name: &str| env(name).filter(|value| !value.is_empty());
