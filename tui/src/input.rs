@@ -3,9 +3,10 @@
 //! Not crossterm's reader: that one blocks on an escape sequence of which only a part has come, takes a
 //! sequence that comes in pieces for keys, and never ends when the terminal is gone.
 //!
-//! - [`parser`]: bytes become events.
+//! - [`parser`]: bytes become events; `sequence`: what one whole sequence means.
 
 pub mod parser;
+mod sequence;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
