@@ -267,7 +267,7 @@ pub const TABLE: &[Binding] = table! {
     &[Inbox], "item.interrupt", [plain('i'), ctrl('c')], Interrupt, "interrupt", "interrupt its command";
     &[AllCommands], "output", [special(KeyCode::Enter), plain('o')], Open, "output", "show the command's output in a pane";
     &[AllCommands], "again", [plain('r')], Again, "run again", "run the command once more; asks first";
-    &[AllCommands], "cancel", [plain('d'), special(KeyCode::Delete)], Cancel, "cancel", "take a waiting command out of its queue";
+    &[AllCommands], "cancel", [plain('d'), special(KeyCode::Delete)], Cancel, "cancel", "take a waiting command out of its queue; asks first";
     &[Activity], "go-to-agent", [special(KeyCode::Enter), plain('o')], Open, "go there", "go to the agent that the line is of";
     COMMANDS, "attach", [plain('a')], Attach, "attach", "attach: every key goes to the terminal";
     FLEET, "mirror", [plain('M')], Mirror, "", "type into all marked agents' terminals at once, or into all panes";

@@ -332,7 +332,10 @@ fn a_command_is_cancelled_run_again_interrupted_and_shown_from_there() {
     );
     assert_eq!(keys(&mut state, "x"), [Effect::Signal(id(1), Signal::Int)]);
     assert_eq!(keys(&mut state, "d"), [], "it runs");
-    assert_eq!(keys(&mut state, "jd"), [Effect::Cancel(id(5))]);
+    assert_eq!(keys(&mut state, "jd"), []);
+    assert!(text(&state).contains("out of build-1's queue? [y/N]"));
+    assert_eq!(keys(&mut state, "\n"), [], "Enter is no");
+    assert_eq!(keys(&mut state, "dy"), [Effect::Cancel(id(5))]);
     keys(&mut state, "G");
     assert_eq!(keys(&mut state, "r"), []);
     assert!(

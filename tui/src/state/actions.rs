@@ -308,6 +308,7 @@ impl State {
                 let kill = |command| Effect::Signal(command, Signal::Kill);
                 commands.into_iter().map(kill).collect()
             }
+            Some(Overlay::ConfirmCancel(command)) if yes => vec![Effect::Cancel(command)],
             Some(Overlay::ConfirmAgain(again)) if yes => vec![Effect::Again(again)],
             Some(Overlay::ConfirmRun(many)) if yes => {
                 let targets = many.targets.into_iter();

@@ -130,27 +130,22 @@ impl State {
         self.open(command, false)
     }
 
-    /// Takes the selected command out of its queue.
-    pub(super) fn cancel_selected(&mut self) -> Vec<Effect> {
+    /// Asks whether to take the selected command out of its queue.
+    pub(super) fn ask_cancel(&mut self) {
         if let Err(why) = self.may_operate() {
-            self.notify(why, true);
-            return Vec::new();
+            return self.notify(why, true);
         }
         let state = self
             .selected_command()
             .map(|command| (command.command_id, command.state));
         match state {
             Some((command, CommandState::Queued | CommandState::Delivered)) => {
-                vec![Effect::Cancel(command)]
+                self.overlay = Some(Overlay::ConfirmCancel(command));
             }
             Some((_, CommandState::Running)) => {
                 self.notify("it runs already: interrupt or kill it", false);
-                Vec::new()
             }
-            _ => {
-                self.notify("nothing waits there", false);
-                Vec::new()
-            }
+            _ => self.notify("nothing waits there", false),
         }
     }
 

@@ -246,6 +246,8 @@ pub enum Overlay {
     ConfirmKill(Vec<CommandId>),
     /// Everything by a few letters.
     Palette(Box<palette::Palette>),
+    /// Whether to take this command out of its queue.
+    ConfirmCancel(CommandId),
     /// Whether to run this once more.
     ConfirmAgain(Box<commands::Again>),
     /// Whether to run a line on all of these.
@@ -345,6 +347,7 @@ impl State {
             Some(Overlay::Palette(_)) => Mode::Palette,
             Some(
                 Overlay::ConfirmKill(_)
+                | Overlay::ConfirmCancel(_)
                 | Overlay::ConfirmAgain(_)
                 | Overlay::ConfirmRun(_)
                 | Overlay::ConfirmMirror(_),

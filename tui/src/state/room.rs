@@ -84,7 +84,7 @@ impl State {
                 let filter = self.commands.filter.clone();
                 self.ask(Purpose::Narrow, &filter);
             }
-            (_, Action::Cancel) => return Some(self.cancel_selected()),
+            (_, Action::Cancel) => self.ask_cancel(),
             (_, Action::Again) => self.ask_again(),
             (_, Action::Palette) => self.open_palette(),
             (_, action) => self.show(View::of(action)?),

@@ -223,6 +223,11 @@ fn question(state: &State, overlay: &Overlay) -> Option<String> {
             commands.len(),
             agents(state, commands)
         )),
+        Overlay::ConfirmCancel(command) => {
+            let summary = state.summary(command)?;
+            let (program, agent) = (&summary.program, &summary.agent_id);
+            Some(format!("take `{program}` out of {agent}'s queue?"))
+        }
         Overlay::ConfirmAgain(again) => Some(format!("run {again} again?")),
         Overlay::Help(_) | Overlay::Prompt(_) | Overlay::Palette(_) => None,
     }
