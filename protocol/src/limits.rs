@@ -5,6 +5,9 @@ use std::time::Duration;
 /// The largest message, before and after decompression (contract: "1 MiB is the limit").
 pub const MAX_MESSAGE: usize = 1024 * 1024;
 
+/// JSON values in what an event or a log line carries along, lists and objects among them: as a tree these take some 5 MB.
+pub const MAX_VALUES: usize = 16_384;
+
 /// Payloads whose JSON is larger than this travel gzipped (requirement C8).
 pub const COMPRESS_ABOVE: usize = 10 * 1024;
 

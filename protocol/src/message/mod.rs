@@ -1,6 +1,7 @@
 //! Every message, as one enum for each direction. Payload structs say what their fields mean; unknown fields are ignored
 //! and absent ones take their default, so that either side may be newer.
 //!
+//! - [`shapeless`]: JSON that nobody here looks into.
 //! - [`session`]: who is there, what is subscribed, what went wrong.
 //! - [`activity`]: what a program is doing, and how that is known.
 //! - [`agent`]: what an agent tells of itself, what dashboards see of it.
@@ -15,6 +16,7 @@ pub mod agent;
 pub mod command;
 pub mod connection;
 pub mod session;
+mod shapeless;
 pub mod stream;
 pub mod topic;
 pub mod typing;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::shapeless;
 use crate::ids::Channel;
 
 /// `publish`: put an event on a channel.
@@ -17,7 +18,7 @@ pub struct Publish {
     /// The event's name (`status_changed`, `issue_created`, …).
     pub event: String,
     /// Whatever belongs to it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "shapeless::value")]
     pub data: serde_json::Value,
 }
 
@@ -28,7 +29,7 @@ pub struct Event {
     /// The event's name.
     pub event: String,
     /// Whatever belongs to it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "shapeless::value")]
     pub data: serde_json::Value,
     /// Who published it: an agent's name, or a token's subject.
     pub from: String,
@@ -98,6 +99,6 @@ pub struct ActivityLog {
     /// The line.
     pub message: String,
     /// Whatever belongs to it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "shapeless::object")]
     pub metadata: BTreeMap<String, serde_json::Value>,
 }

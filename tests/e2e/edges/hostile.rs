@@ -1,5 +1,6 @@
 //! Peers that try to fill the daemon's memory.
 
+use opsctl_protocol::limits::MAX_VALUES;
 use serde_json::{Value, json};
 
 use super::patience::Noise;
@@ -49,7 +50,24 @@ fn events_of_many_small_values_do_not_pile_up_either() {
     stays_small(|daemon| {
         let mut raw = Raw::dashboard(daemon);
         // Each takes a byte or two on the wire, and many times that in memory.
-        let data: Value = vec![0; 100_000].into();
-        publish(&mut raw, &data, 40);
+        let data: Value = vec![0; MAX_VALUES - 1].into();
+        publish(&mut raw, &data, 250);
     });
+}
+
+/// A message is a tree before anything can be refused in it: also that stays small.
+#[test]
+fn one_message_of_many_small_values_is_refused_while_it_is_read() {
+    let daemon = TestDaemon::start();
+    let before = crate::bad_input::resident(&daemon);
+    let mut raw = Raw::dashboard(&daemon);
+    let data: Value = vec![json!({}); 300_000].into();
+    let event = json!({"channel": "task:x", "event": "e", "data": data});
+    let error = raw.ask("publish", &event);
+    assert_eq!(error["payload"]["code"], "bad_message", "{error}");
+    let message = error["payload"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("16384 values"), "{message}");
+    let grown = crate::bad_input::resident(&daemon).saturating_sub(before);
+    assert!(grown < 16 * 1024 * 1024, "grew by {grown} bytes");
+    assert_eq!(raw.ask("ping", &json!({}))["type"], "pong");
 }
