@@ -59,7 +59,7 @@ pub struct Decoded<M> {
     pub message: M,
 }
 
-/// The envelope as it is written.
+/// The envelope as it is written, without what its payload needs; see [`encode`].
 #[derive(Serialize)]
 struct Outgoing<'a> {
     version: &'a str,
@@ -76,10 +76,16 @@ struct Outgoing<'a> {
     epoch: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    encoding: Option<&'a str>,
-    payload: &'a RawValue,
 }
+
+/// The name of the payload, as it stands behind the other fields of an envelope.
+const PAYLOAD: &[u8] = b",\"payload\":";
+
+/// What says before it that it is compressed.
+const GZIP: &[u8] = b",\"encoding\":\"gzip\"";
+
+/// Room for most frames while they are written, in bytes: a few lines of output with their envelope.
+const USUAL_FRAME: usize = 1024;
 
 /// The envelope as it is read; unknown fields are ignored.
 #[derive(Deserialize)]
@@ -167,22 +173,12 @@ impl DecodeError {
 
 /// Writes a message as a text frame. A payload over [`COMPRESS_ABOVE`] is gzipped.
 pub fn encode<M: Direction>(header: &Header, message: &M) -> Result<String, EncodeError> {
-    let mut payload = message.payload()?;
-    let plain = payload.get().len();
-    if plain > MAX_MESSAGE {
-        return Err(EncodeError::TooBig(plain));
-    }
-    let compressed = plain > COMPRESS_ABOVE;
-    if compressed {
-        payload =
-            serde_json::value::to_raw_value(&STANDARD.encode(gzip(payload.get().as_bytes())))?;
-    }
     let timestamp = if header.timestamp.0 == 0 {
         Timestamp::now()
     } else {
         header.timestamp
     };
-    let text = serde_json::to_string(&Outgoing {
+    let envelope = Outgoing {
         version: VERSION,
         kind: message.kind(),
         timestamp,
@@ -191,13 +187,36 @@ pub fn encode<M: Direction>(header: &Header, message: &M) -> Result<String, Enco
         channel: header.channel.as_ref(),
         epoch: header.epoch.as_deref(),
         seq: header.seq,
-        encoding: compressed.then_some("gzip"),
-        payload: &payload,
-    })?;
-    if text.len() > MAX_MESSAGE {
-        Err(EncodeError::TooBig(text.len()))
+    };
+    let mut frame = Vec::with_capacity(USUAL_FRAME);
+    serde_json::to_writer(&mut frame, &envelope)?;
+    // The payload is its last field: it is written here, once, and not copied from a text of its own.
+    frame.pop();
+    let head = frame.len();
+    frame.extend_from_slice(PAYLOAD);
+    let payload = frame.len();
+    message.write_payload(&mut frame)?;
+    let plain = frame.len() - payload;
+    if plain > MAX_MESSAGE {
+        return Err(EncodeError::TooBig(plain));
+    }
+    if plain > COMPRESS_ABOVE {
+        let packed = STANDARD.encode(gzip(&frame[payload..]));
+        frame.truncate(head);
+        frame.extend_from_slice(GZIP);
+        frame.extend_from_slice(PAYLOAD);
+        // Nothing in base64 has to be escaped.
+        frame.push(b'"');
+        frame.extend_from_slice(packed.as_bytes());
+        frame.push(b'"');
+    }
+    frame.push(b'}');
+    if frame.len() > MAX_MESSAGE {
+        Err(EncodeError::TooBig(frame.len()))
     } else {
-        Ok(text)
+        // Rings keep frames for long.
+        frame.shrink_to_fit();
+        Ok(String::from_utf8(frame).expect("JSON and base64 are UTF-8"))
     }
 }
 

@@ -58,11 +58,10 @@ fn table_names() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
 fn read(info: &str, text: &str) -> Result<Value, String> {
     fn payload<M: Direction>(text: &str) -> Result<Value, String> {
         let decoded = decode::<M>(text).map_err(|error| error.to_string())?;
-        let written = decoded
-            .message
-            .payload()
-            .map_err(|error| error.to_string())?;
-        serde_json::from_str(written.get()).map_err(|error| error.to_string())
+        let mut written = Vec::new();
+        let done = decoded.message.write_payload(&mut written);
+        done.and_then(|()| serde_json::from_slice(&written))
+            .map_err(|error| error.to_string())
     }
     match info {
         "json dashboard→daemon" => payload::<DashboardMessage>(text),

@@ -34,7 +34,9 @@ fn survives<M: Direction + std::fmt::Debug + PartialEq>(
         Err(error) => return Err(TestCaseError::fail(error.to_string())),
     };
     let envelope: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let plain = message.payload().unwrap().get().len();
+    let mut payload = Vec::new();
+    message.write_payload(&mut payload).unwrap();
+    let plain = payload.len();
     prop_assert_eq!(envelope["type"].as_str(), Some(message.kind()));
     prop_assert_eq!(
         envelope["encoding"].as_str(),

@@ -335,7 +335,9 @@ fn unpack(text: &str) -> Value {
     use opsctl_protocol::message::Direction;
     fn read<M: Direction>(text: &str) -> Option<Value> {
         let decoded = opsctl_protocol::decode::<M>(text).ok()?;
-        serde_json::from_str(decoded.message.payload().ok()?.get()).ok()
+        let mut payload = Vec::new();
+        decoded.message.write_payload(&mut payload).ok()?;
+        serde_json::from_slice(&payload).ok()
     }
     read::<opsctl_protocol::ToDashboard>(text)
         .or_else(|| read::<opsctl_protocol::ToAgent>(text))

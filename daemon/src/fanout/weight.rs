@@ -32,8 +32,9 @@ pub(super) fn weight(message: &ToDashboard) -> usize {
 /// The bytes of an answer or a state copy, about: also what the daemon itself gathers in it, by the length of its JSON.
 pub(super) fn answer_weight(message: &ToDashboard) -> usize {
     // What cannot be written is not sent either.
-    let json = message.payload().map_or(0, |json| json.get().len());
-    json.max(weight(message))
+    let mut json = Vec::new();
+    let written = message.write_payload(&mut json).map_or(0, |()| json.len());
+    written.max(weight(message))
 }
 
 /// What an agent has told about itself.

@@ -23,7 +23,6 @@ pub mod typing;
 
 use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 pub use activity::{Activity, ActivitySource, Approval};
 pub use agent::{
@@ -52,8 +51,8 @@ pub trait Direction: Sized {
     /// The `type` on the wire.
     fn kind(&self) -> &'static str;
 
-    /// The payload's JSON.
-    fn payload(&self) -> Result<Box<RawValue>, serde_json::Error>;
+    /// Writes the payload's JSON behind what is there.
+    fn write_payload(&self, buffer: &mut Vec<u8>) -> Result<(), serde_json::Error>;
 
     /// Reads a payload; `None` when this direction has no such `type`.
     fn read(kind: &str, payload: &str) -> Option<Result<Self, serde_json::Error>>;
@@ -84,8 +83,8 @@ macro_rules! direction {
                 match self { $(Self::$variant(_) => $kind,)+ }
             }
 
-            fn payload(&self) -> Result<Box<RawValue>, serde_json::Error> {
-                match self { $(Self::$variant(payload) => serde_json::value::to_raw_value(payload),)+ }
+            fn write_payload(&self, buffer: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+                match self { $(Self::$variant(payload) => serde_json::to_writer(buffer, payload),)+ }
             }
 
             fn read(kind: &str, payload: &str) -> Option<Result<Self, serde_json::Error>> {

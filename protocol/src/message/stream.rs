@@ -1,5 +1,7 @@
 //! A command's output: bytes with offsets, the screen where bytes are gone, and what says that they are.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -43,10 +45,10 @@ pub struct Payload(pub Bytes);
 /// [`Payload`] as it stands in JSON.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct PayloadJson {
+struct PayloadJson<'a> {
     /// The bytes, where they are UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    data: Option<String>,
+    data: Option<Cow<'a, str>>,
     /// The bytes in base64 (RFC 4648 §4, padded), where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     data_b64: Option<String>,
@@ -56,7 +58,7 @@ impl Serialize for Payload {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let json = match std::str::from_utf8(&self.0) {
             Ok(text) => PayloadJson {
-                data: Some(text.to_owned()),
+                data: Some(Cow::Borrowed(text)),
                 data_b64: None,
             },
             Err(_) => PayloadJson {
@@ -73,7 +75,7 @@ impl<'de> Deserialize<'de> for Payload {
         use serde::de::Error;
         let json = PayloadJson::deserialize(deserializer)?;
         match (json.data, json.data_b64) {
-            (Some(text), None) => Ok(Self(text.into())),
+            (Some(text), None) => Ok(Self(text.into_owned().into())),
             (None, Some(base64)) => STANDARD
                 .decode(base64)
                 .map(|bytes| Self(bytes.into()))
