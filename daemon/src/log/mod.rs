@@ -32,6 +32,7 @@ pub(crate) mod fuzz;
 
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
+use std::thread::Thread;
 use std::time::Duration;
 
 use opsctl_protocol::CommandId;
@@ -110,6 +111,8 @@ pub struct Log {
     shared: Arc<Shared>,
     /// To the writer. Unbounded by count, but each record holds its bytes' worth of `room`.
     jobs: mpsc::Sender<Job>,
+    /// The writer's thread, to be woken by who waits for it.
+    writer: Thread,
     /// Bytes that may still be queued.
     room: Arc<Semaphore>,
     /// The queue's bound; a larger record takes all of it.
@@ -149,12 +152,13 @@ impl Log {
         let (shared, durable) = Shared::new(dir.clone(), recovered.sealed, recovered.active);
         let shared = Arc::new(shared);
         let (jobs, queue) = mpsc::channel();
-        writer::start(Arc::clone(&shared), options, recovered.file, queue)
+        let writer = writer::start(Arc::clone(&shared), options, recovered.file, queue)
             .map_err(|error| LogError::io("start the writer of", &dir, &error))?;
         let room = Arc::new(Semaphore::new(options.queue_bytes as usize));
         let log = Self {
             shared,
             jobs,
+            writer,
             room,
             queue_bytes: options.queue_bytes,
         };
@@ -204,19 +208,22 @@ impl Log {
 
     /// Waits until all that was appended before is durable.
     pub async fn sync(&self) -> Result<(), LogError> {
-        let (answer, answered) = oneshot::channel();
-        self.jobs
-            .send(Job::Sync(answer))
-            .map_err(|_| LogError::Closed)?;
-        answered.await.map_err(|_| LogError::Closed)?
+        self.ask(Job::Sync).await
     }
 
     /// As [`Log::sync`]; nothing can be appended afterwards.
     pub async fn close(&self) -> Result<(), LogError> {
+        self.ask(Job::Close).await
+    }
+
+    /// Has the writer do something at once, and waits until it has.
+    async fn ask(
+        &self,
+        job: fn(oneshot::Sender<Result<(), LogError>>) -> Job,
+    ) -> Result<(), LogError> {
         let (answer, answered) = oneshot::channel();
-        self.jobs
-            .send(Job::Close(answer))
-            .map_err(|_| LogError::Closed)?;
+        self.jobs.send(job(answer)).map_err(|_| LogError::Closed)?;
+        self.writer.unpark();
         answered.await.map_err(|_| LogError::Closed)?
     }
 

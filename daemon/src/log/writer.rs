@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::Thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use opsctl_protocol::CommandId;
@@ -95,24 +96,27 @@ struct Writer {
     unsynced_since: Option<Instant>,
     /// Those who wait for a sync.
     waiting: Vec<oneshot::Sender<Result<(), LogError>>>,
+    /// [`LINGER`].
+    linger: Duration,
     /// No more work comes.
     closing: bool,
     /// The last attempt failed.
     failing: bool,
 }
 
-/// Starts the thread; it ends with [`Job::Close`] or when nobody can send work any more.
+/// Starts the thread; it ends with [`Job::Close`] or when nobody can send work any more. Whoever sends a [`Job`] that is
+/// waited for unparks it, so that it doesn't wait for what else comes.
 pub(super) fn start(
     shared: Arc<Shared>,
     options: LogOptions,
     file: File,
     queue: Receiver<Job>,
-) -> io::Result<()> {
+) -> io::Result<Thread> {
     let mut writer = Writer::new(shared, options, file);
     std::thread::Builder::new()
         .name("log-write".to_owned())
         .spawn(move || writer.run(&queue))
-        .map(drop)
+        .map(|writer| writer.thread().clone())
 }
 
 impl Writer {
@@ -142,6 +146,7 @@ impl Writer {
             ends: HashMap::new(),
             unsynced_since: None,
             waiting: Vec::new(),
+            linger: LINGER,
             closing: false,
             failing: false,
         }
@@ -191,7 +196,8 @@ impl Writer {
             && self.waiting.is_empty()
             && self.buffer.len() - self.written < LINGER_BYTES
         {
-            std::thread::sleep(LINGER);
+            // Only who asks for a sync wakes it before.
+            std::thread::park_timeout(self.linger);
             self.take_ready(queue);
         }
     }

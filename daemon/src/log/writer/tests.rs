@@ -30,6 +30,10 @@ fn writer_on(dir: &std::path::Path, file: &str, command: CommandId) -> Writer {
 }
 
 fn give(writer: &mut Writer, command: CommandId, offset: u64) {
+    writer.take(append(command, offset));
+}
+
+fn append(command: CommandId, offset: u64) -> Job {
     let room = Arc::clone(&ROOM).try_acquire_many_owned(1).unwrap();
     let record = Record {
         command,
@@ -39,7 +43,7 @@ fn give(writer: &mut Writer, command: CommandId, offset: u64) {
         size: None,
         data: Bytes::from_static(b"0123456789"),
     };
-    writer.take(Job::Append(record, room));
+    Job::Append(record, room)
 }
 
 /// Gives the writer its real segment, lets it try again, and looks at what is on the disk.
@@ -108,4 +112,29 @@ fn a_failed_sync_writes_again() {
     );
     give(&mut writer, command, 10);
     recover_and_check(writer, dir.path(), command);
+}
+
+/// Whoever waits for a sync waits for the disk, and not for what else may come: that alone would take an hour here.
+#[tokio::test]
+async fn a_sync_waits_for_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let recovered = recover(dir.path()).unwrap();
+    let (shared, _) = Shared::new(dir.path().to_owned(), recovered.sealed, recovered.active);
+    let mut writer = Writer::new(Arc::new(shared), LogOptions::default(), recovered.file);
+    writer.linger = Duration::from_hours(1);
+    let (jobs, queue) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || writer.run(&queue));
+    let command = CommandId::random();
+    // Often enough that the writer lingers now and then when the sync is asked for.
+    for offset in 0..200 {
+        let (answer, answered) = oneshot::channel();
+        jobs.send(append(command, offset * 10)).unwrap();
+        jobs.send(Job::Sync(answer)).unwrap();
+        thread.thread().unpark();
+        let answered = tokio::time::timeout(Duration::from_secs(30), answered);
+        assert_eq!(answered.await.unwrap(), Ok(Ok(())));
+    }
+    drop(jobs);
+    thread.thread().unpark();
+    thread.join().unwrap();
 }
