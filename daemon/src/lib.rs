@@ -55,6 +55,7 @@ use crate::auth::{Secret, SecretError};
 use crate::core::{Core, EVENT_QUEUE};
 use crate::drain::Edges;
 use crate::fanout::delivery::{Sources, Streams};
+use crate::fanout::departures::Departures;
 use crate::fanout::keyframe::Keyframes;
 use crate::hub::{Hub, HubOptions};
 use crate::ingress::limits::{Limits, announced};
@@ -175,13 +176,14 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     let closing = Arc::clone(&store);
     let history = retention::run(Arc::clone(&store), options.history_max_age, stop.clone());
     edges.doors.tasks.spawn(history);
+    let departures = Departures::new(options.batch_limit);
     let context = ingress::Context {
         events: events.clone(),
         store,
         sources,
         secret,
         hello_timeout: options.hello_timeout,
-        batch_limit: options.batch_limit,
+        departures: departures.clone(),
         patience: options.patience,
         agent_rates: Arc::new(options.limits.agent()),
         dashboard_rates: Arc::new(options.limits.dashboard()),
@@ -191,6 +193,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     };
     let hub_stop = CancellationToken::new();
     let mut hub = tokio::spawn(core.run(queue, hub_stop.clone()));
+    tokio::spawn(departures.run(hub_stop.clone()));
     let serving = Serving::new(
         ingress::router(context),
         edges.clone(),

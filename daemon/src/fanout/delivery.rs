@@ -6,7 +6,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::yield_now;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use opsctl_protocol::close::CloseCode;
@@ -15,6 +16,7 @@ use opsctl_protocol::message::{AgentList, Gap};
 use opsctl_protocol::{AgentId, Channel, CommandId, Header, ToDashboard, encode};
 
 use super::channel::{Body, Entry, Piece, Stream, tell_unwritable};
+use super::departures::Departures;
 use super::keyframe::{Keyframes, Place};
 use super::outbox::{Begin, Cursor, Next, Outbox, Subscription};
 use super::pace::Pace;
@@ -47,9 +49,12 @@ pub struct Delivery {
     /// Whether the dashboard takes binary frames.
     binary: bool,
     pub(super) sources: Sources,
+    departures: Departures,
     pace: Pace,
     /// Whether the last flush's worth left something behind.
     more: bool,
+    /// How many frames the last flush had: the next one gets room for as many at once.
+    usual: usize,
 }
 
 /// Frames gathered for one flush.
@@ -80,13 +85,20 @@ pub enum Gathered {
 
 impl Delivery {
     /// A delivery for a dashboard.
-    pub fn new(outbox: Arc<Outbox>, binary: bool, sources: Sources, pace: Pace) -> Self {
+    pub fn new(
+        outbox: Arc<Outbox>,
+        binary: bool,
+        sources: Sources,
+        departures: Departures,
+    ) -> Self {
         Self {
             outbox,
             binary,
             sources,
-            pace,
+            pace: departures.pace(),
+            departures,
             more: false,
+            usual: 0,
         }
     }
 
@@ -94,34 +106,52 @@ impl Delivery {
     /// cursors move.
     pub async fn gather(&mut self) -> Gathered {
         loop {
-            if !self.more {
-                self.wait().await;
-            }
+            let departs = !self.more && self.wait().await;
             match self.gather_ready().await {
                 // Whoever was woken has seen it already.
                 Gathered::Frames(frames) if frames.is_empty() => {}
                 gathered => {
+                    if let Gathered::Frames(frames) = &gathered {
+                        self.usual = frames.len();
+                    }
                     self.pace.flushed(Instant::now());
+                    if departs {
+                        // All gather before the first one writes: a peer that is awake by then costs the others no wake-up.
+                        yield_now().await;
+                    }
                     return gathered;
                 }
             }
         }
     }
 
-    async fn wait(&self) {
-        self.outbox.news().await;
-        if let Some(due) = self.pace.hold(Instant::now()) {
-            tokio::select! {
-                () = sleep_until(due) => {}
-                () = self.outbox.urgent() => {}
-            }
+    /// Waits for news that may go; true when it goes with others.
+    async fn wait(&self) -> bool {
+        // In a steady flow there is news by the next departure: nothing that comes before has to wake this task.
+        let mut departs = self.hold().await;
+        if !self.outbox.has_news() {
+            self.outbox.news().await;
+            departs = self.hold().await;
         }
         self.outbox.look();
+        departs
+    }
+
+    /// Waits for the next departure, where output is held back now; true when it has come, and nothing urgent before it.
+    async fn hold(&self) -> bool {
+        self.pace.holds(Instant::now())
+            && tokio::select! {
+                () = self.departures.next() => true,
+                () = self.outbox.urgent() => false,
+            }
     }
 
     /// Gathers what there is, up to a flush's worth; that may be nothing.
     pub(super) async fn gather_ready(&mut self) -> Gathered {
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            frames: Vec::with_capacity(self.usual),
+            ..Batch::default()
+        };
         self.more = true;
         loop {
             match self.outbox.try_next() {

@@ -5,7 +5,8 @@
 //! - [`channel`]: a channel's ring of pushes, encoded at most once for each encoding.
 //! - [`weight`]: what a push takes in memory.
 //! - [`outbox`]: what waits for one dashboard: control messages, and which subscriptions have news.
-//! - [`pace`]: when output may go out.
+//! - [`pace`]: whether output goes at once or is held back.
+//! - [`departures`]: when what is held back goes, the same for all.
 //! - [`keyframe`]: the screen at the front of a command's ring, for those who come late.
 //! - [`delivery`]: turns an outbox into frames, cursor by cursor.
 //! - [`behind`]: what it does for a subscription that the ring has left behind.
@@ -14,6 +15,7 @@
 pub mod behind;
 pub mod channel;
 pub mod delivery;
+pub mod departures;
 pub mod keyframe;
 pub mod outbox;
 pub mod pace;

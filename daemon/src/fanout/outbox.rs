@@ -1,6 +1,6 @@
 //! What waits for one dashboard. The hub fills it without ever waiting; the dashboard's delivery empties it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -179,6 +179,15 @@ impl Outbox {
         Some(Next::Ready(subscription))
     }
 
+    /// Whether [`Outbox::try_next`] has something.
+    pub fn has_news(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.ping
+            || waiting.close.is_some()
+            || !waiting.control.is_empty()
+            || !waiting.ready.is_empty()
+    }
+
     /// Waits until [`Outbox::try_next`] may have something. Cancel-safe.
     pub async fn news(&self) {
         self.news.notified().await;
@@ -222,7 +231,7 @@ pub struct Subscription {
     /// Whether the dashboard has taken the subscription back.
     ended: AtomicBool,
     /// Where the delivery stands. Only the delivery touches it, and has it out while it looks.
-    cursor: Mutex<Cursor>,
+    cursor: Mutex<Option<Box<Cursor>>>,
 }
 
 impl Subscription {
@@ -240,18 +249,19 @@ impl Subscription {
             lossless: options.lossless,
             ready: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            cursor: Mutex::new(cursor),
+            cursor: Mutex::new(Some(Box::new(cursor))),
         })
     }
 
     /// Takes the delivery's place out.
-    pub fn take_cursor(&self) -> Cursor {
-        std::mem::take(&mut *self.cursor.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take_cursor(&self) -> Box<Cursor> {
+        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        cursor.take().unwrap_or_default()
     }
 
     /// Puts the delivery's place back.
-    pub fn put_cursor(&self, cursor: Cursor) {
-        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = cursor;
+    pub fn put_cursor(&self, cursor: Box<Cursor>) {
+        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = Some(cursor);
     }
 
     /// Stops the delivery.
@@ -287,8 +297,9 @@ pub struct Cursor {
     /// Whether it has been at the end of the channel. Who has may skip ahead before the ring drops what it wants next; who
     /// has not begins with all that the ring holds.
     pub was_live: bool,
-    /// The next output byte of each command that this subscription has followed.
-    pub offsets: HashMap<CommandId, u64>,
+    /// The next output byte of each command that this subscription has followed. Looked up for every push: of the few that
+    /// an agent runs, a tree finds one sooner than hashing does.
+    pub offsets: BTreeMap<CommandId, u64>,
     /// For a command's own channel that has not been read yet: how to begin.
     pub begin: Option<Begin>,
     /// For a command's own channel: output that is being read from the log until the ring is reached.

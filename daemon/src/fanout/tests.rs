@@ -17,9 +17,9 @@ use opsctl_protocol::{
 
 use super::channel::{Body, Piece, Stream};
 use super::delivery::{Delivery, Gathered, Sources, Streams};
+use super::departures::Departures;
 use super::keyframe::Keyframes;
 use super::outbox::{Begin, Cursor, Next, Options, Outbox, Subscription};
-use super::pace::Pace;
 use crate::log::{Log, LogOptions, Opened, Record};
 use crate::ring::Bounds;
 
@@ -197,7 +197,7 @@ impl World {
             Arc::clone(&watcher.outbox),
             watcher.delivery.sources.clone(),
         );
-        watcher.delivery = Delivery::new(outbox, false, sources, Pace::new(Duration::ZERO));
+        watcher.delivery = Delivery::new(outbox, false, sources, Departures::new(Duration::ZERO));
         watcher.outbox.wake(&watcher.subscription);
     }
 
@@ -233,7 +233,7 @@ impl Watcher {
         };
         let pattern = Pattern::exactly(&stream.channel);
         let subscription = Subscription::new(pattern, Arc::clone(stream), options, cursor);
-        let pace = Pace::new(Duration::ZERO);
+        let pace = Departures::new(Duration::ZERO);
         let delivery = Delivery::new(Arc::clone(&outbox), false, sources.clone(), pace);
         Self {
             outbox,
@@ -358,11 +358,11 @@ fn whoever_comes_late_with_an_offset_hears_that_the_command_runs() {
             let offset = end - 50;
             let mut late = Watcher::new(&world.commands[1], false, &world.sources);
             late.seen.next.insert(COMMANDS[1], offset);
-            late.subscription.put_cursor(Cursor {
+            late.subscription.put_cursor(Box::new(Cursor {
                 seq: 1,
                 begin: Some(Begin::Offset { offset, end }),
                 ..Cursor::default()
-            });
+            }));
             late.outbox.wake(&late.subscription);
             while late.outbox.has_ready() {
                 late.turn().await;

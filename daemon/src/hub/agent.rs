@@ -1,6 +1,6 @@
 //! Agents come, report, leave.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{
@@ -359,7 +359,7 @@ impl Hub {
     }
 
     /// Where the output of each of an agent's commands ends now.
-    pub(super) fn ends_of(&self, agent_id: &AgentId) -> HashMap<CommandId, u64> {
+    pub(super) fn ends_of(&self, agent_id: &AgentId) -> BTreeMap<CommandId, u64> {
         self.commands
             .values()
             .filter(|command| command.row.summary.agent_id == *agent_id)

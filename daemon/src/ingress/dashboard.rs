@@ -18,7 +18,6 @@ use super::Context;
 use super::hello::{Ear, Ended, Said, Surroundings};
 use super::upgrade::{Admitted, Socket};
 use crate::fanout::delivery::Gathered;
-use crate::fanout::pace::Pace;
 use crate::fanout::{Delivery, Outbox};
 use crate::hub::{ConnId, Event};
 
@@ -37,7 +36,7 @@ pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) 
         Arc::clone(&outbox),
         admitted.binary,
         context.sources.clone(),
-        Pace::new(context.batch_limit),
+        context.departures.clone(),
     );
     let mut writer = tokio::spawn(deliver(delivery, sink, Arc::clone(&admitted.pulse)));
     let errors = Arc::clone(&outbox);

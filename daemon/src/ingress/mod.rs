@@ -36,6 +36,7 @@ use tokio::sync::mpsc;
 use crate::auth::Secret;
 use crate::drain::Edges;
 use crate::fanout::delivery::Sources;
+use crate::fanout::departures::Departures;
 use crate::hub::{ConnId, Event};
 use crate::store::Store;
 
@@ -57,8 +58,8 @@ pub struct Context {
     pub secret: Arc<Secret>,
     /// How long a fresh connection may take to say who it is.
     pub hello_timeout: Duration,
-    /// How long output may wait for more before it goes out to a dashboard.
-    pub batch_limit: Duration,
+    /// When output goes out to dashboards that was held back.
+    pub departures: Departures,
     /// How long any connection may take over what.
     pub patience: Patience,
     /// How often agents may say what.
