@@ -2,12 +2,21 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use opsctl_protocol::limits::{INPUT_REPORT_EVERY, INPUT_WINDOW};
+use tokio::time::Instant;
 
 /// Slices given to one write; more would rarely find room.
 const SLICES: usize = 16;
+
+/// How long it is kept that input has come. Nobody waits for it, and told at once it would meet the key's echo on the way:
+/// each process between the two would read and pass on both, the echo last.
+const CONFIRM_AFTER: Duration = Duration::from_millis(5);
+
+/// Bytes that are confirmed without waiting for more: what the daemon keeps meanwhile, to send it again, is bounded.
+const CONFIRM_BYTES: u64 = 64 * 1024;
 
 /// Why input was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +50,8 @@ pub(crate) struct Input {
     reported: u64,
     /// The last `received` that was told.
     confirmed: u64,
+    /// When what was taken and not told is told; none where all was.
+    confirm_at: Option<Instant>,
     /// Nothing follows.
     eof: bool,
     /// The last byte that the program was given.
@@ -163,19 +174,33 @@ impl Input {
         self.received
     }
 
-    /// What to tell, when it is time: what was taken at once, since somebody waits for it; what was given to the program
-    /// each [`INPUT_REPORT_EVERY`] bytes and at the end.
-    pub(crate) fn report(&mut self) -> Option<Report> {
+    /// What to tell, when it is time: what was taken each [`CONFIRM_BYTES`] and after [`CONFIRM_AFTER`]; what was given to
+    /// the program each [`INPUT_REPORT_EVERY`] bytes and at the end.
+    pub(crate) fn report(&mut self, now: Instant) -> Option<Report> {
         let news = self.consumed - self.reported;
         let due = news >= INPUT_REPORT_EVERY || (news > 0 && self.is_over());
         if due {
             self.reported = self.consumed;
         }
-        let confirms = std::mem::replace(&mut self.confirmed, self.received) != self.received;
-        (due || confirms).then_some(Report {
+        let unconfirmed = self.received - self.confirmed;
+        if unconfirmed > 0 {
+            self.confirm_at.get_or_insert(now + CONFIRM_AFTER);
+        }
+        let confirms = unconfirmed >= CONFIRM_BYTES || self.confirm_at.is_some_and(|at| at <= now);
+        if !(due || confirms) {
+            return None;
+        }
+        self.confirmed = self.received;
+        self.confirm_at = None;
+        Some(Report {
             consumed: self.reported,
             received: self.received,
         })
+    }
+
+    /// When [`Input::report`] has something to tell, though nothing happens.
+    pub(crate) fn report_at(&self) -> Option<Instant> {
+        self.confirm_at
     }
 }
 
@@ -240,7 +265,7 @@ mod tests {
             )
             .unwrap();
         let report = |input: &mut Input| {
-            let report = input.report()?;
+            let report = input.report(Instant::now())?;
             Some((report.consumed, report.received))
         };
         let much = INPUT_REPORT_EVERY;
@@ -256,6 +281,21 @@ mod tests {
             (report(&mut input), input.last()),
             (Some((much + 1, much + 1)), Some(b'z'))
         );
+    }
+
+    #[test]
+    fn keys_are_confirmed_together_and_after_a_while() {
+        let mut input = Input::default();
+        let start = Instant::now();
+        for _ in 0..3 {
+            let key = Bytes::from_static(b"k");
+            input.accept(None, key, false).unwrap();
+            assert_eq!(input.report(start), None, "its echo goes first");
+        }
+        let at = input.report_at().unwrap();
+        let report = input.report(at).unwrap();
+        assert_eq!((report.consumed, report.received), (0, 3));
+        assert_eq!((input.report_at(), input.report(at)), (None, None));
     }
 
     proptest! {

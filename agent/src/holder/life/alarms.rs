@@ -21,6 +21,7 @@ impl Life {
             self.write_end,
             self.remains.as_ref().map(super::Remains::due),
             self.given_up_at(),
+            self.input.report_at(),
             self.directory_is_looked_for_at(),
         ]
         .into_iter()

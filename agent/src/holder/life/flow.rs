@@ -186,7 +186,7 @@ impl Life {
             // Nobody will read it.
             _ => self.input.discard(),
         }
-        if let Some(report) = self.input.report() {
+        if let Some(report) = self.input.report(Instant::now()) {
             let told = FromHolder::Consumed {
                 offset: report.consumed,
                 received: Some(report.received),
