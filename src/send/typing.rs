@@ -386,19 +386,9 @@ fn report(outcomes: &BTreeMap<AgentId, Outcome>, json: bool) -> Result<()> {
 
 /// What is said of one agent's message.
 fn line(outcome: &Outcome) -> String {
-    let typed = match outcome {
-        Outcome::Failed(failure) => return format!("refused ({})", failure.message),
-        Outcome::Told(typed) => typed,
-    };
-    let place = typed
-        .queue_position
-        .filter(|_| typed.state == TypedState::Queued)
-        .map(|place| format!("place {place}"));
-    let notes: Vec<String> = place.into_iter().chain(typed.reason.clone()).collect();
-    if notes.is_empty() {
-        typed.state.to_string()
-    } else {
-        format!("{} ({})", typed.state, notes.join("; "))
+    match outcome {
+        Outcome::Failed(failure) => format!("refused ({})", failure.message),
+        Outcome::Told(typed) => typed.to_string(),
     }
 }
 

@@ -8,7 +8,7 @@ use opsctl_client::{Client, ConnState, Event, Events, Outcome, RequestError};
 use opsctl_protocol::message::{
     CommandCancel, CommandInput, CommandInterrupt, CommandQuery, CommandRequest, CommandResize,
     CommandSpec, ConnectionQuery, DashboardMessage, Payload, Program, Signal, Subscribe, Target,
-    ToDashboard,
+    TerminalType, ToDashboard,
 };
 use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use crate::state::activity::Told;
 use crate::state::commands::Again;
 use crate::state::hidden::From;
 use crate::state::older::Older;
+use crate::state::saying::{Saying, Words};
 use crate::state::{Answer, Effect, Link, Message};
 
 /// Answers that may wait for the loop, which takes them before anything else of the daemon's.
@@ -121,6 +122,7 @@ impl Conn {
             Effect::Connections(query) => self.connections(query),
             Effect::Cancel(command) => self.cancel(command),
             Effect::Signal(command, signal) => self.signal(command, signal),
+            Effect::Say(saying) => self.say(*saying),
             Effect::Input(command_id, data) => {
                 let input = CommandInput {
                     command_id,
@@ -234,6 +236,22 @@ impl Conn {
         })
     }
 
+    fn say(&self, saying: Saying) -> Option<Message> {
+        let (client, answers) = (self.client.clone(), self.answers.clone());
+        let key = saying.key.clone();
+        tokio::spawn(async move {
+            let word = match client.request(type_request(saying)).await {
+                Ok(ToDashboard::Typed(typed)) => Ok(typed),
+                Ok(_) => Err("the daemon answered something else".to_owned()),
+                Err(RequestError::Closed) => return,
+                Err(error) => Err(error.to_string()),
+            };
+            // Nobody listens any more when the console is being left.
+            let _ = answers.send(Message::Answer(Answer::Said(key, word))).await;
+        });
+        None
+    }
+
     /// Asks, and has the answer delivered as a message.
     fn ask(
         &self,
@@ -255,6 +273,29 @@ impl Conn {
             let _ = answers.send(Message::Answer(answer)).await;
         });
         None
+    }
+}
+
+/// A message as the daemon takes it: it gives way to whatever a person should look at first.
+fn type_request(saying: Saying) -> TerminalType {
+    let Saying { key, to, words } = saying;
+    let (text, answer, when_idle) = match words {
+        Words::Text { text, when_idle } => (Some(text), None, when_idle),
+        Words::Answer(answer) => (None, Some(answer), false),
+    };
+    TerminalType {
+        key,
+        command_id: to.command,
+        agent_id: to.command.is_none().then_some(to.agent),
+        submit: text.is_some(),
+        text,
+        answer,
+        lines: false,
+        when_idle,
+        ttl_ms: None,
+        at_approval: false,
+        while_working: false,
+        over_draft: false,
     }
 }
 
@@ -443,6 +484,7 @@ fn told(from: Option<AgentId>, message: ToDashboard) -> Option<Message> {
         ToDashboard::Error(error) => Message::Error(error.message),
         ToDashboard::Notification(note) => Message::Told(from, Told::Notification(note)),
         ToDashboard::ActivityLog(line) => Message::Told(from, Told::Line(line)),
+        ToDashboard::Typed(typed) => Message::Typed(typed),
         ToDashboard::TaskStatus(task) => Message::Told(from, Told::Task(task)),
         _ => return None,
     })

@@ -122,6 +122,10 @@ pub enum Action {
     ShowActivity,
     ShowConnections,
     Palette,
+    Approve,
+    Deny,
+    Say,
+    SayWhenIdle,
     Cancel,
     Again,
     Back,
@@ -237,6 +241,8 @@ const LINES: &[Mode] = &[
 ];
 /// Where a command can be steered.
 const COMMANDS: &[Mode] = &[Agents, Commands, AllCommands, Pane];
+/// Where something can be said to a program.
+const TERMINALS: &[Mode] = &[Agents, Commands, Inbox, AllCommands, Pane];
 /// Where a line is typed.
 const TYPED: &[Mode] = &[Prompt, Palette];
 
@@ -263,6 +269,8 @@ pub const TABLE: &[Binding] = table! {
     &[Commands], "open", [special(KeyCode::Enter), plain('o')], Open, "show", "show the command in the pane";
     &[Commands], "open-beside", [plain('+'), plain(' ')], OpenBeside, "show beside", "show the command in a further pane";
     &[Inbox], "item.open", [special(KeyCode::Enter), plain('o')], Open, "open", "open the terminal in a pane";
+    &[Inbox], "item.approve", [plain('a')], Approve, "approve", "approve what its program asks; shows that and the keys, and asks first";
+    &[Inbox], "item.deny", [plain('d')], Deny, "deny", "deny what its program asks; shows that and the keys, and asks first";
     &[Inbox], "item.seen", [plain('x')], See, "seen", "seen: it no longer needs you";
     &[Inbox], "item.interrupt", [plain('i'), ctrl('c')], Interrupt, "interrupt", "interrupt its command";
     &[AllCommands], "output", [special(KeyCode::Enter), plain('o')], Open, "output", "show the command's output in a pane";
@@ -274,6 +282,8 @@ pub const TABLE: &[Binding] = table! {
     FLEET, "run", [plain('r')], Run, "run", "run a command on the agent";
     COMMANDS, "interrupt", [plain('x'), ctrl('c')], Interrupt, "interrupt", "interrupt the command";
     COMMANDS, "kill", [plain('K')], Kill, "", "kill the command";
+    TERMINALS, "say", [plain('S')], Say, "say", "type a message into the terminal, or into all marked agents'";
+    TERMINALS, "say-when-idle", [plain('I')], SayWhenIdle, "", "the same once its program is idle; it waits in the daemon";
     LISTS, "filter", [plain('/')], Filter, "filter", "filter the list";
     &[Activity], "narrow-activity", [plain('/')], Filter, "filter", "filter by words, level:error, from:web-*";
     &[AllCommands], "narrow", [plain('/')], Filter, "filter", "filter by words, state:failed, agent:web-*, exit:!0, by:alice";
@@ -348,6 +358,8 @@ pub const TABLE: &[Binding] = table! {
     TYPED, "line.end", [special(KeyCode::End), ctrl('e')], LineEnd, "", "to the end";
     TYPED, "line.erase", [ctrl('u')], EraseLine, "", "erase up to the start";
     TYPED, "line.erase-word", [ctrl('w')], EraseWord, "", "erase a word";
+    &[Confirm], "question.up", [special(KeyCode::Up), plain('k')], Up, "", "earlier lines of what is asked, where it has more than fit";
+    &[Confirm], "question.down", [special(KeyCode::Down), plain('j')], Down, "", "later lines";
     &[Confirm], "yes", [plain('y'), plain('Y')], Yes, "", "yes";
     &[Confirm], "no", [special(KeyCode::Esc), special(KeyCode::Enter), plain('n'), plain('q'), ctrl('c')], Back, "", "no";
 };

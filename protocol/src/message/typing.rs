@@ -125,6 +125,22 @@ pub struct TerminalTyped {
     pub expires_at: Option<Timestamp>,
 }
 
+impl std::fmt::Display for TerminalTyped {
+    /// How it stands, with its place and the reason: `queued (place 1; it is working)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = self
+            .queue_position
+            .filter(|_| self.state == TypedState::Queued)
+            .map(|place| format!("place {place}"));
+        let notes: Vec<String> = place.into_iter().chain(self.reason.clone()).collect();
+        if notes.is_empty() {
+            write!(f, "{}", self.state)
+        } else {
+            write!(f, "{} ({})", self.state, notes.join("; "))
+        }
+    }
+}
+
 /// How a message stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

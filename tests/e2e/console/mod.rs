@@ -3,9 +3,11 @@
 //! - `custody`: the terminal is left as it was, however the console ends or stops.
 //! - `typing`: what comes from the terminal, in whatever pieces.
 //! - `looks`: themes, ASCII, focus.
+//! - `saying`: what is said to programs, and answered to what they ask.
 
 mod custody;
 mod looks;
+mod saying;
 mod typing;
 
 use opsctl_terminal::{Color, Mouse, Screen};

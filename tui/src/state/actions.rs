@@ -19,6 +19,8 @@ impl State {
         }
         match (mode, action) {
             (Mode::Help, _) => self.help_action(action),
+            (Mode::Confirm, Action::Up) => self.step_question(-1),
+            (Mode::Confirm, Action::Down) => self.step_question(1),
             (Mode::Confirm, _) => return self.confirmed(action == Action::Yes),
             (Mode::Copying, _) => return self.copy_action(action),
             (Mode::Pane, Action::Back) => match self.came_from {
@@ -53,6 +55,8 @@ impl State {
             (_, Action::Grid) => self.panes.grid = !self.panes.grid,
             (_, Action::ClosePane) => return self.close_pane(),
             (_, Action::Run) => self.ask_run(),
+            (_, Action::Say) => self.ask_say(false),
+            (_, Action::SayWhenIdle) => self.ask_say(true),
             (_, Action::Interrupt) => return self.signal(Signal::Int),
             (_, Action::Kill) => self.ask_kill(),
             (_, Action::Attach) => return self.attach(),
@@ -309,6 +313,9 @@ impl State {
                 commands.into_iter().map(kill).collect()
             }
             Some(Overlay::ConfirmCancel(command)) if yes => vec![Effect::Cancel(command)],
+            Some(Overlay::ConfirmSay(question)) if yes => {
+                self.say_now(question.to, &question.words)
+            }
             Some(Overlay::ConfirmAgain(again)) if yes => vec![Effect::Again(again)],
             Some(Overlay::ConfirmRun(many)) if yes => {
                 let targets = many.targets.into_iter();
@@ -424,6 +431,7 @@ impl State {
             Purpose::Search => self.search(&text),
             _ if text.is_empty() => {}
             Purpose::Run(agents) => return self.run_on(agents, &text),
+            Purpose::Say { to, when_idle } => return self.say(to, text, when_idle),
             Purpose::Command => {
                 remember(&mut self.line_history, &text);
                 match Line::read(&text) {
@@ -452,6 +460,7 @@ impl State {
                 let count = meant.count();
                 return self.run_in(vec![Target::Selector(selector)], count, &command);
             }
+            Line::Say { text, when_idle } => return self.say_chosen(text, when_idle),
             Line::Export { form, path } => return self.export(form, &path),
             Line::Logs(id) => return self.logs(id.to_lowercase()),
             Line::Filter(text) => self.filter(text),

@@ -317,6 +317,12 @@ impl State {
         self.activity.add(self.now, level, Source::Console, text);
     }
 
+    /// Logs what has become of something that was typed into an agent's terminal.
+    pub(super) fn log_said(&mut self, agent: AgentId, level: Level, text: &str) {
+        self.activity
+            .add(self.now, level, Source::Agent(agent), text);
+    }
+
     /// Looking at the view takes note of everything.
     pub(super) fn see_activity(&mut self) {
         if self.view == View::Activity {

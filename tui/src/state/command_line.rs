@@ -16,6 +16,13 @@ pub enum Line {
         /// What, as a line for the shell.
         command: String,
     },
+    /// `say TEXT` and `say-idle TEXT`: into the selected agent's terminal.
+    Say {
+        /// What.
+        text: String,
+        /// Whether it waits until the program is idle.
+        when_idle: bool,
+    },
     /// `interrupt`
     Interrupt,
     /// `kill`
@@ -62,6 +69,16 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "send",
         "SELECT -- CMD",
         "run a command on all that the selector covers",
+    ),
+    (
+        "say",
+        "TEXT",
+        "type a message into the terminal of the selected agent",
+    ),
+    (
+        "say-idle",
+        "TEXT",
+        "the same once its program is idle; it waits in the daemon",
     ),
     ("interrupt", "", "interrupt the command"),
     ("kill", "", "kill the command"),
@@ -132,6 +149,10 @@ impl Line {
                 }
                 Self::Send { selector, command }
             }
+            "say" | "say-idle" => Self::Say {
+                text: needs("a text")?,
+                when_idle: name == "say-idle",
+            },
             "export" => {
                 let usage = || "export text|ansi|cast FILE".to_owned();
                 let (form, path) = rest.split_once(char::is_whitespace).ok_or_else(usage)?;

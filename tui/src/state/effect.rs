@@ -8,7 +8,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use opsctl_protocol::message::{
     AgentInfo, AgentList, CommandAccepted, CommandList, CommandQuery, CommandStatus,
     CommandSummary, Connected, ConnectionList, ConnectionQuery, ErrorPayload, Gap, Program, Signal,
-    Subscribe, Target, TerminalSnapshot,
+    Subscribe, Target, TerminalSnapshot, TerminalTyped,
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern};
 
@@ -19,6 +19,7 @@ use super::hidden::From;
 use super::link::Link;
 use super::memory::Remembered;
 use super::older::Older;
+use super::saying::Saying;
 
 /// What the person at the terminal does.
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ pub enum Message {
     },
     /// Somebody told everyone something: an agent, or somebody else.
     Told(Option<AgentId>, Told),
+    /// What has become of a message for a program, of whomever it is.
+    Typed(TerminalTyped),
     /// A request was answered.
     Answer(Answer),
     /// The theme of this name is shown now.
@@ -107,6 +110,8 @@ pub enum Answer {
     NotLoaded(CommandId, String),
     /// A signal was sent to so many commands.
     Signalled(Signal, usize),
+    /// What has become of what was said with this key, or why nothing has.
+    Said(String, Result<TerminalTyped, String>),
     /// It was refused.
     Refused {
         /// What was asked for.
@@ -155,6 +160,8 @@ pub enum Effect {
     Input(CommandId, Bytes),
     /// Say how large this console's view of a command is.
     Resize(CommandId, u16, u16),
+    /// Have the daemon type something into a program's terminal.
+    Say(Box<Saying>),
     /// Put a text into the clipboard.
     Copy(String),
     /// Call the person by their own terminal, with this text.
@@ -202,6 +209,7 @@ impl Effect {
                 | Self::Cancel(_)
                 | Self::Signal(..)
                 | Self::Input(..)
+                | Self::Say(_)
                 | Self::Resize(..)
         )
     }

@@ -167,7 +167,18 @@ impl Fleet {
         let Some(summary) = status.command.as_deref() else {
             return;
         };
-        let summary = summary.clone();
+        let mut summary = summary.clone();
+        // Who begins to hear a command is told its last status, from when its state changed. What it does, and asks, has
+        // been told since with its agent.
+        if let Some(known) = self.commands.get(&summary.command_id)
+            && known.state == summary.state
+        {
+            summary.activity = known.activity;
+            summary.activity_source = known.activity_source;
+            summary.activity_since = known.activity_since;
+            summary.activity_reason.clone_from(&known.activity_reason);
+            summary.approval.clone_from(&known.approval);
+        }
         if let Some(agent) = self.agents.get_mut(&summary.agent_id) {
             let same = |command: &CommandSummary| command.command_id == summary.command_id;
             let known = agent.commands.iter().position(same);
@@ -274,6 +285,12 @@ impl Fleet {
         commands.sort_by_key(|command| std::cmp::Reverse((command.created_at, command.command_id)));
         commands
     }
+}
+
+/// The command that an agent's activity is of, or else the one that it runs.
+pub(super) fn concerned(agent: &AgentInfo) -> Option<CommandId> {
+    let current = || current(agent).map(|command| command.command_id);
+    agent.activity_command_id.or_else(current)
 }
 
 /// The command that an agent is running, the newest of several; else the first that waits.

@@ -44,7 +44,7 @@ impl State {
                 if self.list.commands {
                     return self.list.command;
                 }
-                super::inbox::concerned(self.fleet.get(self.list.agent.as_ref()?)?)
+                super::fleet::concerned(self.fleet.get(self.list.agent.as_ref()?)?)
             }
             View::Commands | View::Activity | View::Connections => None,
         }

@@ -1,10 +1,10 @@
 //! The view Inbox: what needs a person, most urgent first, with the screen of the selected one.
 
-use opsctl_protocol::message::AgentInfo;
 use opsctl_protocol::{AgentId, CommandId};
 use ratatui::layout::{Position, Rect};
 
-use super::{Effect, Focus, State, View, fleet};
+use super::fleet::concerned;
+use super::{Effect, Focus, State, View};
 use crate::layout::list_body;
 
 /// From this many columns on the list stands beside the screen.
@@ -20,12 +20,6 @@ pub struct Inbox {
     pub selected: Option<AgentId>,
     /// Where it stood in the list, so that another takes its place when it is dealt with.
     at: usize,
-}
-
-/// The command that an agent's activity is of, or else the one that it runs.
-pub(super) fn concerned(agent: &AgentInfo) -> Option<CommandId> {
-    let current = || fleet::current(agent).map(|command| command.command_id);
-    agent.activity_command_id.or_else(current)
 }
 
 impl State {

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 use opsctl_protocol::Timestamp;
 
 use super::mirror::LARGEST_PASTE;
+use super::saying::LONGEST;
 use super::{Effect, Input, Outcome, Overlay, Purpose, State};
 use crate::encode;
 use crate::keys::{Action, Mode};
@@ -102,6 +103,12 @@ impl State {
                 Vec::new()
             }
             Mode::Attached => self.type_to_all(|modes| encode::paste(text, modes)),
+            Mode::Prompt if text.len() > LONGEST => {
+                let kilobytes = LONGEST >> 10;
+                let text = format!("more than {kilobytes} KiB is not pasted into a line");
+                self.notify(text, true);
+                Vec::new()
+            }
             Mode::Prompt => {
                 if let Some(Overlay::Prompt(prompt)) = &mut self.overlay {
                     prompt.insert(text);
@@ -130,6 +137,7 @@ impl State {
             Some(action @ (Action::Up | Action::Down)) => {
                 let history = match prompt.purpose {
                     Purpose::Run(_) => &self.run_history,
+                    Purpose::Say { .. } => &self.say_history,
                     _ => &self.line_history,
                 };
                 prompt.recall(history, action == Action::Up);

@@ -38,6 +38,7 @@ impl State {
                 self.daemon = Some(connected);
                 self.fleet.expect_all();
                 self.commands.history = History::Unasked;
+                return Outcome::doing(self.ask_sayings());
             }
             Message::Agents(list) => {
                 let more = list.more;
@@ -92,6 +93,7 @@ impl State {
                 self.see_activity();
                 return Outcome::doing(effects);
             }
+            Message::Typed(typed) => self.heard_typed(typed),
             Message::Answer(answer) => return self.answer(answer),
             Message::Themed(name) => self.themed(name),
             Message::Error(text) => self.notify(text, true),
@@ -217,6 +219,7 @@ impl State {
                 );
             }
             Answer::Signalled(signal, _) => self.notify(format!("{} sent", signal.as_str()), false),
+            Answer::Said(key, word) => self.said(&key, word),
             Answer::Refused { what, why } => {
                 if what == "commands" {
                     self.give_up_reopening();

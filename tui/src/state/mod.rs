@@ -15,6 +15,7 @@
 //! - [`prompt`], [`command_line`]: what the person types in a line.
 //! - [`memory`]: what lasts from one start to the next.
 //! - [`inbox`]: what needs a person; [`glance`]: a terminal that is looked at without a pane.
+//! - [`saying`]: what is said to programs, and what has become of it.
 //! - `choosing`: which agents are meant; `offers`: what would do something.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
@@ -41,6 +42,7 @@ pub mod pane;
 pub mod prompt;
 pub mod room;
 pub mod roster;
+pub mod saying;
 pub mod search;
 pub mod times;
 
@@ -141,6 +143,10 @@ pub struct State {
     pub run_history: Vec<String>,
     /// Lines of the command line.
     pub line_history: Vec<String>,
+    /// Messages said to programs.
+    pub say_history: Vec<String>,
+    /// Those of which something more may become.
+    sayings: saying::Sayings,
     /// Whether the attached terminal answers what its application asks. Not while old output is
     /// replayed into a pane that was just opened: those questions were asked of others.
     answers: bool,
@@ -254,6 +260,8 @@ pub enum Overlay {
     ConfirmRun(Many),
     /// Whether to type into all of these terminals.
     ConfirmMirror(Vec<CommandId>),
+    /// Whether to type this into a program's terminal.
+    ConfirmSay(Box<saying::Question>),
 }
 
 /// Something to be run in several places at once.
@@ -303,6 +311,8 @@ impl State {
             still: false,
             run_history: Vec::new(),
             line_history: Vec::new(),
+            say_history: Vec::new(),
+            sayings: saying::Sayings::default(),
             answers: false,
             mouse: true,
             press: None,
@@ -350,7 +360,8 @@ impl State {
                 | Overlay::ConfirmCancel(_)
                 | Overlay::ConfirmAgain(_)
                 | Overlay::ConfirmRun(_)
-                | Overlay::ConfirmMirror(_),
+                | Overlay::ConfirmMirror(_)
+                | Overlay::ConfirmSay(_),
             ) => Mode::Confirm,
             None => self.mode_below(),
         }

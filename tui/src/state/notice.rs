@@ -28,6 +28,11 @@ impl State {
     pub(super) fn notify(&mut self, text: impl Into<String>, is_error: bool) {
         let text = text.into();
         self.log_notice(&text, is_error);
+        self.tell(text, is_error);
+    }
+
+    /// Tells what is in the log already, or needn't be there.
+    pub(super) fn tell(&mut self, text: String, is_error: bool) {
         let until = Timestamp(self.now.0 + NOTICE_MS);
         let notice = Notice {
             text,

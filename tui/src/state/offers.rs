@@ -13,7 +13,16 @@ impl State {
             Action::Zoom | Action::ClosePane | Action::NextPane => !self.panes.is_empty(),
             Action::Mark => self.fleet.roster().listed() > 0,
             Action::Run => !self.only_watches() && (self.means_marked() || self.has_agent()),
-            Action::Attach | Action::Interrupt | Action::Kill => {
+            Action::Approve | Action::Deny => {
+                let command = self.item_command();
+                let summary = command.and_then(|command| self.summary(&command));
+                !self.only_watches() && summary.is_some_and(|summary| summary.approval.is_some())
+            }
+            Action::Say
+            | Action::SayWhenIdle
+            | Action::Attach
+            | Action::Interrupt
+            | Action::Kill => {
                 let target = || self.target_command().filter(|command| self.runs(command));
                 !self.only_watches() && (self.means_marked() || target().is_some())
             }

@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use opsctl_protocol::AgentId;
 
+use super::saying::Listener;
 use crate::keys::Action;
 
 /// Lines that are remembered for each kind of prompt.
@@ -25,6 +26,13 @@ pub enum Purpose {
     Search,
     /// A command to run on these agents.
     Run(Vec<AgentId>),
+    /// A message for the programs in these terminals. It may have several lines.
+    Say {
+        /// To whom.
+        to: Vec<Listener>,
+        /// Whether it waits until they are idle.
+        when_idle: bool,
+    },
 }
 
 /// A line being typed.
@@ -61,18 +69,29 @@ impl Prompt {
                 [agent] => format!("run on {agent}: "),
                 several => format!("run on {} agents: ", several.len()),
             },
+            Purpose::Say { to, when_idle } => {
+                let when = if *when_idle { "when idle, " } else { "" };
+                match to.as_slice() {
+                    [one] => format!("{when}say to {}: ", one.agent),
+                    several => format!("{when}say to {} agents: ", several.len()),
+                }
+            }
         }
     }
 
-    /// Adds text where the cursor is. What isn't text on one line is left out.
+    /// Adds text where the cursor is. What isn't text is left out; the ends of lines too, where the line is not a message.
     pub fn insert(&mut self, text: &str) {
-        for c in text.chars() {
-            let c = if matches!(c, '\n' | '\t') { ' ' } else { c };
-            if !c.is_control() {
-                self.text.insert(self.cursor, c);
-                self.cursor += c.len_utf8();
-            }
-        }
+        let lines = matches!(self.purpose, Purpose::Say { .. });
+        // Terminals paste the end of a line as the key Enter sends it.
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let kept = text.chars().filter_map(|c| match c {
+            '\n' | '\t' if lines => Some(c),
+            '\n' | '\t' => Some(' '),
+            c => (!c.is_control()).then_some(c),
+        });
+        let kept: String = kept.collect();
+        self.text.insert_str(self.cursor, &kept);
+        self.cursor += kept.len();
     }
 
     /// Erases the character before the cursor. False when the line is empty already.

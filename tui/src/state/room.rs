@@ -1,5 +1,7 @@
 //! The views: which one is shown, and how one gets to another.
 
+use opsctl_protocol::message::Verdict;
+
 use super::{Effect, Purpose, State};
 use crate::keys::{Action, Mode};
 
@@ -73,6 +75,8 @@ impl State {
             }
             (Mode::Inbox, Action::Open) => return Some(self.open_item()),
             (Mode::Inbox, Action::See) => self.see_item(),
+            (_, Action::Approve) => self.ask_answer(Verdict::Approve),
+            (_, Action::Deny) => self.ask_answer(Verdict::Deny),
             (
                 Mode::Inbox | Mode::AllCommands | Mode::Activity | Mode::Connections,
                 Action::Back,

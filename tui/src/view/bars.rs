@@ -1,15 +1,14 @@
 //! The line at the top and the line at the bottom.
 
-use opsctl_protocol::CommandId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::theme::{Role, Theme};
-use super::{fit, put_line};
+use super::theme::{Glyph, Role, Theme};
+use super::{fit, put_line, question};
 use crate::keys::{Action, Binding, Key, Mode};
-use crate::state::{Overlay, State, View};
+use crate::state::{Overlay, Prompt, State, View};
 
 /// From this many columns on all views are named, not only the one that is shown.
 const WIDE: usize = 120;
@@ -136,22 +135,10 @@ pub(super) fn footer(
     let width = usize::from(area.width);
     let line = match &state.overlay {
         Some(Overlay::Prompt(prompt)) => {
-            let label = fit(&prompt.label(), width / 2);
-            let before = prompt.text[..prompt.cursor].width();
-            // A text longer than the line is shown from where the cursor is still seen.
-            let room = width.saturating_sub(label.width() + 1);
-            let skip = before.saturating_sub(room);
-            let (shown, skipped) = skip_columns(&prompt.text, skip);
-            let x = label.width() + before - skipped;
-            let line = Line::from(vec![
-                Span::styled(label, theme.key()),
-                Span::raw(shown.to_owned()),
-            ]);
-            put_line(buffer, area, &line);
-            return Some(Position::new(area.x + (x.min(width - 1)) as u16, area.y));
+            return Some(typed_line(prompt, area, theme, buffer));
         }
-        Some(overlay) if question(state, overlay).is_some() => {
-            let question = question(state, overlay).unwrap_or_default();
+        Some(overlay) if question::text(state, overlay).is_some() => {
+            let question = question::text(state, overlay).unwrap_or_default();
             let question = fit(&format!(" {question}"), width.saturating_sub(10));
             Line::from(vec![
                 Span::styled(question, theme.error()),
@@ -188,6 +175,29 @@ pub(super) fn footer(
     None
 }
 
+/// The line that is being typed; the result is where the cursor is.
+fn typed_line(prompt: &Prompt, area: Rect, theme: &Theme, buffer: &mut Buffer) -> Position {
+    let width = usize::from(area.width);
+    let label = fit(&prompt.label(), width / 2);
+    // A message's further lines stand in the one that there is.
+    let signs = |text: &str| {
+        text.replace('\n', theme.glyph(Glyph::LineEnd))
+            .replace('\t', theme.glyph(Glyph::Hidden))
+    };
+    let (text, before) = (signs(&prompt.text), signs(&prompt.text[..prompt.cursor]));
+    let before = before.width();
+    // A text longer than the line is shown from where the cursor is still seen.
+    let room = width.saturating_sub(label.width() + 1);
+    let (shown, skipped) = skip_columns(&text, before.saturating_sub(room));
+    let x = label.width() + before - skipped;
+    let line = Line::from(vec![
+        Span::styled(label, theme.key()),
+        Span::raw(shown.to_owned()),
+    ]);
+    put_line(buffer, area, &line);
+    Position::new(area.x + (x.min(width - 1)) as u16, area.y)
+}
+
 /// Says loudly who gets what is typed.
 fn mirror_banner(state: &State, width: usize, theme: &Theme) -> Line<'static> {
     let leave = state.keys.shown(state.mode(), Action::Detach);
@@ -195,51 +205,12 @@ fn mirror_banner(state: &State, width: usize, theme: &Theme) -> Line<'static> {
     let count = state.mirrored.len();
     let text = format!(
         " TYPING INTO {count}{leave}: {}",
-        agents(state, &state.mirrored)
+        question::agents(state, &state.mirrored)
     );
     Line::styled(
         fit(&format!("{text:<width$}"), width),
         theme.style(Role::Banner),
     )
-}
-
-/// What an overlay asks, where it is a question.
-fn question(state: &State, overlay: &Overlay) -> Option<String> {
-    match overlay {
-        Overlay::ConfirmKill(commands) => Some(match commands.as_slice() {
-            [command] => {
-                let program = state
-                    .summary(command)
-                    .map(|summary| summary.program.to_string());
-                format!("kill `{}`?", program.unwrap_or_else(|| command.short()))
-            }
-            several => format!("kill {} commands?", several.len()),
-        }),
-        Overlay::ConfirmRun(many) => {
-            Some(format!("run `{}` on {} agents?", many.command, many.agents))
-        }
-        Overlay::ConfirmMirror(commands) => Some(format!(
-            "type into {} terminals at once: {}?",
-            commands.len(),
-            agents(state, commands)
-        )),
-        Overlay::ConfirmCancel(command) => {
-            let summary = state.summary(command)?;
-            let (program, agent) = (&summary.program, &summary.agent_id);
-            Some(format!("take `{program}` out of {agent}'s queue?"))
-        }
-        Overlay::ConfirmAgain(again) => Some(format!("run {again} again?")),
-        Overlay::Help(_) | Overlay::Prompt(_) | Overlay::Palette(_) => None,
-    }
-}
-
-/// The agents of commands, by name.
-fn agents(state: &State, commands: &[CommandId]) -> String {
-    let names = commands.iter().map(|command| {
-        let summary = state.summary(command);
-        summary.map_or_else(|| command.short(), |summary| summary.agent_id.to_string())
-    });
-    names.collect::<Vec<_>>().join(", ")
 }
 
 /// A text without its first columns, and how many those are.

@@ -12,6 +12,7 @@ mod list;
 mod palette;
 mod pane;
 mod preview;
+mod question;
 mod table;
 pub mod theme;
 
@@ -29,6 +30,7 @@ use crate::layout::Layout;
 use crate::state::{Overlay, Purpose, State, View};
 pub use connections::scroll as connections_scroll;
 pub use help::scroll as help_scroll;
+pub use question::scroll as question_scroll;
 pub use theme::Theme;
 use theme::{Glyph, Role};
 
@@ -84,6 +86,10 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     }
     if let Some(Overlay::Palette(palette)) = &state.overlay {
         typed = Some(palette::draw(palette, area, theme, buffer));
+    }
+    if let Some(Overlay::ConfirmSay(question)) = &state.overlay {
+        question::draw(state, question, area, theme, buffer);
+        cursor = None;
     }
     if state.away {
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM));

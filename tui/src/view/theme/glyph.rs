@@ -40,10 +40,12 @@ pub enum Glyph {
     Line,
     /// A character that can't be shown.
     Hidden,
+    /// The end of a line within a text that is shown in one.
+    LineEnd,
 }
 
 impl Glyph {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Working,
         Self::Blocked,
         Self::Done,
@@ -61,6 +63,7 @@ impl Glyph {
         Self::Crumb,
         Self::Line,
         Self::Hidden,
+        Self::LineEnd,
     ];
 
     const fn forms(self) -> (&'static str, &'static str) {
@@ -82,6 +85,7 @@ impl Glyph {
             Self::Crumb => ("›", ">"),
             Self::Line => ("│", "|"),
             Self::Hidden => ("·", "."),
+            Self::LineEnd => ("↵", "/"),
         }
     }
 

@@ -1,0 +1,205 @@
+//! What the person is asked before something is done. The last line asks; where something is said to a program, all of it
+//! stands above that line, so that nobody confirms what he hasn't seen.
+
+use opsctl_protocol::CommandId;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use ratatui::widgets::{Clear, Widget};
+use unicode_width::UnicodeWidthChar;
+
+use super::theme::{Glyph, Role, Theme};
+use super::{fit, put_line};
+use crate::state::saying::{Listener, Question, Words, verb};
+use crate::state::{Overlay, State};
+
+/// Columns left free at both sides of what is said.
+const MARGIN: u16 = 1;
+
+/// What an overlay asks, where it is a question.
+pub(super) fn text(state: &State, overlay: &Overlay) -> Option<String> {
+    match overlay {
+        Overlay::ConfirmKill(commands) => Some(match commands.as_slice() {
+            [command] => {
+                let program = state
+                    .summary(command)
+                    .map(|summary| summary.program.to_string());
+                format!("kill `{}`?", program.unwrap_or_else(|| command.short()))
+            }
+            several => format!("kill {} commands?", several.len()),
+        }),
+        Overlay::ConfirmRun(many) => {
+            Some(format!("run `{}` on {} agents?", many.command, many.agents))
+        }
+        Overlay::ConfirmMirror(commands) => Some(format!(
+            "type into {} terminals at once: {}?",
+            commands.len(),
+            agents(state, commands)
+        )),
+        Overlay::ConfirmCancel(command) => {
+            let summary = state.summary(command)?;
+            let (program, agent) = (&summary.program, &summary.agent_id);
+            Some(format!("take `{program}` out of {agent}'s queue?"))
+        }
+        Overlay::ConfirmSay(question) => Some(match (&question.words, question.to.as_slice()) {
+            (Words::Answer(answer), to) => format!(
+                "{} on {} by typing {}?",
+                verb(answer.verdict),
+                names(to),
+                keys(answer.keys())
+            ),
+            (Words::Text { when_idle, .. }, to) => {
+                let when = if *when_idle { ", each when idle" } else { "" };
+                format!("say this to {} agents{when}?", to.len())
+            }
+        }),
+        Overlay::ConfirmAgain(again) => Some(format!("run {again} again?")),
+        Overlay::Help(_) | Overlay::Prompt(_) | Overlay::Palette(_) => None,
+    }
+}
+
+/// The agents of commands, by name.
+pub(super) fn agents(state: &State, commands: &[CommandId]) -> String {
+    let names = commands.iter().map(|command| {
+        let summary = state.summary(command);
+        summary.map_or_else(|| command.short(), |summary| summary.agent_id.to_string())
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn names(to: &[Listener]) -> String {
+    let names: Vec<&str> = to.iter().map(|to| to.agent.as_str()).collect();
+    names.join(", ")
+}
+
+/// Keys by their names, as they are written on keyboards.
+fn keys(typed: &str) -> String {
+    let names = typed.chars().map(|c| match c {
+        '\r' | '\n' => "Enter".to_owned(),
+        '\u{1b}' => "Esc".to_owned(),
+        '\t' => "Tab".to_owned(),
+        ' ' => "Space".to_owned(),
+        '\u{1}'..='\u{1a}' => format!("Ctrl-{}", char::from(c as u8 + b'@')),
+        c => c.to_string(),
+    });
+    names.collect::<Vec<_>>().join(" ")
+}
+
+/// What is said or answered, in lines of this width. Long lines are broken: what is cut off could be what matters.
+fn lines(question: &Question, width: u16, theme: &Theme) -> Vec<String> {
+    let text = match &question.words {
+        Words::Text { text, .. } => text,
+        Words::Answer(answer) => &answer.seen.asked,
+    };
+    let hidden = theme.glyph(Glyph::Hidden);
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let (mut piece, mut used) = (String::new(), 0);
+        for c in line.chars() {
+            let columns = if c.is_control() {
+                1
+            } else {
+                c.width().unwrap_or(0)
+            };
+            if used + columns > usize::from(width.max(2)) {
+                lines.push(std::mem::take(&mut piece));
+                used = 0;
+            }
+            used += columns;
+            if c.is_control() {
+                piece.push_str(hidden);
+            } else {
+                piece.push(c);
+            }
+        }
+        lines.push(piece);
+    }
+    lines
+}
+
+/// Rows for the lines, below a title and above the last line; the first line stays free where it can.
+fn room(height: u16) -> u16 {
+    height
+        .saturating_sub(3)
+        .max(height.saturating_sub(2).min(1))
+}
+
+/// How far what is asked can be scrolled on this terminal.
+pub fn scroll(state: &State) -> u16 {
+    let Some(Overlay::ConfirmSay(question)) = &state.overlay else {
+        return 0;
+    };
+    let (cols, rows) = state.size;
+    let lines = lines(question, cols.saturating_sub(2 * MARGIN), &Theme::plain());
+    let lines = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    lines.saturating_sub(room(rows))
+}
+
+/// Draws what is said above the last line.
+pub(super) fn draw(
+    state: &State,
+    question: &Question,
+    area: Rect,
+    theme: &Theme,
+    buffer: &mut Buffer,
+) {
+    let lines = lines(question, area.width.saturating_sub(2 * MARGIN), theme);
+    let room = usize::from(room(area.height));
+    let shown = lines.len().min(room);
+    let first = usize::from(question.line).min(lines.len() - shown);
+    let height = (shown + 1).min(usize::from(area.height.saturating_sub(1))) as u16;
+    let over = Rect {
+        y: area.bottom().saturating_sub(height + 1),
+        height,
+        ..area
+    };
+    Clear.render(over, buffer);
+    buffer.set_style(over, theme.style(Role::Text));
+    let mut rows = (over.top()..over.bottom()).map(|y| Rect {
+        y,
+        height: 1,
+        ..over
+    });
+    if let Some(row) = rows.next() {
+        let mut title = title(state, question);
+        if shown < lines.len() {
+            let last = first + shown;
+            title = format!("{title}, lines {}-{last} of {}", first + 1, lines.len());
+        }
+        buffer.set_style(row, theme.focused_bar());
+        let title = fit(&format!(" {title}"), row.width.into());
+        put_line(buffer, row, &Line::styled(title, theme.focused_bar()));
+    }
+    for (line, row) in lines.into_iter().skip(first).zip(rows) {
+        let inside = Rect {
+            x: row.x + MARGIN.min(row.width),
+            width: row.width.saturating_sub(MARGIN),
+            ..row
+        };
+        put_line(buffer, inside, &Line::styled(line, theme.strong()));
+    }
+}
+
+fn title(state: &State, question: &Question) -> String {
+    let names = names(&question.to);
+    match &question.words {
+        Words::Answer(_) if state.has_changed(question) => {
+            format!("{names} asked this, and no longer does")
+        }
+        Words::Answer(_) => format!("{names} asks"),
+        Words::Text { .. } => format!("to {names}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_have_names() {
+        assert_eq!(keys("1"), "1");
+        assert_eq!(keys("y\r"), "y Enter");
+        assert_eq!(keys("\u{1b}"), "Esc");
+        assert_eq!(keys("\u{3} \t"), "Ctrl-C Space Tab");
+    }
+}
