@@ -124,7 +124,8 @@ impl Pane {
         hidden.bytes = 0;
         let rests = hidden.rests;
         let backlog = std::mem::take(&mut hidden.backlog);
-        let given_up = |pane: &Self| pane.screen.scrolled() - pane.screen.history() as u64;
+        // Lines that were broken anew for a narrower screen are more than have been scrolled.
+        let given_up = |pane: &Self| pane.screen.scrolled() as i64 - pane.screen.history() as i64;
         let before = given_up(self);
         for frame in backlog {
             self.output(&frame);
