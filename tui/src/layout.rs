@@ -1,7 +1,7 @@
 //! Where things are on the screen, by its size. Reducer and view share this: a command runs in a
 //! terminal as large as the pane that will show it.
 
-use ratatui::layout::{Constraint, Layout as Split, Rect};
+use ratatui::layout::Rect;
 
 use crate::state::{Focus, State, View};
 
@@ -53,12 +53,8 @@ impl Layout {
                 ..Self::default()
             };
         }
-        let [header, body, footer] = Split::vertical([
-            Constraint::Length(1),
-            Constraint::Fill(1),
-            Constraint::Length(1),
-        ])
-        .areas(area);
+        let (header, below) = over(area, 1);
+        let (body, footer) = over(below, below.height - 1);
         let mut layout = Self {
             header,
             footer,
@@ -136,13 +132,8 @@ fn divide(body: Rect, width: u16, at_pane: bool) -> (Rect, Rect) {
             WIDE.. => (width / 4).clamp(36, 48),
             _ => 28,
         };
-        let [list, _, rest] = Split::horizontal([
-            Constraint::Length(list),
-            Constraint::Length(1),
-            Constraint::Fill(1),
-        ])
-        .areas(body);
-        (list, rest)
+        let (list, rest) = beside(body, list);
+        (list, beside(rest, 1).1)
     } else {
         // What has the focus gets the larger part.
         let list = if at_pane {
@@ -150,9 +141,7 @@ fn divide(body: Rect, width: u16, at_pane: bool) -> (Rect, Rect) {
         } else {
             body.height / 2
         };
-        let [list, rest] =
-            Split::vertical([Constraint::Length(list.max(2)), Constraint::Fill(1)]).areas(body);
-        (list, rest)
+        over(body, list.max(2))
     }
 }
 
@@ -163,8 +152,36 @@ fn without_panes(body: Rect, agents: usize) -> (Rect, Rect) {
         _ if body.height < STACKED => body.height,
         _ => body.height / 2,
     };
-    let [list, rest] = Split::vertical([Constraint::Length(list), Constraint::Fill(1)]).areas(body);
-    (list, rest)
+    over(body, list)
+}
+
+/// The first rows of an area, and those below. Plain sums: a layout is looked up for every key, before it goes anywhere,
+/// and ratatui's solver takes a tenth of a millisecond.
+fn over(area: Rect, height: u16) -> (Rect, Rect) {
+    let height = height.min(area.height);
+    let below = Rect {
+        y: area.y + height,
+        height: area.height - height,
+        ..area
+    };
+    (Rect { height, ..area }, below)
+}
+
+/// The first columns of an area, and those to the right.
+fn beside(area: Rect, width: u16) -> (Rect, Rect) {
+    let width = width.min(area.width);
+    let right = Rect {
+        x: area.x + width,
+        width: area.width - width,
+        ..area
+    };
+    (Rect { width, ..area }, right)
+}
+
+/// Where each of so many parts of a length begins and how long it is, when they are as equal as can be.
+fn shares(length: u16, count: usize) -> impl Iterator<Item = (u16, u16)> {
+    let edge = move |at: usize| (usize::from(length) * at / count) as u16;
+    (0..count).map(move |at| (edge(at), edge(at + 1) - edge(at)))
 }
 
 /// Panes side by side and one below the other, one column apart.
@@ -174,19 +191,20 @@ fn tiles(area: Rect, count: usize) -> Vec<(usize, Rect)> {
     let cols = square.min(most);
     let rows = count.div_ceil(cols);
     let mut tiles = Vec::with_capacity(count);
-    let heights = Split::vertical(vec![Constraint::Fill(1); rows]).split(area);
-    for (row, strip) in heights.iter().enumerate() {
+    for (row, (y, height)) in shares(area.height, rows).enumerate() {
         let first = row * cols;
         let here = cols.min(count - first);
-        let widths = Split::horizontal(vec![Constraint::Fill(1); here])
-            .spacing(1)
-            .split(*strip);
-        tiles.extend(
-            widths
-                .iter()
-                .enumerate()
-                .map(|(col, rect)| (first + col, *rect)),
-        );
+        let lines = here as u16 - 1;
+        let widths = shares(area.width.saturating_sub(lines), here);
+        tiles.extend(widths.enumerate().map(|(col, (x, width))| {
+            let tile = Rect {
+                x: area.x + x + col as u16,
+                y: area.y + y,
+                width,
+                height,
+            };
+            (first + col, tile)
+        }));
     }
     tiles
 }
