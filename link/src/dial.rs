@@ -16,7 +16,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_c
 use opsctl_protocol::SUBPROTOCOL_BINARY;
 use opsctl_protocol::message::{ErrorCode, ErrorPayload};
 
-use crate::{Endpoint, Metered, Patience, Pulse, ReadAhead, websocket_config};
+use crate::{Endpoint, Metered, Patience, Pulse, websocket_config};
 
 /// What a WebSocket can run over: a unix socket or TCP, behind one type so that callers need not care.
 pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -151,7 +151,7 @@ async fn connect(target: &Target, route: &str) -> Result<Socket, DialError> {
     let io: Box<dyn Io> = match &target.endpoint {
         Endpoint::Unix(path) => {
             let stream = UnixStream::connect(path).await.map_err(unreachable)?;
-            Box::new(ReadAhead::new(stream))
+            Box::new(stream)
         }
         Endpoint::Url(_) => {
             let host = request
@@ -172,7 +172,7 @@ async fn connect(target: &Target, route: &str) -> Result<Socket, DialError> {
                 .map_err(unreachable)?;
             // Keystrokes must not wait for an acknowledgement of the one before.
             stream.set_nodelay(true).map_err(unreachable)?;
-            Box::new(ReadAhead::new(stream))
+            Box::new(stream)
         }
     };
     let pulse = Arc::new(Pulse::new(Patience::default()));

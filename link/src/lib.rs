@@ -4,12 +4,14 @@
 //! - [`endpoint`]: a local socket or a URL.
 //! - [`mod@dial`]: from an endpoint to an open WebSocket, or a reason that says whether to try again.
 //! - [`pulse`]: signs of life, byte by byte; deadlines for silence, for a message, for a write.
+//! - [`meter`]: how much goes over it.
 //! - [`read_ahead`]: large reads for those who stream, small buffers for those who idle.
 //! - [`reader`]: frames from the peer, within those deadlines.
 //! - [`sender`]: two lanes to the peer; one task owns the sink.
 
 mod dial;
 mod endpoint;
+mod meter;
 mod pulse;
 mod read_ahead;
 mod reader;
@@ -18,7 +20,6 @@ mod sender;
 pub use dial::{DialError, Socket, Stream, Target, dial};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use pulse::{Metered, Patience, Pulse, Stalled};
-pub use read_ahead::ReadAhead;
 pub use reader::{Frame, LinkError, Reader};
 pub use sender::{SendError, Sender};
 
@@ -32,7 +33,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use opsctl_protocol::limits::MAX_MESSAGE;
 
 /// Bytes read at once. Every connection pays for this buffer, idle ones too, and it is wiped before each read; who streams
-/// has a [`ReadAhead`] under it.
+/// is read ahead under it, see [`read_ahead`].
 const READ_BUFFER: usize = 2 * 1024;
 
 /// Bytes gathered before the socket is written to without a flush.

@@ -11,8 +11,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::tungstenite::Message;
 
 use opsctl_protocol::limits::{FLUSH_STALL, HEARTBEAT, MESSAGE_DEADLINE, silence};
+use opsctl_protocol::message::Traffic;
+
+use super::meter::Meter;
+use super::read_ahead::ReadAhead;
 
 /// How long a peer may take over what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +50,17 @@ pub struct Stalled;
 pub struct Pulse {
     /// What the times below count from.
     start: Instant,
-    /// Bytes that have come in.
-    received: AtomicU64,
-    /// When the last of them came, in ms.
+    /// What has come in.
+    received: Meter,
+    /// When the last bytes came, in ms.
     received_at: AtomicU64,
     /// When the first byte came that belongs to no whole message yet, in ms; [`NEVER`] when there is none.
     begun_at: AtomicU64,
     /// When this side last stopped to listen, in ms.
     left_at: AtomicU64,
-    /// When the socket last took bytes, in ms.
+    /// What the socket has taken.
+    sent: Meter,
+    /// When it last took bytes, in ms.
     sent_at: AtomicU64,
     /// [`Patience::heartbeat`] in ms: the daemon announces its own after the connection has been opened.
     heartbeat_ms: AtomicU64,
@@ -71,10 +78,11 @@ impl Pulse {
     pub fn new(patience: Patience) -> Self {
         Self {
             start: Instant::now(),
-            received: AtomicU64::new(0),
+            received: Meter::default(),
             received_at: AtomicU64::new(0),
             begun_at: AtomicU64::new(NEVER),
             left_at: AtomicU64::new(0),
+            sent: Meter::default(),
             sent_at: AtomicU64::new(0),
             heartbeat_ms: AtomicU64::new(patience.heartbeat.as_millis() as u64),
             changed: Notify::new(),
@@ -129,8 +137,30 @@ impl Pulse {
     }
 
     /// Bytes that have come in.
-    pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.received.bytes()
+    }
+
+    /// What has come in, and lately.
+    pub fn received(&self) -> Traffic {
+        self.received.traffic(self.now())
+    }
+
+    /// What has gone out, and lately.
+    pub fn sent(&self) -> Traffic {
+        self.sent.traffic(self.now())
+    }
+
+    /// A message has come in, no ping or pong.
+    pub(crate) fn note_received_message(&self) {
+        self.received.note_message();
+    }
+
+    /// This is handed to the socket; it counts where it is no ping or pong.
+    pub fn note_sent_message(&self, message: &Message) {
+        if message.is_text() || message.is_binary() {
+            self.sent.note_message();
+        }
     }
 
     /// Waits for something to be written, as long as the socket takes some of it now and then: a slow peer is no stalled
@@ -153,15 +183,17 @@ impl Pulse {
 
     fn note_received(&self, bytes: usize) {
         let now = self.now();
-        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.received.note_bytes(bytes, now);
         self.received_at.store(now, Ordering::Relaxed);
         if self.begun_at.load(Ordering::Relaxed) == NEVER {
             self.begun_at.store(now, Ordering::Relaxed);
         }
     }
 
-    fn note_sent(&self) {
-        self.sent_at.store(self.now(), Ordering::Relaxed);
+    fn note_sent(&self, bytes: usize) {
+        let now = self.now();
+        self.sent.note_bytes(bytes, now);
+        self.sent_at.store(now, Ordering::Relaxed);
     }
 
     fn now(&self) -> u64 {
@@ -182,22 +214,27 @@ impl Drop for Listening {
     }
 }
 
-/// A stream that keeps its pulse.
+/// A stream that keeps its pulse, and is read ahead of a reader with a small buffer.
 #[derive(Debug)]
 pub struct Metered<S> {
     stream: S,
+    ahead: ReadAhead,
     pulse: Arc<Pulse>,
 }
 
 impl<S> Metered<S> {
     /// A stream whose reads and writes are noted in `pulse`.
     pub fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse }
+        Self {
+            stream,
+            ahead: ReadAhead::default(),
+            pulse,
+        }
     }
 
     fn sent(&self, written: io::Result<usize>) -> Poll<io::Result<usize>> {
-        if matches!(written, Ok(bytes) if bytes > 0) {
-            self.pulse.note_sent();
+        if let Ok(bytes @ 1..) = written {
+            self.pulse.note_sent(bytes);
         }
         Poll::Ready(written)
     }
@@ -209,11 +246,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buffer.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        let read = ready!(this.ahead.poll_read(&mut this.stream, context, buffer));
         let bytes = buffer.filled().len() - before;
         if bytes > 0 {
-            self.pulse.note_received(bytes);
+            this.pulse.note_received(bytes);
         }
         Poll::Ready(read)
     }
@@ -303,7 +341,7 @@ mod tests {
         far.write_all(b"abc").await.unwrap();
         near.read_exact(&mut [0; 3]).await.unwrap();
         assert!(pulse.begun().is_some());
-        assert_eq!(pulse.received(), 3);
+        assert_eq!(pulse.received_bytes(), 3);
         pulse.whole();
         assert_eq!(pulse.begun(), None);
     }

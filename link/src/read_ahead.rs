@@ -2,19 +2,18 @@
 //! connection lives and reads no more than that at once: large ones cost memory for each of ten thousand idle agents,
 //! small ones a system call for each few bytes of a gigabyte.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// Bytes read at once while there is much to read: two pieces of output.
 const AHEAD: usize = 64 * 1024;
 
-/// A stream that is read ahead of its reader while the reader's own buffer is too small for what comes.
-#[derive(Debug)]
-pub struct ReadAhead<S> {
-    stream: S,
+/// What was read of a stream ahead of its reader, while the reader's own buffer is too small for what comes.
+#[derive(Debug, Default)]
+pub(crate) struct ReadAhead {
     /// What was read and not yet taken: from `taken` to its end. Has no memory while little comes.
     ahead: Vec<u8>,
     taken: usize,
@@ -22,15 +21,37 @@ pub struct ReadAhead<S> {
     more: bool,
 }
 
-impl<S> ReadAhead<S> {
-    /// A stream of which nothing was read.
-    pub fn new(stream: S) -> Self {
-        Self {
-            stream,
-            ahead: Vec::new(),
-            taken: 0,
-            more: false,
+impl ReadAhead {
+    /// Reads on in `stream`, which must always be the same one.
+    pub(crate) fn poll_read<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.taken < self.ahead.len() {
+            self.take(buffer);
+            return Poll::Ready(Ok(()));
         }
+        if !self.more || buffer.remaining() >= AHEAD {
+            let before = buffer.filled().len();
+            let read = ready!(Pin::new(stream).poll_read(context, buffer));
+            self.more = read.is_ok() && buffer.remaining() == 0 && buffer.filled().len() > before;
+            return Poll::Ready(read);
+        }
+        self.ahead.resize(AHEAD, 0);
+        let mut ahead = ReadBuf::new(&mut self.ahead);
+        let read = Pin::new(stream).poll_read(context, &mut ahead);
+        let (filled, full) = (ahead.filled().len(), ahead.remaining() == 0);
+        self.ahead.truncate(filled);
+        self.taken = 0;
+        self.more = full;
+        if !full && filled == 0 {
+            self.ahead = Vec::new();
+        }
+        ready!(read)?;
+        self.take(buffer);
+        Poll::Ready(Ok(()))
     }
 
     /// Hands over what was read ahead.
@@ -46,69 +67,6 @@ impl<S> ReadAhead<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.taken < this.ahead.len() {
-            this.take(buffer);
-            return Poll::Ready(Ok(()));
-        }
-        if !this.more || buffer.remaining() >= AHEAD {
-            let before = buffer.filled().len();
-            let read = ready!(Pin::new(&mut this.stream).poll_read(context, buffer));
-            this.more = read.is_ok() && buffer.remaining() == 0 && buffer.filled().len() > before;
-            return Poll::Ready(read);
-        }
-        this.ahead.resize(AHEAD, 0);
-        let mut ahead = ReadBuf::new(&mut this.ahead);
-        let read = Pin::new(&mut this.stream).poll_read(context, &mut ahead);
-        let (filled, full) = (ahead.filled().len(), ahead.remaining() == 0);
-        this.ahead.truncate(filled);
-        this.taken = 0;
-        this.more = full;
-        if !full && filled == 0 {
-            this.ahead = Vec::new();
-        }
-        ready!(read)?;
-        this.take(buffer);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAhead<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -116,10 +74,24 @@ mod tests {
 
     use super::*;
 
+    /// A stream that is read ahead.
+    struct Ahead<S>(S, ReadAhead);
+
+    impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let Self(stream, ahead) = &mut *self;
+            ahead.poll_read(stream, context, buffer)
+        }
+    }
+
     #[tokio::test]
     async fn an_idle_stream_holds_no_memory() {
         let (mut far, near) = tokio::io::duplex(1 << 20);
-        let mut near = ReadAhead::new(near);
+        let mut near = Ahead(near, ReadAhead::default());
         let mut small = [0; 2048];
         far.write_all(&vec![1; 100_000]).await.unwrap();
         let mut left = 100_000;
@@ -128,7 +100,7 @@ mod tests {
         }
         far.write_all(b"a word").await.unwrap();
         assert_eq!(near.read(&mut small).await.unwrap(), 6);
-        assert_eq!(near.ahead.capacity(), 0);
+        assert_eq!(near.1.ahead.capacity(), 0);
     }
 
     proptest! {
@@ -142,7 +114,7 @@ mod tests {
                 let total: usize = pieces.iter().sum();
                 let sent: Vec<u8> = (0..total).map(|at| (at / 3) as u8).collect();
                 let (mut far, near) = tokio::io::duplex(90_000);
-                let mut near = ReadAhead::new(near);
+                let mut near = Ahead(near, ReadAhead::default());
                 let expected = sent.clone();
                 let write = async move {
                     let mut rest = &sent[..];

@@ -186,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
 
     /// A message has come whole. What was read behind it may begin the next one; its deadline starts with the next read.
     fn message_is_whole(&mut self) {
-        self.framed = self.pulse.received();
+        self.framed = self.pulse.received_bytes();
         self.away = Duration::ZERO;
         self.pulse.whole();
     }
@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     /// A frame without a message came, as it may in the middle of one, which it must not keep alive for ever.
     fn small_frame(&mut self, payload: usize) {
         self.framed += SMALL_HEADER + payload as u64;
-        if self.framed >= self.pulse.received() {
+        if self.framed >= self.pulse.received_bytes() {
             self.message_is_whole();
         }
     }
@@ -205,10 +205,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
     ) -> Result<Option<Frame>, LinkError> {
         match next {
             Some(Ok(Message::Text(text))) => {
+                self.pulse.note_received_message();
                 self.message_is_whole();
                 Ok(Some(Frame::Text(text)))
             }
             Some(Ok(Message::Binary(bytes))) => {
+                self.pulse.note_received_message();
                 self.message_is_whole();
                 Ok(Some(Frame::Binary(bytes)))
             }

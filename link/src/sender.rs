@@ -233,12 +233,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lanes<S> {
         first: Message,
     ) -> Result<(), Box<tokio_tungstenite::tungstenite::Error>> {
         let mut bytes = first.len();
+        self.pulse.note_sent_message(&first);
         self.sink.feed(first).await.map_err(Box::new)?;
         while bytes < FLUSH_AT {
             let Ok(message) = self.control.try_recv().or_else(|_| self.bulk.try_recv()) else {
                 break;
             };
             bytes += message.len();
+            self.pulse.note_sent_message(&message);
             self.sink.feed(*message).await.map_err(Box::new)?;
         }
         self.sink.flush().await.map_err(Box::new)

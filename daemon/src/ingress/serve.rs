@@ -15,8 +15,6 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-use opsctl_link::ReadAhead;
-
 use super::census::Seat;
 use super::listen::Peer;
 use super::turn_away::turn_away;
@@ -158,7 +156,7 @@ impl Serving {
             .header_read_timeout(self.head_timeout)
             .max_buf_size(MAX_HEAD);
         let connection = builder
-            .serve_connection(TokioIo::new(ReadAhead::new(stream)), service)
+            .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         tokio::pin!(connection);
         let served = tokio::select! {
