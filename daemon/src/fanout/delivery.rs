@@ -243,8 +243,10 @@ impl Delivery {
         };
         let end = begin.end().max(offset);
         self.follow_from(subscription, cursor, command_id, offset..end);
-        if let Some(state) = passed_state(&subscription.stream, offset) {
-            push_message(batch, &Header::default(), &state);
+        match passed_state(&subscription.stream, offset) {
+            Some(state) => push_message(batch, &Header::default(), &state),
+            // The ring may drop it while output before it is read from the log.
+            None => cursor.state_follows = cursor.replay.is_some(),
         }
         Ok(())
     }
@@ -320,6 +322,11 @@ impl Delivery {
                 cursor.replay = None;
                 cursor.seq = seq_after(stream, offset);
                 cursor.offsets.insert(piece_command(stream), offset);
+                if std::mem::take(&mut cursor.state_follows)
+                    && let Some(state) = passed_state(stream, offset)
+                {
+                    push_message(batch, &Header::default(), &state);
+                }
             }
         }
         Ok(false)

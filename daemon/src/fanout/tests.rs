@@ -374,6 +374,41 @@ fn whoever_comes_late_with_an_offset_hears_that_the_command_runs() {
 }
 
 #[test]
+fn whoever_reads_the_log_while_the_ring_drops_the_state_hears_it_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
+        let mut world = World::new(log);
+        let more_than_the_ring = 3 * COMMAND_RING.entries;
+        for _ in 0..more_than_the_ring {
+            world.output(1, 10_000).await;
+        }
+        let running = CommandStatus::new(COMMANDS[1], State::Running);
+        let running = Arc::new(ToDashboard::Status(running));
+        world.push(1, &Body::Message(running));
+        let mut late = Watcher::new(&world.commands[1], true, &world.sources);
+        late.outbox.wake(&late.subscription);
+        late.turn().await;
+        assert!(
+            !late.seen.runs,
+            "the ring has it, behind what is read first"
+        );
+        for _ in 0..more_than_the_ring {
+            world.output(1, 10_000).await;
+        }
+        while late.outbox.has_ready() {
+            late.turn().await;
+        }
+        assert!(late.seen.runs);
+        assert_eq!(late.seen.next[&COMMANDS[1]], world.ends[1]);
+    });
+}
+
+#[test]
 fn answers_that_nobody_reads_are_bounded_in_bytes_too() {
     let megabyte = || -> ToDashboard {
         let message = "x".repeat(1024 * 1024);
