@@ -8,8 +8,8 @@
 //! term  = GLOB | KEY "=" GLOB | KEY "!=" GLOB
 //! ```
 //!
-//! `*` in a glob matches any run of characters. A missing label is like an empty one, so `env!=prod` covers agents
-//! without an `env`.
+//! `*` in a glob matches any run of characters. A label that an agent doesn't have equals nothing, as with kubectl: `env=`
+//! covers agents whose `env` is empty, `env=*` those that have one, `env!=*` those that don't, and `env!=prod` also these.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -76,9 +76,9 @@ impl Selector {
     pub fn matches(&self, agent: &AgentId, labels: &BTreeMap<String, String>) -> bool {
         match self {
             Self::Name(glob) => glob_matches(glob, agent.as_str()),
-            Self::Label(key, glob) => {
-                glob_matches(glob, labels.get(key).map_or("", String::as_str))
-            }
+            Self::Label(key, glob) => labels
+                .get(key)
+                .is_some_and(|value| glob_matches(glob, value)),
             Self::Any(of) => of.iter().any(|one| one.matches(agent, labels)),
             Self::All(of) => of.iter().all(|one| one.matches(agent, labels)),
             Self::Not(inner) => !inner.matches(agent, labels),
@@ -390,6 +390,24 @@ mod tests {
         assert_eq!(fleet("web-* and not (web-2 or lone)"), ["web-1"]);
         assert_eq!(fleet("lone or web-1 and env=test"), ["lone"]);
         assert_eq!(fleet("web-1,db-1 and env=prod"), ["web-1", "db-1"]);
+    }
+
+    #[test]
+    fn a_label_that_is_missing_equals_nothing() {
+        let covers = |selector: &str| -> Vec<&str> {
+            let selector: Selector = selector.parse().unwrap();
+            let labels = [("prod", Some("prod")), ("blank", Some("")), ("none", None)];
+            let covered = labels.into_iter().filter(|(name, env)| {
+                let labels = env.map(|env| ("env".to_owned(), env.to_owned()));
+                selector.matches(&AgentId::new(*name).unwrap(), &labels.into_iter().collect())
+            });
+            covered.map(|(name, _)| name).collect()
+        };
+        assert_eq!(covers("env="), ["blank"]);
+        assert_eq!(covers("env=*"), ["prod", "blank"]);
+        assert_eq!(covers("env!=*"), ["none"]);
+        assert_eq!(covers("env!="), ["prod", "none"]);
+        assert_eq!(covers("env!=prod"), ["blank", "none"]);
     }
 
     #[test]
