@@ -125,19 +125,28 @@ pub async fn fleet_of(
     }
 }
 
+/// Reads what selects agents, if anything does.
+///
+/// # Errors
+/// It cannot be read.
+pub fn selected(text: Option<&str>) -> Result<Option<Selector>, Failure> {
+    let read = |text: &str| {
+        let selector = text.parse::<Selector>();
+        selector.map_err(|error| Failure::new(ExitCode::Usage, format!("{text:?}: {error}")))
+    };
+    text.map(read).transpose()
+}
+
+/// Says that what selects agents covers none, and returns the code to exit with.
+pub fn no_match(select: &[String]) -> u8 {
+    eprintln!("opsctl: no agent matches {:?}", select.join(" "));
+    ExitCode::NoMatch.into()
+}
+
 /// Lists, and watches where asked to.
 pub async fn run(args: AgentsArgs, context: &Context) -> Result<u8> {
-    let selector = match &args.select[..] {
-        [] => None,
-        words => {
-            let text = words.join(" ");
-            let selector = text.parse::<Selector>();
-            Some(
-                selector
-                    .map_err(|error| Failure::new(ExitCode::Usage, format!("{text:?}: {error}")))?,
-            )
-        }
-    };
+    let text = (!args.select.is_empty()).then(|| args.select.join(" "));
+    let selector = selected(text.as_deref())?;
     let Fleet {
         client,
         events,
@@ -150,8 +159,7 @@ pub async fn run(args: AgentsArgs, context: &Context) -> Result<u8> {
     }
     view.print_all()?;
     Ok(if view.agents.is_empty() && view.selector.is_some() {
-        eprintln!("opsctl: no agent matches {:?}", args.select.join(" "));
-        ExitCode::NoMatch.into()
+        no_match(&args.select)
     } else {
         ExitCode::Ok.into()
     })

@@ -1,13 +1,14 @@
 //! `opsctl cancel`: takes back commands that have not started.
 
 use anyhow::Result;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use opsctl_client::Client;
 use opsctl_protocol::AgentId;
 use opsctl_protocol::message::{
     CommandCancel, CommandQuery, CommandSummary, State, TerminalCancel, TerminalQueue, ToDashboard,
 };
 
+use crate::agents::{Fleet, fleet};
 use crate::ask::{ask, by_prefix, query};
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
@@ -20,22 +21,31 @@ const MOST: u32 = 1000;
 /// Never touches one that has started: `opsctl interrupt` does. What this says is cancelled will not run, whatever
 /// crashes.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").args(["ids", "all_of"]).required(true)))]
 pub struct CancelArgs {
     /// The ids of commands, or the keys of messages that wait for a terminal, or what they start with
-    #[arg(value_name = "ID", required_unless_present = "all_of")]
+    #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// All that wait for this agent
-    #[arg(long, value_name = "AGENT", conflicts_with = "ids")]
+    #[arg(long, value_name = "AGENT")]
     all_of: Option<AgentId>,
 }
 
 /// Cancels, and says what.
 pub async fn run(args: CancelArgs, context: &Context) -> Result<u8> {
-    let (client, events) = opsctl_client::start(context.client("cancel")?);
-    // Only answers are wanted.
+    let Fleet {
+        client,
+        events,
+        agents,
+    } = fleet(context, context.client("cancel")?).await?;
+    // From here on only answers are wanted.
     drop(events);
     let mut worst = ExitCode::Ok;
     if let Some(agent) = args.all_of {
+        if !agents.iter().any(|known| known.agent_id == agent) {
+            let failure = Failure::new(ExitCode::NoMatch, format!("no agent is named {agent}"));
+            return Err(failure.hint("`opsctl agents` lists the agents").into());
+        }
         let queued = waiting_for(context, &client, &agent).await?;
         if queued.is_empty() {
             eprintln!("opsctl: nothing waits for {agent}");

@@ -1,7 +1,7 @@
 //! `opsctl interrupt`: a signal to commands.
 
 use anyhow::Result;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use opsctl_client::Client;
 use opsctl_protocol::AgentId;
 use opsctl_protocol::message::{CommandInterrupt, CommandSummary, Signal, State, ToDashboard};
@@ -15,15 +15,16 @@ use crate::exit_code::{ExitCode, Failure};
 /// Sends INT, as Ctrl-C does; a command that ignores it gets TERM after its grace time, then KILL. One that has not
 /// started is cancelled.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("which").args(["ids", "all_of"]).required(true)))]
 pub struct InterruptArgs {
     /// The commands' ids, or what they start with
-    #[arg(value_name = "ID", required_unless_present = "all_of")]
+    #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// Send just this signal: INT, TERM, KILL, HUP, QUIT, USR1, USR2, STOP, CONT
     #[arg(short, long, value_name = "SIGNAL")]
     signal: Option<Signal>,
     /// All commands of this agent
-    #[arg(long, value_name = "AGENT", conflicts_with = "ids")]
+    #[arg(long, value_name = "AGENT")]
     all_of: Option<AgentId>,
 }
 

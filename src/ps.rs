@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use opsctl_client::Client;
 use opsctl_protocol::Timestamp;
-use opsctl_protocol::message::{Activity, CommandQuery, CommandSummary, State, TerminalTyped};
+use opsctl_protocol::message::{
+    Activity, AgentInfo, CommandQuery, CommandSummary, State, TerminalTyped,
+};
+use opsctl_protocol::selector::Selector;
 
+use crate::agents::{Fleet, fleet, no_match, selected};
 use crate::ask::{query, unfinished};
 use crate::context::Context;
-use crate::exit_code::{self, ExitCode};
+use crate::exit_code::{self, ExitCode, Failure};
 use crate::output::color::{ColorChoice, Style};
 use crate::output::table::{Cell, Column, render, terminal_width};
 use crate::output::time::{age, span};
@@ -101,53 +106,16 @@ fn state(word: &str) -> Result<State, String> {
 
 /// Asks and prints.
 pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
-    let (client, events) = opsctl_client::start(context.client("ps")?);
-    // Only answers are wanted.
-    drop(events);
     let selector = (!args.select.is_empty()).then(|| args.select.join(" "));
-    let asked = |states: Vec<State>, limit: u32| CommandQuery {
-        selector: selector.clone(),
-        states,
-        limit: Some(limit),
-        ..CommandQuery::default()
-    };
-    let mut more = false;
-    let mut commands = Vec::new();
-    if args.queued {
-        let list = query(context, &client, asked(vec![State::Queued], MOST)).await?;
-        more = list.more;
-        commands = list.commands;
-        queued::sort(&mut commands);
-        commands.truncate(args.limit.unwrap_or(u32::MAX) as usize);
-    } else if args.all || !args.state.is_empty() {
-        let list = query(
-            context,
-            &client,
-            asked(args.state.clone(), args.limit.unwrap_or(MOST)),
-        )
-        .await?;
-        more = list.more && args.limit.is_none();
-        commands = list.commands;
-    } else {
-        let ended = [
-            State::Exited,
-            State::Failed,
-            State::Cancelled,
-            State::Expired,
-            State::Lost,
-        ];
-        let (live, ended) = tokio::join!(
-            query(context, &client, asked(unfinished(), MOST)),
-            query(context, &client, asked(ended.to_vec(), RECENT_COUNT as u32)),
-        );
-        let since = Timestamp::now().0.saturating_sub(RECENT.as_millis() as u64);
-        let recent =
-            |command: &CommandSummary| command.finished_at.unwrap_or(command.created_at).0 >= since;
-        commands.extend(live?.commands);
-        commands.extend(ended?.commands.into_iter().filter(recent));
-        commands.sort_by_key(|command| std::cmp::Reverse(command.created_at));
-        commands.truncate(args.limit.unwrap_or(u32::MAX) as usize);
-    }
+    let selected = selected(selector.as_deref())?;
+    let Fleet {
+        client,
+        events,
+        agents,
+    } = fleet(context, context.client("ps")?).await?;
+    // From here on only answers are wanted.
+    drop(events);
+    let (commands, more) = find(&args, selector.as_deref(), context, &client).await?;
     let messages = if args.queued {
         queued::messages(context, &client, selector.clone()).await?
     } else {
@@ -162,7 +130,68 @@ pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
         };
         eprintln!("opsctl: {choose}");
     }
-    Ok(ExitCode::Ok.into())
+    let covered = |agent: &AgentInfo| {
+        let covers = |of: &Selector| of.matches(&agent.agent_id, &agent.labels);
+        selected.as_ref().is_none_or(covers)
+    };
+    Ok(if selected.is_none() || agents.iter().any(covered) {
+        ExitCode::Ok.into()
+    } else {
+        no_match(&args.select)
+    })
+}
+
+/// The commands that are asked for, and whether others were left out.
+async fn find(
+    args: &PsArgs,
+    selector: Option<&str>,
+    context: &Context,
+    client: &Client,
+) -> Result<(Vec<CommandSummary>, bool), Failure> {
+    let asked = |states: Vec<State>, limit: u32| CommandQuery {
+        selector: selector.map(str::to_owned),
+        states,
+        limit: Some(limit),
+        ..CommandQuery::default()
+    };
+    let mut more = false;
+    let mut commands = Vec::new();
+    if args.queued {
+        let list = query(context, client, asked(vec![State::Queued], MOST)).await?;
+        more = list.more;
+        commands = list.commands;
+        queued::sort(&mut commands);
+        commands.truncate(args.limit.unwrap_or(u32::MAX) as usize);
+    } else if args.all || !args.state.is_empty() {
+        let list = query(
+            context,
+            client,
+            asked(args.state.clone(), args.limit.unwrap_or(MOST)),
+        )
+        .await?;
+        more = list.more && args.limit.is_none();
+        commands = list.commands;
+    } else {
+        let ended = [
+            State::Exited,
+            State::Failed,
+            State::Cancelled,
+            State::Expired,
+            State::Lost,
+        ];
+        let (live, ended) = tokio::join!(
+            query(context, client, asked(unfinished(), MOST)),
+            query(context, client, asked(ended.to_vec(), RECENT_COUNT as u32)),
+        );
+        let since = Timestamp::now().0.saturating_sub(RECENT.as_millis() as u64);
+        let recent =
+            |command: &CommandSummary| command.finished_at.unwrap_or(command.created_at).0 >= since;
+        commands.extend(live?.commands);
+        commands.extend(ended?.commands.into_iter().filter(recent));
+        commands.sort_by_key(|command| std::cmp::Reverse(command.created_at));
+        commands.truncate(args.limit.unwrap_or(u32::MAX) as usize);
+    }
+    Ok((commands, more))
 }
 
 fn print(args: &PsArgs, commands: &[CommandSummary], messages: &[TerminalTyped]) -> Result<()> {

@@ -131,10 +131,8 @@ fn commands_are_listed() {
         .expect_code(0)
         .json();
     assert_eq!(newest["commands"][0]["commandId"], running.as_str());
-    assert_eq!(
-        daemon.opsctl(["ps", "x*", "-q"]).run().expect_code(0).out(),
-        ""
-    );
+    let nobody = daemon.opsctl(["ps", "x*", "-q"]).run();
+    assert_eq!(nobody.expect_code(240).out(), "");
     let narrow = daemon.opsctl(["ps"]).pty(40, 10);
     assert_eq!(narrow.wait(), 0);
     let raw = String::from_utf8_lossy(&narrow.raw()).into_owned();
@@ -307,6 +305,34 @@ fn interrupts_reach_what_they_name() {
         .run()
         .expect_code(2)
         .expect_err(&["TERM"]);
+}
+
+#[test]
+fn what_names_no_agent_is_an_error() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    let run = |args: &[&str], code: i32, words: &[&str]| {
+        let ended = daemon.opsctl(args.iter().copied()).run();
+        ended.expect_code(code).expect_err(words);
+    };
+    run(
+        &["cancel", "--all-of", "nobody"],
+        240,
+        &["no agent is named nobody"],
+    );
+    run(&["cancel", "--all-of", "a"], 0, &["nothing waits for a"]);
+    run(&["interrupt", "--all-of", "nobody"], 240, &["nobody"]);
+    run(&["ps", "nobody"], 240, &["no agent matches \"nobody\""]);
+    run(&["ps", "--queued", "env=none"], 240, &["no agent matches"]);
+    run(&["ps", "not", "a", "or"], 2, &["expected"]);
+    run(&["ps", "a"], 0, &[]);
+    run(&["cancel"], 2, &["ID", "--all-of <AGENT>"]);
+    run(&["interrupt"], 2, &["ID", "--all-of <AGENT>"]);
+    run(
+        &["cancel", "1", "--all-of", "a"],
+        2,
+        &["cannot be used with"],
+    );
 }
 
 #[test]
