@@ -5,6 +5,7 @@
 //! - [`sequences`]: finding control sequences in a stream of bytes.
 //! - [`modes`]: what the remote program has set in this terminal, to take it back on leaving.
 //! - [`replay`]: output of the past, without the questions that it once asked its terminal.
+//! - [`unsent`]: what was typed and did not surely arrive.
 //! - [`words`]: what attach itself says.
 //! - [`raw`]: this terminal raw, and back.
 
@@ -14,6 +15,7 @@ mod raw;
 mod replay;
 mod sequences;
 mod session;
+mod unsent;
 mod words;
 
 use std::io::IsTerminal;
@@ -22,8 +24,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use opsctl_client::{Client, Events};
-use opsctl_protocol::message::{CommandQuery, CommandSummary, State};
-use opsctl_protocol::{AgentId, CommandId};
+use opsctl_protocol::CommandId;
+use opsctl_protocol::message::{AgentInfo, CommandQuery, CommandSummary, State};
 use tokio::time::{Instant, sleep};
 
 use crate::agents::{Fleet, fleet_of};
@@ -50,7 +52,8 @@ pub struct AttachArgs {
     read_only: bool,
 }
 
-/// How long a terminal may take to start that its agent has been asked for.
+/// How long a terminal may take to start that its agent has been asked for, and how long an agent that has come just now may
+/// take to tell of one.
 const STARTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often it is looked for meanwhile.
@@ -75,7 +78,7 @@ pub async fn run(args: AttachArgs, context: &Context) -> Result<u8> {
         .find(|agent| agent.agent_id.as_str() == args.what);
     let command = match named {
         Some(agent) => {
-            let terminal = terminal_of(context, &client, &agent.agent_id);
+            let terminal = terminal_of(context, &client, agent);
             beside(&mut events, terminal).await?
         }
         None => beside(&mut events, by_prefix(context, &client, &args.what))
@@ -110,15 +113,19 @@ pub async fn run(args: AttachArgs, context: &Context) -> Result<u8> {
     Session::new(client, view).run(events).await
 }
 
-/// An agent's main terminal, else its newest one. One that is about to start is waited for, a while: its agent may have
-/// come back just now.
+/// An agent's main terminal, else its newest one. One that is about to start is waited for, a while; so is one of an agent that
+/// has come just now, and may be about to start one.
 async fn terminal_of(
     context: &Context,
     client: &Client,
-    agent: &AgentId,
+    agent: &AgentInfo,
 ) -> Result<CommandSummary, Failure> {
+    let agent_id = &agent.agent_id;
+    // Both by the daemon's clock, at the moment in which it listed the agent.
+    let there_for = Duration::from_millis(agent.last_seen.0.saturating_sub(agent.since.0));
+    let just_came = agent.is_connected() && there_for < STARTS_WITHIN;
     let asked = CommandQuery {
-        selector: Some(agent.to_string()),
+        selector: Some(agent_id.to_string()),
         states: vec![State::Running, State::Delivered],
         limit: Some(1000),
         ..CommandQuery::default()
@@ -134,13 +141,19 @@ async fn terminal_of(
         if let Some(found) = found {
             return Ok(found.clone());
         }
-        if terminals().next().is_none() || Instant::now() >= deadline {
-            let why = format!("{agent} has no terminal running");
-            let hint = format!("opsctl send {agent} --pty -- sh     starts one");
+        let starts = terminals().next().is_some();
+        if !(starts || just_came) || Instant::now() >= deadline {
+            let why = format!("{agent_id} has no terminal running");
+            let hint = format!("opsctl send {agent_id} --pty -- sh     starts one");
             return Err(Failure::new(ExitCode::General, why).hint(hint));
         }
         if !std::mem::replace(&mut told, true) {
-            eprintln!("opsctl: the terminal of {agent} is about to start; waiting");
+            let why = if starts {
+                format!("the terminal of {agent_id} is about to start")
+            } else {
+                format!("{agent_id} has connected just now, and no terminal of it runs yet")
+            };
+            eprintln!("opsctl: {why}; waiting");
         }
         sleep(LOOK_AGAIN).await;
     }

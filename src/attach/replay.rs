@@ -22,6 +22,11 @@ impl Replay {
         }
     }
 
+    /// Whether output up to `end` is all of the past.
+    pub(super) fn is_over(&self, end: u64) -> bool {
+        end >= self.past
+    }
+
     /// What of a piece at `offset` the terminal is to see.
     pub(super) fn pass(&mut self, offset: u64, data: Bytes) -> Bytes {
         if offset >= self.past {

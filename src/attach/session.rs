@@ -17,11 +17,13 @@ use opsctl_protocol::{Channel, CommandId, Pattern};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::escape::{Escapes, HELP, Keys};
 use super::modes::Modes;
 use super::raw::Raw;
 use super::replay::Replay;
+use super::unsent::Unsent;
 use super::words;
 use crate::exit_code::{self, ExitCode, Failure};
 use crate::input::read_stdin;
@@ -91,8 +93,10 @@ pub(super) struct Session {
     receipts: JoinSet<(Bytes, Outcome)>,
     /// The size last told.
     told_size: Option<(u16, u16)>,
-    /// What is to be said of keys once the screen has been drawn anew.
-    unsent: Option<Bytes>,
+    /// What is to be said of keys again once the screen has been drawn anew.
+    unsent: Unsent,
+    /// The screen is being drawn anew: what there was before has not all come.
+    redrawing: bool,
 }
 
 impl Session {
@@ -111,7 +115,8 @@ impl Session {
             seen: 0,
             receipts: JoinSet::new(),
             told_size: None,
-            unsent: None,
+            unsent: Unsent::default(),
+            redrawing: false,
         }
     }
 
@@ -303,20 +308,19 @@ impl Session {
     fn tell_outcome(&mut self, keys: &[u8], outcome: Outcome) {
         match outcome {
             Outcome::Arrived => {}
-            Outcome::Lost(why) => self.tell_unsent(&format!("may not have arrived: {why}"), keys),
+            // The daemon knows whether nothing was sent, or whether that is not known.
+            Outcome::Lost(why) => self.tell_unsent(&why, keys),
             Outcome::Unknown => self.tell_unsent("may not have arrived", keys),
         }
     }
 
     /// Says what became of keys that did not surely arrive.
     fn tell_unsent(&mut self, what: &str, keys: &[u8]) {
-        let words = words::of_keys(what, keys);
+        let keys = String::from_utf8_lossy(keys);
+        let words = words::of_keys(what, &keys);
         self.ring();
         self.out.push_back(words::notice(&words, self.interactive));
-        if self.interactive && self.lost {
-            // Drawing anew takes it from the screen; so again then.
-            self.unsent = Some(words::in_corner(&words));
-        }
+        self.unsent.note(&keys, what, Instant::now());
     }
 
     /// Says of all keys what became of them; the daemon has said it before the end, but it may not have been heard.
@@ -348,6 +352,9 @@ impl Session {
                 self.seen = frame.end();
                 let data = self.replay.pass(frame.offset, frame.data);
                 self.show(data);
+                if self.replay.is_over(self.seen) {
+                    self.is_drawn();
+                }
             }
             Event::Message(decoded) => return self.message(decoded.message),
             Event::Connected(_) => {
@@ -388,6 +395,7 @@ impl Session {
             ToDashboard::Snapshot(snapshot) if snapshot.command_id == self.view.command => {
                 self.clear = self.interactive;
                 self.show(snapshot.data.0);
+                self.is_drawn();
             }
             ToDashboard::Status(status)
                 if status.command_id == self.view.command && status.state.is_final() =>
@@ -413,15 +421,21 @@ impl Session {
     }
 
     fn show(&mut self, data: Bytes) {
-        let drawn_anew = std::mem::take(&mut self.clear);
-        if drawn_anew {
+        if std::mem::take(&mut self.clear) {
             self.put(Bytes::from(format!("{}{CLEAR}", self.modes.reset())));
+            self.redrawing = true;
         }
         if !data.is_empty() {
             self.put(data);
         }
-        if drawn_anew && let Some(unsent) = self.unsent.take() {
-            self.put(unsent);
+    }
+
+    /// The screen is as it was. What was said of keys is no longer on it; so again, in a corner.
+    fn is_drawn(&mut self) {
+        if std::mem::take(&mut self.redrawing)
+            && let Some(words) = self.unsent.words(Instant::now())
+        {
+            self.put(words::in_corner(&words));
         }
     }
 

@@ -5,8 +5,8 @@ use opsctl_protocol::message::{CommandStatus, State};
 
 use crate::output::printer::{Piece, To};
 
-/// Keys that a notice about them repeats.
-const SHOWN_KEYS: usize = 40;
+/// Keys that a notice about them repeats, the last ones.
+pub(super) const SHOWN_KEYS: usize = 40;
 
 /// A notice, for a terminal or for stderr.
 pub(super) fn notice(words: &str, terminal: bool) -> Piece {
@@ -27,10 +27,10 @@ fn reversed(words: &str) -> String {
 }
 
 /// What became of keys that did not surely arrive, with the keys.
-pub(super) fn of_keys(what: &str, keys: &[u8]) -> String {
-    let shown = String::from_utf8_lossy(keys);
-    let shown: String = shown.chars().take(SHOWN_KEYS).collect();
-    format!("{shown:?} {what}")
+pub(super) fn of_keys(what: &str, keys: &str) -> String {
+    let skip = keys.chars().count().saturating_sub(SHOWN_KEYS);
+    let shown: String = keys.chars().skip(skip).collect();
+    format!("{shown:?}: {what}")
 }
 
 /// How a command ended, for people.

@@ -39,6 +39,23 @@ fn a_terminal_that_is_about_to_start_is_waited_for() {
     terminal.wait_text("hello");
 }
 
+#[test]
+fn a_terminal_of_an_agent_that_has_come_just_now_is_waited_for() {
+    let daemon = TestDaemon::start();
+    let (_early, _) = Raw::agent(&daemon, "a", &json!([]));
+    let terminal = attach(&daemon, 80, 24);
+    terminal.wait_text("has connected just now");
+    let id = "00c0ffee00c0ffee00c0ffee00c0ffee";
+    let spec = json!({"argv": ["assistant"], "pty": true});
+    let command = json!({"commandId": id, "state": "running", "spec": spec, "main": true});
+    let (mut agent, _) = Raw::agent(&daemon, "a", &json!([command]));
+    agent.say(
+        "terminal:output",
+        &json!({"commandId": id, "offset": 0, "kind": "output", "data": "hello"}),
+    );
+    terminal.wait_text("hello");
+}
+
 fn attach(sandbox: &Sandbox, cols: u16, rows: u16) -> Pty {
     sandbox.opsctl(["attach", "a"]).pty(cols, rows)
 }

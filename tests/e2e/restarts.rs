@@ -157,6 +157,31 @@ fn keys_are_delivered_once_or_reported_by_attach() {
 }
 
 #[test]
+fn attach_still_names_what_it_did_not_send_when_the_screen_has_been_drawn_anew() {
+    let daemon = TestDaemon::start();
+    // Longer than the screen, so that drawing it anew scrolls.
+    let line = "stty -echo; seq 500; echo ready; while read line; do echo \"<$line>\"; done";
+    let agent = TestAgent::start_with(&daemon, "a", ["--", "sh", "-c", line]);
+    let mut daemon = daemon;
+    let terminal = daemon.opsctl(["attach", "a"]).pty(120, 40);
+    terminal.wait_text("ready");
+    daemon.kill();
+    terminal.wait_text("was lost");
+    // As people type: a key at a time.
+    for key in ["l", "o", "s", "t", "\r"] {
+        terminal.send(key);
+        let notice = format!("[{key:?}: was not sent]");
+        terminal.wait_text(&notice);
+    }
+    daemon.start_again();
+    agent.wait_connected(&daemon);
+    terminal.wait_screen(
+        "all keys in one notice, on the screen drawn anew",
+        |screen| screen.contains("[\"lost\\r\": was not sent]") && screen.contains("ready"),
+    );
+}
+
+#[test]
 fn keys_are_delivered_once_or_reported_by_the_console() {
     let (mut daemon, agent) = echoing();
     let console = daemon.opsctl(["tui"]).pty(140, 40);

@@ -97,7 +97,10 @@ impl Hub {
     fn ask_for_keys(&mut self, command_id: CommandId, typist: Typist) {
         if let Some(command) = self.commands.get_mut(&command_id) {
             if command.keys.is_full() {
-                let why = format!("too much input for {} is under way", command_id.short());
+                let why = format!(
+                    "too much input for {} is under way: what was typed last may not have arrived",
+                    command_id.short()
+                );
                 return self.refuse(typist.conn, typist.id, ErrorCode::InputRejected, why);
             }
             if command.keys.ask(typist.clone()) {
@@ -106,6 +109,11 @@ impl Hub {
         }
         match self.reachable(command_id) {
             Ok(_) => self.tell_arrived(command_id, vec![typist]),
+            // What it asks of may have been sent before the agent went.
+            Err((code @ ErrorCode::AgentOffline, _)) => {
+                let why = "the agent is not connected: what was typed last may not have arrived";
+                self.refuse(typist.conn, typist.id, code, why);
+            }
             Err((code, why)) => self.refuse(typist.conn, typist.id, code, why),
         }
     }
