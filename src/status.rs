@@ -1,18 +1,25 @@
-//! `opsctl status`: is there a daemon, and what does it have?
+//! `opsctl status`: is there a daemon, and how is it?
 
 use std::io::Write;
 
 use anyhow::Result;
 use clap::Args;
+use opsctl_client::{Client, RequestError};
 use opsctl_protocol::Timestamp;
-use opsctl_protocol::message::{AgentInfo, CommandList, CommandQuery, Role, State, ToDashboard};
+use opsctl_protocol::message::{
+    AgentInfo, DaemonQuery, DaemonStatus, ErrorCode, Role, State, ToDashboard, Traffic,
+};
 use serde::Serialize;
 
 use crate::connect::{Connection, connect, request_failure};
 use crate::context::Context;
 use crate::exit_code::ExitCode;
+use crate::output::size::Size;
 
 /// Say whether the daemon can be reached, and what it has
+///
+/// With --json, `daemon` in the document is what the daemon says of itself: version, agents by state, dashboards, what goes
+/// over all connections in a second, the queue, and what log, database and disk have. docs/operations.md lists it.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// Print one JSON document
@@ -33,6 +40,9 @@ struct Status {
     subject: String,
     agents: Vec<AgentLine>,
     commands: Commands,
+    /// Absent where the daemon is older than the question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon: Option<DaemonStatus>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,8 +57,8 @@ struct AgentLine {
 /// How many commands are under way.
 #[derive(Debug, Default, Serialize)]
 struct Commands {
-    queued: usize,
-    running: usize,
+    queued: u64,
+    running: u64,
 }
 
 /// Asks the daemon and prints what it says.
@@ -71,26 +81,18 @@ async fn ask(context: &Context) -> Result<Status> {
         events,
         connected,
     } = connection;
-    let under_way = vec![State::Queued, State::Delivered, State::Running];
-    let query = CommandQuery {
-        states: under_way,
-        limit: Some(1000),
-        ..CommandQuery::default()
-    };
     // From here on only the answer is wanted; whoever holds events unread would hold the answer back.
     drop(events);
-    let answer = client
-        .request(query)
-        .await
-        .map_err(|error| request_failure(context, error))?;
-    let ToDashboard::CommandList(CommandList { commands, .. }) = answer else {
-        anyhow::bail!("the daemon answered a query for commands with something else");
+    let daemon = ask_daemon(&client, context).await?;
+    client.close().await;
+    let commands = match &daemon {
+        Some(daemon) => Commands {
+            queued: daemon.queue.queued + daemon.queue.delivered,
+            running: daemon.queue.running,
+        },
+        None => Commands::of(&agents),
     };
-    let running = commands
-        .iter()
-        .filter(|command| command.state == State::Running)
-        .count();
-    let status = Status {
+    Ok(Status {
         endpoint: context.settings.endpoint().to_string(),
         version: connected.server_version,
         uptime_ms: connected
@@ -99,13 +101,33 @@ async fn ask(context: &Context) -> Result<Status> {
         role: connected.rights.role,
         subject: connected.rights.subject,
         agents: agents.iter().map(AgentLine::new).collect(),
-        commands: Commands {
-            queued: commands.len() - running,
-            running,
-        },
-    };
-    client.close().await;
-    Ok(status)
+        commands,
+        daemon,
+    })
+}
+
+/// What the daemon says of itself; none from one that doesn't know the question.
+async fn ask_daemon(client: &Client, context: &Context) -> Result<Option<DaemonStatus>> {
+    match client.request(DaemonQuery {}).await {
+        Ok(ToDashboard::DaemonStatus(status)) => Ok(Some(status)),
+        Ok(_) => anyhow::bail!("the daemon answered the question how it is with something else"),
+        Err(RequestError::Refused(error)) if error.code == ErrorCode::UnknownType => Ok(None),
+        Err(error) => Err(request_failure(context, error).into()),
+    }
+}
+
+impl Commands {
+    /// As far as the list of agents shows them.
+    fn of(agents: &[AgentInfo]) -> Self {
+        let mut commands = Self::default();
+        for command in agents.iter().flat_map(|agent| &agent.commands) {
+            match command.state {
+                State::Running => commands.running += 1,
+                _ => commands.queued += 1,
+            }
+        }
+        commands
+    }
 }
 
 impl AgentLine {
@@ -122,42 +144,80 @@ fn print(out: &mut impl Write, status: &Status, context: &Context) -> Result<()>
     let uptime = status
         .uptime_ms
         .map_or(String::new(), |ms| format!(", up {}", coarse(ms)));
-    writeln!(
-        out,
-        "daemon    {} at {}{uptime}",
-        status.version, status.endpoint
-    )?;
-    writeln!(out, "you       {} ({})", status.role, status.subject)?;
+    let mut row = |name: &str, text: &str| writeln!(out, "{name:<11} {text}");
+    let at = format!("{} at {}{uptime}", status.version, status.endpoint);
+    row("daemon", &at)?;
+    row("you", &format!("{} ({})", status.role, status.subject))?;
     let connected = status.agents.iter().filter(|agent| agent.connected).count();
-    writeln!(
-        out,
-        "agents    {connected} connected, {} offline",
-        status.agents.len() - connected
-    )?;
+    let offline = status.agents.len() - connected;
+    let doing = status.daemon.as_ref().map_or(String::new(), activities);
+    let counts = format!("{connected} connected, {offline} offline{doing}");
+    row("agents", &counts)?;
     for agent in &status.agents {
         let state = if agent.connected {
             "connected"
         } else {
             "offline"
         };
-        writeln!(
-            out,
-            "            {:<24} {state}, {} commands",
-            agent.name, agent.commands
-        )?;
+        let commands = agent.commands;
+        let line = format!("  {:<24} {state}, {commands} commands", agent.name);
+        row("", &line)?;
     }
     let Commands { queued, running } = status.commands;
-    writeln!(out, "commands  {running} running, {queued} waiting")?;
-    writeln!(out, "state     {}", context.settings.state_dir().display())?;
-    writeln!(
-        out,
-        "settings  {}",
-        context
-            .settings
-            .file()
-            .map_or("defaults".into(), |file| file.display().to_string())
-    )?;
+    row("commands", &format!("{running} running, {queued} waiting"))?;
+    if let Some(daemon) = &status.daemon {
+        row("dashboards", &daemon.dashboards.to_string())?;
+        let (received, sent) = (rate(&daemon.received), rate(&daemon.sent));
+        row("traffic", &format!("in {received}; out {sent}"))?;
+        let log = &daemon.log;
+        let (bytes, max) = (Size(log.bytes), Size(log.max_bytes));
+        row("output log", &format!("{bytes} of at most {max}"))?;
+        if let Some(trouble) = &log.trouble {
+            row("", trouble)?;
+        }
+        if let Some(bytes) = daemon.store_bytes {
+            row("database", &Size(bytes).to_string())?;
+        }
+        if let Some(disk) = daemon.disk {
+            let (free, total) = (Size(disk.free_bytes), Size(disk.total_bytes));
+            row("disk", &format!("{free} free of {total}"))?;
+        }
+        if let Some(state_dir) = &daemon.state_dir {
+            row("state", &format!("{state_dir} (the daemon's)"))?;
+        }
+    }
+    let settings = context
+        .settings
+        .file()
+        .map_or("defaults".into(), |file| file.display().to_string());
+    row("settings", &format!("{settings} (this command's)"))?;
     Ok(())
+}
+
+/// What connected agents are doing, as far as anything is known of any.
+fn activities(daemon: &DaemonStatus) -> String {
+    let counts = &daemon.agents;
+    let doing = [
+        ("blocked", counts.blocked),
+        ("error", counts.error),
+        ("working", counts.working),
+        ("starting", counts.starting),
+        ("done", counts.done),
+        ("idle", counts.idle),
+    ];
+    let some = doing.iter().filter(|(_, count)| *count > 0);
+    let words: Vec<String> = some
+        .map(|(word, count)| format!("{count} {word}"))
+        .collect();
+    if words.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", words.join(", "))
+}
+
+fn rate(traffic: &Traffic) -> String {
+    let bytes = Size(traffic.bytes_per_second);
+    format!("{} messages/s, {bytes}/s", traffic.messages_per_second)
 }
 
 /// A time as a person says it: the two largest units.

@@ -13,8 +13,9 @@ use opsctl_protocol::{CommandId, Header, Timestamp};
 use crate::activity::{Look, Screens};
 use crate::cold;
 use crate::fanout::keyframe::Keyframes;
-use crate::hub::{ConnId, Effect, Event, Hub, Journaled, Probe, Query, Written};
+use crate::hub::{ConnId, Effect, Event, Hub, Journaled, Probe, Query, Survey, Written};
 use crate::log::{Durable, Log, LogError};
+use crate::premises::Premises;
 use crate::ring::Bounds;
 use crate::saver::Saver;
 use crate::store::{CommandFilter, MessageRow, RequestRow, Store, StoreError, Write};
@@ -38,6 +39,8 @@ pub struct Core {
     pub keyframes: Arc<Keyframes>,
     /// Screens that rules are held against.
     pub screens: Arc<Screens>,
+    /// Where everything lies.
+    pub premises: Premises,
     /// What a command's ring holds.
     pub bounds: Bounds,
     /// Names this run of the daemon.
@@ -104,6 +107,9 @@ impl Core {
             }
             Effect::Query(query) => {
                 tasks.spawn(answer_query(Arc::clone(&self.store), *query));
+            }
+            Effect::Survey(survey) => {
+                tasks.spawn(answer_survey(self.premises.clone(), survey));
             }
             Effect::Message(row, is_new) => {
                 let (store, events) = (Arc::clone(&self.store), self.events.clone());
@@ -284,6 +290,18 @@ impl Find {
                 found,
             })
             .await;
+    }
+}
+
+async fn answer_survey(premises: Premises, survey: Box<Survey>) {
+    let answered = tokio::task::spawn_blocking(move || {
+        let status = premises.complete(&survey);
+        survey
+            .outbox
+            .control(Header::answering(survey.id.clone()), status);
+    });
+    if let Err(error) = answered.await {
+        tracing::error!(%error, "a question how the daemon is was not answered");
     }
 }
 

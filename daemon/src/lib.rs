@@ -16,6 +16,7 @@
 //! - [`store`]: agents, requests and commands in a database.
 //! - [`cold`]: commands that are no longer in memory.
 //! - [`retention`]: rows that nobody wants to know of any more.
+//! - [`premises`]: what all of it takes of the disk.
 
 pub mod activity;
 pub mod auth;
@@ -28,6 +29,7 @@ pub mod fuzz;
 pub mod hub;
 pub mod ingress;
 pub mod log;
+pub mod premises;
 pub mod retention;
 pub mod ring;
 pub mod saver;
@@ -62,6 +64,7 @@ use crate::ingress::limits::{Limits, announced};
 use crate::ingress::listen::{self, ListenError};
 use crate::ingress::{Lobby, Serving};
 use crate::log::{Durable, Log, LogError, LogOptions, Opened};
+use crate::premises::Premises;
 use crate::ring::Bounds;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::store::{Sqlite, Store, StoreError};
@@ -161,11 +164,12 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
     let (log, durable) = open_log(&options, &state_dir)?;
     let (events, queue) = mpsc::channel(EVENT_QUEUE);
     let sources = sources(log.clone());
+    let premises = Premises::new(&state_dir, log.clone(), options.log_max_bytes);
     let core = restore(
         &options,
         &store,
-        log.clone(),
-        durable,
+        premises,
+        (log.clone(), durable),
         &sources,
         events.clone(),
     )
@@ -300,8 +304,8 @@ fn sources(log: Log) -> Sources {
 async fn restore(
     options: &Options,
     store: &Arc<dyn Store>,
-    log: Log,
-    durable: Durable,
+    premises: Premises,
+    (log, durable): (Log, Durable),
     sources: &Sources,
     events: mpsc::Sender<hub::Event>,
 ) -> Result<Core, DaemonError> {
@@ -353,6 +357,7 @@ async fn restore(
         durable,
         keyframes,
         screens,
+        premises,
         bounds,
         epoch,
     })

@@ -192,6 +192,13 @@ fn every_field_of_the_objects_is_described() {
         ("ApprovalAnswer", "Approval answer"),
         ("Since", "Since"),
         ("SubscribedStream", "Stream"),
+        ("ConnectionInfo", "`connection:list`"),
+        ("AgentConnection", "Agent connection"),
+        ("Traffic", "Traffic"),
+        ("AgentCounts", "`daemon:status`"),
+        ("QueueCounts", "`daemon:status`"),
+        ("LogStatus", "`daemon:status`"),
+        ("DiskStatus", "`daemon:status`"),
     ];
     for (definition, heading) in objects {
         let mut wanted = BTreeSet::new();

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::Value;
+
 use crate::harness::{Sandbox, Signal, TestAgent, TestDaemon};
 
 #[test]
@@ -43,6 +45,60 @@ fn it_answers_over_tcp_to_those_with_a_token() {
     status().arg("--token-file").arg(file).run().expect_code(0);
     let agent = daemon.token(["--role", "agent", "--agent", "web-1"]);
     status().env("OPSCTL_TOKEN", agent).run().expect_code(243);
+}
+
+#[test]
+fn status_says_how_the_daemon_is() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "web-1");
+    let sent = daemon.opsctl(["send", "web-1", "--", "echo", "a word"]);
+    sent.run().expect_code(0);
+    let status = || {
+        daemon
+            .opsctl(["status", "--json"])
+            .run()
+            .expect_code(0)
+            .json()
+    };
+    let said = status();
+    let own = &said["daemon"];
+    assert_eq!(own["version"], said["version"]);
+    let state_dir = daemon.state_dir().display().to_string();
+    assert_eq!(own["stateDir"], state_dir);
+    assert_eq!(own["agents"]["connected"], 1);
+    assert!(own["dashboards"].as_u64() >= Some(1), "this one at least");
+    assert_eq!(own["queue"]["running"], 0);
+    for count in [
+        "/received/bytes",
+        "/sent/messages",
+        "/log/bytes",
+        "/storeBytes",
+        "/disk/freeBytes",
+    ] {
+        let count = own.pointer(count).and_then(Value::as_u64);
+        assert!(count.is_some_and(|count| count > 0), "{own:#}");
+    }
+    let people = daemon.opsctl(["status"]).run().expect_code(0);
+    assert!(
+        people
+            .out()
+            .contains(&format!("{state_dir} (the daemon's)")),
+        "{}",
+        people.out()
+    );
+    let token = daemon.token(["--role", "viewer"]);
+    let elsewhere = daemon.opsctl(["status", "--json", "--url", &daemon.url()]);
+    let seen = elsewhere
+        .env("OPSCTL_TOKEN", &token)
+        .run()
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        seen["daemon"]["stateDir"],
+        Value::Null,
+        "a viewer hears of no directories"
+    );
+    assert_eq!(seen["daemon"]["agents"]["connected"], 1);
 }
 
 #[test]

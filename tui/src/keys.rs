@@ -164,6 +164,7 @@ pub enum Action {
     See,
     Mouse,
     NextTheme,
+    Sort,
     Reconnect,
     Help,
     Suspend,
@@ -297,6 +298,7 @@ pub const TABLE: &[Binding] = table! {
     &[Commands], "back-to-agents", [special(KeyCode::Esc), special(KeyCode::Left)], Back, "agents", "back to the agents";
     &[Pane], "back-to-list", [special(KeyCode::Esc)], Back, "list", "back to the list";
     &[Inbox, AllCommands, Activity, Connections], "back-to-fleet", [special(KeyCode::Esc)], Back, "fleet", "take the filter away, or back to the fleet";
+    &[Connections], "sort", [plain('s')], Sort, "sort", "sort by time, latency, rate, name or address";
     &[Connections], "reconnect-now", [special(KeyCode::Enter)], Reconnect, "reconnect", "connect again now";
     LINES, "up", [special(KeyCode::Up), plain('k')], Up, "", "up, or scroll up by a line";
     LINES, "down", [special(KeyCode::Down), plain('j')], Down, "", "down, or scroll down by a line";
@@ -331,7 +333,7 @@ pub const TABLE: &[Binding] = table! {
     MAIN, "view-inbox", [plain('2')], ShowInbox, "", "the inbox: what needs you, with its screen";
     MAIN, "view-commands", [plain('3')], ShowCommands, "", "commands: the queue and the history of the whole fleet";
     MAIN, "view-activity", [plain('4')], ShowActivity, "", "activity: notifications, tasks, logs and trouble";
-    MAIN, "view-connections", [plain('5')], ShowConnections, "", "the connection to the daemon, and who else watches";
+    MAIN, "view-connections", [plain('5')], ShowConnections, "", "the connection to the daemon, and who else is connected";
     MAIN, "palette", [ctrl('k')], Palette, "palette", "palette: find actions, agents, panes and commands by a few letters";
     MAIN, "command-line", [plain(':')], CommandLine, "command line", "command line";
     MAIN, "help", [plain('?'), special(KeyCode::F(1))], Help, "help", "this help";

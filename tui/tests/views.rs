@@ -4,7 +4,8 @@ mod world;
 
 use crossterm::event::KeyCode;
 use opsctl_protocol::message::{
-    AgentList, ConnectionInfo, ConnectionList, Role, State as CommandState,
+    AgentConnection, AgentList, ConnectionInfo, ConnectionList, Role, State as CommandState,
+    Traffic,
 };
 use opsctl_protocol::{AgentId, Timestamp};
 use opsctl_tui::state::{Answer, Effect, Link, Message, State};
@@ -120,6 +121,14 @@ fn nobody_there_and_nothing_known() {
     insta::assert_snapshot!("refused_80x24", text(&state));
 }
 
+fn traffic(messages_per_second: u64, bytes_per_second: u64) -> Traffic {
+    Traffic {
+        messages_per_second,
+        bytes_per_second,
+        ..Traffic::default()
+    }
+}
+
 #[test]
 fn the_connections() {
     everywhere("connections", |cols, rows| {
@@ -141,6 +150,18 @@ fn the_connections() {
                 .map(|channel| (*channel).to_owned())
                 .collect(),
             subscriptions: channels.len() as u32,
+            address: "unix".to_owned(),
+            received: traffic(1, 120),
+            sent: traffic(410, 1_500_000),
+        };
+        let agent = |id: &str, address: &str, latency_ms, sent| AgentConnection {
+            agent_id: AgentId::new(id).unwrap(),
+            client_id: "c3".to_owned(),
+            since: Timestamp(NOW.0 - 7_200_000),
+            address: address.to_owned(),
+            latency_ms,
+            received: traffic(12, sent),
+            sent: Traffic::default(),
         };
         let connections = vec![
             connection("c1", "tui", &["agent:*", "system", "task:*"]),
@@ -152,9 +173,16 @@ fn the_connections() {
         ];
         let list = ConnectionList {
             connections,
+            agents: vec![
+                agent("web-1", "192.0.2.7:51234", Some(3), 2048),
+                agent("web-2", "[2001:db8::17]:40000", None, 900),
+                agent("db-1", "198.51.100.200:65000", Some(140), 4096),
+            ],
             more: false,
         };
         state.message(Message::Answer(Answer::Connections(list)), NOW);
+        // By latency.
+        keys(&mut state, "s");
         state
     });
 }

@@ -1,6 +1,7 @@
 //! Agents come, report, leave.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{
@@ -13,7 +14,7 @@ use opsctl_protocol::{AgentId, AgentMessage, Channel, CommandId, Header, ToAgent
 use super::command::Command;
 use super::doing::Said;
 use super::input::counted;
-use super::{ConnId, Effect, Hub, Recalled, Save};
+use super::{ConnId, Effect, Hub, Recalled, Save, Wire};
 use crate::store::AgentRow;
 
 /// Commands shown with an agent, so that telling how it is stays a small message.
@@ -53,6 +54,8 @@ pub(super) struct AgentLink {
     pub conn: ConnId,
     /// The way to it.
     pub port: Box<dyn AgentPort>,
+    /// What is known of it below its messages.
+    pub wire: Arc<dyn Wire>,
 }
 
 impl Agent {
@@ -86,21 +89,20 @@ impl Hub {
 
     pub(super) fn handle_agent_joined(
         &mut self,
-        conn: ConnId,
+        link: AgentLink,
         rights: &Rights,
         hello: AgentConnect,
         id: Option<String>,
-        port: Box<dyn AgentPort>,
         recalled: &HashMap<CommandId, Recalled>,
     ) {
-        let agent_id = hello.agent_id.clone();
+        let (conn, agent_id) = (link.conn, hello.agent_id.clone());
         if rights.agent.is_none()
             && self.agents.len() >= self.options.max_agents
             && !self.agents.contains_key(&agent_id)
         {
             tracing::warn!(%conn, agent = %agent_id, known = self.agents.len(), "an agent was refused: too many are known");
             let why = "limits.agents is reached: forget agents, raise it, or issue a token with this agent's name";
-            return port.close(CloseCode::Forbidden, why);
+            return link.port.close(CloseCode::Forbidden, why);
         }
         tracing::info!(%conn, agent = %agent_id, subject = rights.subject, "an agent connected");
         let row = AgentRow {
@@ -119,10 +121,11 @@ impl Hub {
             .map(|agent| agent.waiting.clone())
             .unwrap_or_default();
         let ended = old.as_ref().and_then(|agent| agent.ended.clone());
-        if let Some(link) = old.and_then(|agent| agent.link) {
-            tracing::warn!(agent = %agent_id, old = %link.conn, new = %conn, "a second connection replaces the first");
-            self.agent_conns.remove(&link.conn);
-            link.port.close(
+        if let Some(old) = old.and_then(|agent| agent.link) {
+            tracing::warn!(agent = %agent_id, old = %old.conn, new = %conn, "a second connection replaces the first");
+            self.agent_conns.remove(&old.conn);
+            self.count_gone(&old.wire);
+            old.port.close(
                 CloseCode::Replaced,
                 "another connection has this agent's name",
             );
@@ -132,7 +135,7 @@ impl Hub {
         let agent = Agent {
             row,
             latency_ms: None,
-            link: Some(AgentLink { conn, port }),
+            link: Some(link),
             waiting,
             said: None,
             ended,
@@ -268,13 +271,16 @@ impl Hub {
         let Some(agent) = self.agents.get_mut(&agent_id) else {
             return;
         };
-        agent.link = None;
+        let link = agent.link.take();
         agent.latency_ms = None;
         agent.row.since = self.now;
         agent.row.last_seen = self.now;
         agent.row.activity = doing.unwrap_or_default();
         let row = agent.row.clone();
         self.effects.push(Effect::Save(vec![Save::Agent(row)]));
+        if let Some(link) = link {
+            self.count_gone(&link.wire);
+        }
         if let Some(agent) = self.agent_info(&agent_id) {
             let reason = reason.to_owned();
             let left = AgentDisconnected {

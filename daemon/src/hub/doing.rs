@@ -73,6 +73,13 @@ pub(super) struct Said {
     pub(super) command_id: Option<CommandId>,
 }
 
+impl Said {
+    /// What is told of several: the greatest of these.
+    pub(super) fn need(&self) -> impl Ord + use<> {
+        (self.word.activity.need(), self.word.since, self.command_id)
+    }
+}
+
 impl Hub {
     /// An agent tells what it, or one of its commands, is doing.
     pub(super) fn handle_activity(&mut self, agent_id: &AgentId, report: &AgentReport) {
@@ -338,7 +345,7 @@ impl Hub {
                 })
                 .filter_map(Command::said)
                 .chain(agent.ended.clone())
-                .max_by_key(|said| (said.word.activity.need(), said.word.since, said.command_id))
+                .max_by_key(Said::need)
         };
         let Some(said) = agent.said.clone().or_else(most) else {
             return;
@@ -358,7 +365,7 @@ impl Command {
     }
 
     /// What it does, where that is known.
-    fn said(&self) -> Option<Said> {
+    pub(super) fn said(&self) -> Option<Said> {
         let summary = &self.row.summary;
         Some(Said {
             source: summary.activity_source?,

@@ -10,7 +10,7 @@ use opsctl_protocol::{AgentId, AgentMessage, CommandId, DashboardMessage, Header
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::{AgentPort, Save, Version, Withdrawal};
+use super::{AgentPort, Save, Survey, Version, Wire, Withdrawal};
 use crate::activity::{Finding, Look};
 use crate::fanout::{Outbox, Stream};
 use crate::log::{Record, Room};
@@ -40,6 +40,8 @@ pub enum Event {
         id: Option<String>,
         /// The way to it.
         port: Box<dyn AgentPort>,
+        /// Its connection below its messages.
+        wire: Arc<dyn Wire>,
         /// What the disk knows of those among the commands it reported that are not in memory.
         recalled: HashMap<CommandId, Recalled>,
     },
@@ -63,6 +65,8 @@ pub enum Event {
         id: Option<String>,
         /// Its mailbox.
         outbox: Arc<Outbox>,
+        /// Its connection below its messages.
+        wire: Arc<dyn Wire>,
     },
     /// A dashboard said something.
     DashboardSaid(ConnId, Header, DashboardMessage),
@@ -157,6 +161,8 @@ pub enum Effect {
     Find(ConnId, Option<String>, Subscribe, CommandId),
     /// Answer a query from the store, together with what is in memory.
     Query(Box<Query>),
+    /// Answer a `daemon:query` with what the disk knows.
+    Survey(Box<Survey>),
     /// Make a message durable, a new one or how a known one stands; answer with [`Event::MessageWritten`].
     Message(Box<MessageRow>, bool),
     /// Find out whether a program takes a paste; answer with [`Event::Probed`].

@@ -13,6 +13,7 @@
 //! - [`input`]: what people type; [`keys`]: what of it is under way.
 //! - [`doing`]: what commands and agents are doing.
 //! - `clock`: the host's clock, which may be set back.
+//! - [`connections`]: who is connected, and what goes over each connection; [`health`]: how the daemon is.
 //! - [`steer`]: size, interrupts.
 //! - [`typing`]: messages that are typed into terminals.
 //! - [`subscribe`]: who watches which channel.
@@ -28,6 +29,7 @@ mod dispatch;
 mod doing;
 mod event;
 mod forget;
+mod health;
 mod input;
 mod keys;
 mod reconcile;
@@ -53,13 +55,16 @@ use crate::fanout::delivery::Streams;
 use crate::ring::Bounds;
 
 pub use agent::AgentPort;
+pub use connections::Wire;
 pub use event::{ConnId, Effect, Event, Journaled, Probe, Query, Recalled, Written};
+pub use health::Survey;
 pub use settle::{RECENT_COMMANDS, Save, Version};
 pub use withdraw::{Asked, Withdrawal};
 
-use agent::Agent;
+use agent::{Agent, AgentLink};
 use channels::ChannelState;
 use command::Command;
+use connections::BothWays;
 use request::Request;
 use subscribe::Dashboard;
 use topics::Topics;
@@ -110,6 +115,8 @@ pub struct Hub {
     requests: HashMap<String, Request>,
     /// Connected dashboards.
     dashboards: HashMap<ConnId, Dashboard>,
+    /// What went over connections that have ended.
+    gone: BothWays,
     /// Every channel that something can be pushed on.
     channels: HashMap<Channel, ChannelState>,
     /// Channels that belong to no known agent or command.
@@ -150,6 +157,7 @@ impl Hub {
             recent: VecDeque::new(),
             requests: HashMap::new(),
             dashboards: HashMap::new(),
+            gone: BothWays::default(),
             channels: HashMap::new(),
             topics: Topics::default(),
             forgotten_seq: 0,
@@ -176,9 +184,11 @@ impl Hub {
                 hello,
                 id,
                 port,
+                wire,
                 recalled,
             } => {
-                self.handle_agent_joined(conn, &rights, hello, id, port, &recalled);
+                let link = AgentLink { conn, port, wire };
+                self.handle_agent_joined(link, &rights, hello, id, &recalled);
             }
             Event::AgentSaid(conn, header, message) => {
                 self.handle_agent_said(conn, &header, message);
@@ -192,8 +202,9 @@ impl Hub {
                 hello,
                 id,
                 outbox,
+                wire,
             } => {
-                self.handle_dashboard_joined(conn, rights, &hello, id, outbox);
+                self.handle_dashboard_joined(conn, rights, &hello, id, (outbox, wire));
             }
             Event::DashboardSaid(conn, header, message) => {
                 self.handle_dashboard_said(conn, header.id, message);
@@ -266,6 +277,7 @@ impl Hub {
                 | DashboardMessage::Unsubscribe(_)
                 | DashboardMessage::Query(_)
                 | DashboardMessage::TypingQueue(_)
+                | DashboardMessage::Daemon(_)
                 | DashboardMessage::Ping(_)
         );
         if operates && !dashboard.rights.role.may_operate() {
@@ -299,6 +311,7 @@ impl Hub {
             DashboardMessage::TypingQueue(query) => self.handle_typing_queue(conn, id, &query),
             DashboardMessage::Forget(forget) => self.handle_forget(conn, id, &forget.agent_id),
             DashboardMessage::Connections(query) => self.handle_connections(conn, id, &query),
+            DashboardMessage::Daemon(_) => self.handle_daemon_query(conn, id),
             DashboardMessage::Publish(publish) => self.handle_publish(conn, id, publish),
             DashboardMessage::Ping(nothing) => self.answer(conn, id, ToDashboard::Pong(nothing)),
         }

@@ -10,7 +10,7 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{AgentId, Channel, Header, Pattern, Timestamp, ToDashboard, limits};
 use tokio::sync::Semaphore;
 
-use super::{ConnId, Effect, Hub};
+use super::{ConnId, Effect, Hub, Wire};
 use crate::fanout::Stream;
 use crate::fanout::outbox::{Begin, Cursor, Options, Outbox, Subscription};
 use crate::store::CommandRow;
@@ -25,6 +25,8 @@ pub(super) const MAX_QUERIES: usize = 4;
 pub(super) struct Dashboard {
     /// Its mailbox.
     pub outbox: Arc<Outbox>,
+    /// Its connection below its messages.
+    pub wire: Arc<dyn Wire>,
     /// What its program calls itself.
     pub client: String,
     /// When it said who it is.
@@ -48,7 +50,7 @@ impl Hub {
         rights: Rights,
         hello: &DashboardConnect,
         id: Option<String>,
-        outbox: Arc<Outbox>,
+        (outbox, wire): (Arc<Outbox>, Arc<dyn Wire>),
     ) {
         tracing::debug!(%conn, subject = rights.subject, client = hello.client, "a dashboard connected");
         let connected = self.connected(
@@ -59,6 +61,7 @@ impl Hub {
         );
         let dashboard = Dashboard {
             outbox,
+            wire,
             client: hello.client.clone(),
             since: self.now,
             rights,
@@ -77,6 +80,7 @@ impl Hub {
         let Some(dashboard) = self.dashboards.remove(&conn) else {
             return;
         };
+        self.count_gone(&dashboard.wire);
         for (channel, subscription) in dashboard.subscriptions {
             subscription.end();
             self.unwatch(&channel, conn);

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod far_agent;
+mod others;
 mod reconcile;
 
 use std::collections::{HashMap, VecDeque};
@@ -12,14 +13,17 @@ use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{
     AgentConnect, AgentForget, CommandInput, CommandReport, CommandRequest, CommandSpec,
     CommandStatus, CommandSummary, DashboardConnect, ErrorCode, Gap, Kind, Program, Rights, Role,
-    State, Subscribe, Target,
+    State, Subscribe, Target, Traffic,
 };
 use opsctl_protocol::{
     AgentId, AgentMessage, CommandId, DashboardMessage, Header, OutputFrame, Pattern, Timestamp,
     ToAgent, ToDashboard,
 };
 
-use super::{AgentPort, ConnId, Effect, Event, Hub, HubOptions, Journaled, Save, Version, Written};
+use super::{
+    AgentPort, ConnId, Effect, Event, Hub, HubOptions, Journaled, Save, Survey, Version, Wire,
+    Written,
+};
 use crate::fanout::Outbox;
 use crate::fanout::outbox::Next;
 use crate::log::Room;
@@ -42,6 +46,24 @@ impl AgentPort for FakePort {
     }
 
     fn close(&self, _: CloseCode, _: &str) {}
+}
+
+/// A connection over which so much went.
+#[derive(Default)]
+struct FakeWire(Traffic);
+
+impl Wire for FakeWire {
+    fn address(&self) -> String {
+        "192.0.2.7:51234".to_owned()
+    }
+
+    fn received(&self) -> Traffic {
+        self.0
+    }
+
+    fn sent(&self) -> Traffic {
+        Traffic::default()
+    }
 }
 
 /// A hub with a clock that the test moves, and a disk that always succeeds at once.
@@ -128,7 +150,11 @@ impl World {
                     Effect::Probe(probe) => {
                         events.push_back(Event::Probed(probe.key, self.takes_paste));
                     }
-                    Effect::Find(..) | Effect::Query(_) | Effect::Look(_) | Effect::Forget(_) => {}
+                    Effect::Find(..)
+                    | Effect::Query(_)
+                    | Effect::Survey(_)
+                    | Effect::Look(_)
+                    | Effect::Forget(_) => {}
                 }
             }
         }
@@ -162,6 +188,7 @@ impl World {
             hello,
             id: None,
             port: Box::new(FakePort(Arc::clone(&heard))),
+            wire: Arc::new(FakeWire::default()),
             recalled: HashMap::new(),
         });
         (conn, heard)
@@ -176,6 +203,7 @@ impl World {
             hello: DashboardConnect::default(),
             id: None,
             outbox: Arc::clone(&outbox),
+            wire: Arc::new(FakeWire::default()),
         });
         drain(&outbox);
         (conn, outbox)

@@ -14,6 +14,7 @@ use opsctl_protocol::{
 use super::Context;
 use super::hello::{Ear, Ended, Goodbye, Said, Surroundings};
 use super::intake::Intake;
+use super::line::Line;
 use super::upgrade::{Admitted, Socket};
 use crate::hub::{AgentPort, ConnId, Event, Recalled};
 
@@ -124,6 +125,7 @@ where
     }
     admitted.seat.rename(format!("agent {}", hello.agent_id));
     let recalled = recall(context, &hello).await?;
+    let wire = Line::new(admitted.peer, &admitted.pulse);
     let port = Box::new(Port {
         sender: sender.clone(),
         binary: admitted.binary,
@@ -134,6 +136,7 @@ where
         hello,
         id,
         port,
+        wire,
         recalled,
     };
     context

@@ -16,6 +16,7 @@ use opsctl_protocol::{BinaryFrame, CommandId, DashboardMessage, DecodeError, Hea
 
 use super::Context;
 use super::hello::{Ear, Ended, Said, Surroundings};
+use super::line::Line;
 use super::upgrade::{Admitted, Socket};
 use crate::fanout::delivery::Gathered;
 use crate::fanout::{Delivery, Outbox};
@@ -93,6 +94,7 @@ where
         Ok(hello) => hello,
         Err(ended) => return ended,
     };
+    let wire = Line::new(admitted.peer, &admitted.pulse);
     let name = format!("{} ({}, {conn})", hello.client, admitted.rights.subject);
     admitted.seat.rename(name);
     let joined = Event::DashboardJoined {
@@ -101,6 +103,7 @@ where
         hello,
         id,
         outbox: Arc::clone(outbox),
+        wire,
     };
     let stopped = || Ended::Gone("the daemon stops".to_owned());
     if context.events.send(joined).await.is_err() {
@@ -179,7 +182,7 @@ async fn deliver(mut delivery: Delivery, mut sink: SplitSink<Socket, Message>, p
     loop {
         match delivery.gather().await {
             Gathered::Frames(frames) => {
-                match pulse.unless_stalled(write(&mut sink, frames)).await {
+                match pulse.unless_stalled(write(&mut sink, frames, &pulse)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return,
                     Err(stalled) => {
@@ -199,8 +202,10 @@ async fn deliver(mut delivery: Delivery, mut sink: SplitSink<Socket, Message>, p
 async fn write(
     sink: &mut SplitSink<Socket, Message>,
     frames: Vec<Message>,
+    pulse: &Pulse,
 ) -> Result<(), Box<WsError>> {
     for frame in frames {
+        pulse.note_sent_message(&frame);
         sink.feed(frame).await.map_err(Box::new)?;
     }
     sink.flush().await.map_err(Box::new)

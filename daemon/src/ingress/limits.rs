@@ -17,7 +17,7 @@ pub struct Limits {
     pub agents: usize,
     /// `command:request`, each second.
     pub requests: u32,
-    /// `command:query` and `terminal:queue`, each of them, each second.
+    /// `command:query`, `terminal:queue` and `daemon:query`, each of them, each second.
     pub queries: u32,
     /// `subscribe` and `unsubscribe`, each of them, each second.
     pub subscriptions: u32,
@@ -38,6 +38,7 @@ impl Limits {
             ("command:request", rate(self.requests)),
             ("command:query", rate(self.queries)),
             ("terminal:queue", rate(self.queries)),
+            ("daemon:query", rate(self.queries)),
             ("subscribe", rate(self.subscriptions)),
             ("unsubscribe", rate(self.subscriptions)),
             ("publish", rate(self.events)),

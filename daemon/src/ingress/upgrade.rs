@@ -44,6 +44,8 @@ pub(super) enum Kind {
 pub(super) struct Admitted {
     /// Whom the daemon takes the peer for.
     pub rights: Rights,
+    /// Who it is.
+    pub peer: Peer,
     /// Whether the peer takes binary frames.
     pub binary: bool,
     /// The connection's place among all others.
@@ -183,6 +185,7 @@ fn admit(
     Ok((
         Admitted {
             rights,
+            peer: *peer,
             binary: subprotocol == Some(SUBPROTOCOL_BINARY),
             seat: Arc::clone(seat),
             pulse: Arc::new(Pulse::new(context.patience)),

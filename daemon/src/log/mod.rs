@@ -250,6 +250,13 @@ impl Log {
         .await
     }
 
+    /// Bytes of its segments.
+    pub fn bytes(&self) -> u64 {
+        let segments = self.shared.segments();
+        let sealed: u64 = segments.sealed.iter().map(|segment| segment.bytes).sum();
+        sealed + segments.active.bytes
+    }
+
     /// Why nothing can be written at present.
     pub fn health(&self) -> Result<(), LogError> {
         self.shared.failure()

@@ -6,7 +6,8 @@
 //! - [`activity`]: what a program is doing, and how that is known.
 //! - [`agent`]: what an agent tells of itself, what dashboards see of it.
 //! - [`command`]: asking for commands, their life, steering them.
-//! - [`connection`]: who else watches.
+//! - [`connection`]: who else is connected.
+//! - [`daemon`]: how the daemon is.
 //! - [`stream`]: their output.
 //! - [`typing`]: messages typed into a program's terminal.
 //! - [`topic`]: what agents and people publish.
@@ -15,6 +16,7 @@ pub mod activity;
 pub mod agent;
 pub mod command;
 pub mod connection;
+pub mod daemon;
 pub mod session;
 mod shapeless;
 pub mod stream;
@@ -34,7 +36,8 @@ pub use command::{
     CommandInterrupt, CommandList, CommandQuery, CommandReport, CommandRequest, CommandResize,
     CommandSpec, CommandStatus, CommandSummary, Program, Signal, State, Stdin, Target,
 };
-pub use connection::{ConnectionInfo, ConnectionList, ConnectionQuery};
+pub use connection::{AgentConnection, ConnectionInfo, ConnectionList, ConnectionQuery, Traffic};
+pub use daemon::{AgentCounts, DaemonQuery, DaemonStatus, DiskStatus, LogStatus, QueueCounts};
 pub use session::{
     Connected, DashboardConnect, ErrorCode, ErrorPayload, LimitsInfo, Nothing, Position, RateInfo,
     Rights, Role, Since, Subscribe, Subscribed, SubscribedStream, Unsubscribe,
@@ -129,6 +132,7 @@ direction! {
         "terminal:queue" => TypingQueue(TerminalQueue),
         "agent:forget" => Forget(AgentForget),
         "connection:query" => Connections(ConnectionQuery),
+        "daemon:query" => Daemon(DaemonQuery),
         "publish" => Publish(Publish),
         "ping" => Ping(Nothing),
     }
@@ -149,6 +153,7 @@ direction! {
         "command:status" => Status(CommandStatus),
         "command:list" => CommandList(CommandList),
         "connection:list" => ConnectionList(ConnectionList),
+        "daemon:status" => DaemonStatus(DaemonStatus),
         "terminal:output" => Output(TerminalOutput),
         "terminal:snapshot" => Snapshot(TerminalSnapshot),
         "terminal:typed" => Typed(TerminalTyped),

@@ -2,13 +2,15 @@
 //! values would not fit the stack of a test thread otherwise.
 
 mod command;
+mod connection;
 mod session;
 mod typing;
 
 use std::collections::BTreeMap;
 
 use opsctl_protocol::message::{
-    AgentMessage, ConnectionQuery, DashboardMessage, Nothing, Payload, ToAgent, ToDashboard,
+    AgentMessage, ConnectionQuery, DaemonQuery, DashboardMessage, Nothing, Payload, ToAgent,
+    ToDashboard,
 };
 use opsctl_protocol::{AgentId, Channel, CommandId, Header, OutputFrame, Pattern, Timestamp};
 use proptest::collection::{btree_map, vec};
@@ -198,6 +200,7 @@ pub(crate) fn dashboard_message() -> BoxedStrategy<DashboardMessage> {
             .prop_map(DashboardMessage::Forget),
         option::of(any::<u32>())
             .prop_map(|limit| DashboardMessage::Connections(ConnectionQuery { limit })),
+        Just(DashboardMessage::Daemon(DaemonQuery {})),
         session::publish()
             .boxed()
             .prop_map(DashboardMessage::Publish),
@@ -237,9 +240,12 @@ pub(crate) fn to_dashboard() -> BoxedStrategy<ToDashboard> {
     ];
     let second = prop_oneof![
         command::list().boxed().prop_map(ToDashboard::CommandList),
-        session::connections()
+        connection::list()
             .boxed()
             .prop_map(ToDashboard::ConnectionList),
+        connection::daemon()
+            .boxed()
+            .prop_map(ToDashboard::DaemonStatus),
         command::output().boxed().prop_map(ToDashboard::Output),
         command::snapshot().boxed().prop_map(ToDashboard::Snapshot),
         typing::typed().boxed().prop_map(ToDashboard::Typed),

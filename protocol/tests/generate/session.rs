@@ -2,10 +2,10 @@
 
 use opsctl_protocol::message::{
     Activity, ActivityLog, ActivitySource, AgentConnect, AgentConnected, AgentDisconnected,
-    AgentForget, AgentInfo, AgentList, AgentReport, Connected, ConnectionInfo, ConnectionList,
-    DashboardConnect, ErrorCode, ErrorPayload, Event, Level, LimitsInfo, Notification, Position,
-    Presence, Priority, Publish, RateInfo, Rights, Role, Since, Subscribe, Subscribed,
-    SubscribedStream, TaskStatus, Unsubscribe, check_attributes,
+    AgentForget, AgentInfo, AgentList, AgentReport, Connected, DashboardConnect, ErrorCode,
+    ErrorPayload, Event, Level, LimitsInfo, Notification, Position, Presence, Priority, Publish,
+    RateInfo, Rights, Role, Since, Subscribe, Subscribed, SubscribedStream, TaskStatus,
+    Unsubscribe, check_attributes,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -229,29 +229,6 @@ pub(super) fn agent_disconnected() -> impl Strategy<Value = AgentDisconnected> {
         reason,
         agent,
     })
-}
-
-pub(super) fn connections() -> impl Strategy<Value = ConnectionList> {
-    let one = (
-        (text(), text(), text()),
-        select(vec![Role::Viewer, Role::Operator, Role::Admin]),
-        timestamp(),
-        vec(text(), 0..3),
-        any::<u32>(),
-    )
-        .prop_map(
-            |((client_id, client, subject), role, since, channels, subscriptions)| ConnectionInfo {
-                client_id,
-                client,
-                subject,
-                role,
-                since,
-                channels,
-                subscriptions,
-            },
-        );
-    (vec(one, 0..4), any::<bool>())
-        .prop_map(|(connections, more)| ConnectionList { connections, more })
 }
 
 pub(super) fn agent_forget() -> impl Strategy<Value = AgentForget> {

@@ -462,13 +462,30 @@ fn the_schema_that_is_printed_is_that_of_the_types() {
     assert_eq!(printed, opsctl_protocol::message::schema());
 }
 
+/// Whether it is told from where a connection comes, and that something has gone over it both ways.
+fn is_told(connection: &Value) -> bool {
+    let counted = ["received", "sent"].iter().all(|way| {
+        let (messages, bytes) = (&connection[way]["messages"], &connection[way]["bytes"]);
+        messages.as_u64() >= Some(1) && bytes.as_u64() > messages.as_u64()
+    });
+    connection["address"] == "unix" && counted
+}
+
 #[test]
 fn who_watches_is_told_to_those_who_may_operate() {
     let daemon = TestDaemon::start();
     let mut other = Raw::dashboard(&daemon);
     subscribe(&mut other, &json!({"channel": "agent:web-*"}));
     let mut raw = Raw::dashboard(&daemon);
-    let answer = raw.ask("connection:query", &json!({}));
+    let (_agent, _) = Raw::agent(&daemon, "web-1", &json!([]));
+    let answer = wait_until("what went over every connection to be counted", || {
+        let answer = raw.ask("connection:query", &json!({}));
+        let told = ["connections", "agents"].map(|kind| {
+            let all = answer["payload"][kind].as_array()?;
+            all.iter().all(is_told).then_some(())
+        });
+        told.iter().all(Option::is_some).then_some(answer)
+    });
     assert_eq!(answer["type"], "connection:list");
     let connections = answer["payload"]["connections"].as_array().unwrap();
     let ids: Vec<&Value> = connections.iter().map(|one| &one["clientId"]).collect();
@@ -477,6 +494,9 @@ fn who_watches_is_told_to_those_who_may_operate() {
     assert_eq!(connections[0]["channels"], json!(["agent:web-*"]));
     assert_eq!(connections[0]["subscriptions"], 1);
     assert_eq!(connections[1]["role"], "admin");
+    let agents = answer["payload"]["agents"].as_array().unwrap();
+    assert_eq!(agents.len(), 1, "{answer}");
+    assert_eq!(agents[0]["agentId"], "web-1");
     let first = raw.ask("connection:query", &json!({"limit": 1}));
     assert_eq!(first["payload"]["connections"].as_array().unwrap().len(), 1);
     assert_eq!(first["payload"]["more"], true);

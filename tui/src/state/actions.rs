@@ -77,6 +77,7 @@ impl State {
             (_, Action::Times) => self.toggle_times(),
             (_, Action::Mouse) => return self.toggle_mouse(),
             (_, Action::NextTheme) => return self.next_theme(),
+            (_, Action::Sort) => self.connections.order = self.connections.order.next(),
             (_, Action::Reconnect) => return vec![Effect::Reconnect],
             (_, Action::Help) => {
                 self.help_filter.clear();

@@ -1,12 +1,17 @@
-//! The view Connections: who else watches, and how much comes here.
+//! The view Connections: who else is connected, in which order, and how much comes here.
 
 use opsctl_protocol::Timestamp;
-use opsctl_protocol::message::{ConnectionList, ConnectionQuery, Role};
+use opsctl_protocol::message::{
+    AgentConnection, ConnectionInfo, ConnectionList, ConnectionQuery, Role, Traffic as Wire,
+};
 
 use super::{Effect, State, View};
 
-/// How often the view asks who is there, in milliseconds.
-const ASK_MS: u64 = 5000;
+/// How often the view asks who is there, in milliseconds: as long as the daemon takes its rates over.
+const ASK_MS: u64 = 2000;
+
+/// Connections of either kind that are asked for, so that sorting finds among all of them: as many as the daemon tells.
+const ASKED: u32 = 1000;
 
 /// The time over which what comes is counted, in milliseconds.
 const WINDOW_MS: u64 = 1000;
@@ -16,6 +21,8 @@ const WINDOW_MS: u64 = 1000;
 pub struct Connections {
     /// Who is connected, as last told; none while nobody has said, or where the role may not know.
     pub others: Option<ConnectionList>,
+    /// How they are sorted.
+    pub order: Order,
     /// When that was asked for last.
     asked: Option<Timestamp>,
     /// How far the view is scrolled.
@@ -25,6 +32,84 @@ pub struct Connections {
     current: Traffic,
     /// When this window began.
     since: Timestamp,
+}
+
+/// How connections are sorted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Those that have been there longest first.
+    #[default]
+    Longest,
+    /// The agents that are slowest to answer first; dashboards tell no latency, and are as before.
+    Slowest,
+    /// Those over which most bytes go first, both ways together.
+    Busiest,
+    /// By name, dashboards by whose they are.
+    Name,
+    /// By where they come from.
+    Address,
+}
+
+impl Order {
+    /// The next one of the round.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Longest => Self::Slowest,
+            Self::Slowest => Self::Busiest,
+            Self::Busiest => Self::Name,
+            Self::Name => Self::Address,
+            Self::Address => Self::Longest,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Longest => "the longest there first",
+            Self::Slowest => "the slowest to answer first",
+            Self::Busiest => "the busiest first",
+            Self::Name => "by name",
+            Self::Address => "by address",
+        }
+    }
+}
+
+fn busy(received: &Wire, sent: &Wire) -> std::cmp::Reverse<u64> {
+    std::cmp::Reverse(
+        received
+            .bytes_per_second
+            .saturating_add(sent.bytes_per_second),
+    )
+}
+
+impl Connections {
+    /// The dashboards, sorted. Equal ones stay as the daemon tells them.
+    pub fn dashboards(&self) -> Vec<&ConnectionInfo> {
+        let known = self.others.iter();
+        let mut all: Vec<&ConnectionInfo> = known.flat_map(|list| &list.connections).collect();
+        match self.order {
+            Order::Longest | Order::Slowest => {}
+            Order::Busiest => all.sort_by_key(|it| busy(&it.received, &it.sent)),
+            Order::Name => all.sort_by(|a, b| a.subject.cmp(&b.subject)),
+            Order::Address => all.sort_by(|a, b| a.address.cmp(&b.address)),
+        }
+        all
+    }
+
+    /// The agents, sorted. Equal ones stay as the daemon tells them.
+    pub fn agents(&self) -> Vec<&AgentConnection> {
+        let known = self.others.iter();
+        let mut all: Vec<&AgentConnection> = known.flat_map(|list| &list.agents).collect();
+        match self.order {
+            Order::Longest => {}
+            Order::Slowest => all.sort_by_key(|it| std::cmp::Reverse(it.latency_ms)),
+            Order::Busiest => all.sort_by_key(|it| busy(&it.received, &it.sent)),
+            Order::Name => all.sort_by(|a, b| a.agent_id.cmp(&b.agent_id)),
+            Order::Address => all.sort_by(|a, b| a.address.cmp(&b.address)),
+        }
+        all
+    }
 }
 
 /// What came in a second.
@@ -73,7 +158,7 @@ impl State {
             return Vec::new();
         }
         self.connections.asked = Some(self.now);
-        vec![Effect::Connections(ConnectionQuery::default())]
+        vec![Effect::Connections(ConnectionQuery { limit: Some(ASKED) })]
     }
 
     /// When the view's rates will read differently.

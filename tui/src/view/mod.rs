@@ -11,6 +11,7 @@ mod inbox;
 mod list;
 mod palette;
 mod pane;
+mod peers;
 mod preview;
 mod question;
 mod table;

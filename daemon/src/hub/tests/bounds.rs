@@ -28,7 +28,7 @@ impl World {
         ));
     }
 
-    fn follow(&mut self, conn: ConnId, pattern: &str) {
+    pub(super) fn follow(&mut self, conn: ConnId, pattern: &str) {
         self.say(
             conn,
             Subscribe {
@@ -220,6 +220,7 @@ fn so_many_agents_are_known_unless_a_token_names_them() {
         },
         id: None,
         port: Box::new(FakePort(Heard::default())),
+        wire: Arc::new(FakeWire::default()),
         recalled: HashMap::new(),
     });
     assert!(world.hub.agents.contains_key(&named));

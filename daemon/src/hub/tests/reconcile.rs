@@ -13,7 +13,7 @@ use opsctl_protocol::{
 use proptest::prelude::*;
 
 use super::far_agent::{FarAgent, Said};
-use super::{FakePort, Heard, drain, request, rights};
+use super::{FakePort, FakeWire, Heard, drain, request, rights};
 use crate::fanout::channel::Body;
 use crate::fanout::{Outbox, Stream};
 use crate::hub::{
@@ -171,6 +171,7 @@ impl World {
             hello: DashboardConnect::default(),
             id: None,
             outbox: Arc::clone(&self.dashboard.1),
+            wire: Arc::new(FakeWire::default()),
         });
     }
 
@@ -194,6 +195,7 @@ impl World {
                 | Effect::Look(_)
                 | Effect::Find(..)
                 | Effect::Query(_)
+                | Effect::Survey(_)
                 | Effect::Forget(_) => {}
             }
         }
@@ -319,6 +321,7 @@ impl World {
             hello,
             id: None,
             port: Box::new(FakePort(heard)),
+            wire: Arc::new(FakeWire::default()),
             recalled,
         });
     }
