@@ -204,6 +204,9 @@ impl Connection {
     pub(crate) fn take(&mut self, order: Order) -> u64 {
         let about = match order.ask {
             Ask::Plain(text) => About::Plain(text),
+            // The connection that the question went over is gone; who waits is told so by the drop. Kept, it would wait for
+            // an answer that the next connection doesn't bring.
+            Ask::Receipt if self.shared.link().is_none() => return order.id,
             Ask::Receipt => About::Receipt,
             Ask::Subscribe(subscribe) => {
                 self.resume.subscribe(&subscribe);
@@ -251,5 +254,39 @@ impl Connection {
     pub(crate) fn announce(&mut self, state: ConnState) {
         self.shared.state.send_replace(state.clone());
         self.outbox.push(Event::State(state));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opsctl_link::{Endpoint, Target};
+    use tokio::sync::{Semaphore, oneshot};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_receipt_that_comes_behind_the_end_of_its_connection_is_not_waited_for() {
+        let target = Target {
+            endpoint: Endpoint::Unix("/nowhere".into()),
+            token: None,
+            connect_timeout: Duration::from_secs(1),
+        };
+        let options = Options {
+            target,
+            client: "test".to_owned(),
+        };
+        let shared = Arc::new(Shared::new());
+        let (_orders, orders) = mpsc::channel(1);
+        let (events, _events) = mpsc::channel(1);
+        let mut connection = Connection::new(options, shared, orders, Outbox::new(events));
+        let (reply, answer) = oneshot::channel();
+        let places = Arc::new(Semaphore::new(1));
+        connection.take(Order {
+            id: 7,
+            ask: Ask::Receipt,
+            reply,
+            permit: places.acquire_owned().await.unwrap(),
+        });
+        assert!(answer.await.is_err());
     }
 }

@@ -84,6 +84,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What is shared before the first attempt.
+    pub(crate) fn new() -> Self {
+        Self {
+            state: watch::Sender::new(ConnState::Connecting { attempt: 1 }),
+            link: Mutex::new(None),
+            kick: Notify::new(),
+            closing: CancellationToken::new(),
+            was_connected: AtomicBool::new(false),
+            next_id: AtomicU64::new(1),
+        }
+    }
+
     /// An id that no other message of this client has.
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
@@ -93,7 +105,8 @@ impl Shared {
         *self.link.lock().unwrap_or_else(PoisonError::into_inner) = link;
     }
 
-    fn link(&self) -> Option<Sender> {
+    /// The connection that there is, once the daemon has said who it is.
+    pub(crate) fn link(&self) -> Option<Sender> {
         self.link
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -135,14 +148,7 @@ pub fn start(options: Options) -> (Client, Events) {
 pub fn start_with_room(options: Options, events: usize) -> (Client, Events) {
     let (orders, orders_in) = mpsc::channel(WAITING_ORDERS);
     let (events_out, receiver) = mpsc::channel(events.max(1));
-    let shared = Arc::new(Shared {
-        state: watch::Sender::new(ConnState::Connecting { attempt: 1 }),
-        link: Mutex::new(None),
-        kick: Notify::new(),
-        closing: CancellationToken::new(),
-        was_connected: AtomicBool::new(false),
-        next_id: AtomicU64::new(1),
-    });
+    let shared = Arc::new(Shared::new());
     let connection = Connection::new(options, shared.clone(), orders_in, Outbox::new(events_out));
     tokio::spawn(connection.run());
     let client = Client {
