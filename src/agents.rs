@@ -38,34 +38,13 @@ pub struct AgentsArgs {
 }
 
 const COLUMNS: [Column; 7] = [
-    Column {
-        heading: "NAME",
-        flexible: false,
-    },
-    Column {
-        heading: "STATE",
-        flexible: false,
-    },
-    Column {
-        heading: "SINCE",
-        flexible: false,
-    },
-    Column {
-        heading: "LABELS",
-        flexible: true,
-    },
-    Column {
-        heading: "HOST",
-        flexible: true,
-    },
-    Column {
-        heading: "COMMAND",
-        flexible: true,
-    },
-    Column {
-        heading: "LAST SEEN",
-        flexible: false,
-    },
+    Column::fixed("NAME"),
+    Column::fixed("STATE"),
+    Column::fixed("SINCE"),
+    Column::flexible("LABELS"),
+    Column::flexible("HOST"),
+    Column::flexible("COMMAND"),
+    Column::fixed("LAST SEEN"),
 ];
 
 /// A connection, and the fleet as the daemon listed it at its start.

@@ -64,38 +64,14 @@ pub struct PsArgs {
 }
 
 const COLUMNS: [Column; 8] = [
-    Column {
-        heading: "ID",
-        flexible: false,
-    },
-    Column {
-        heading: "AGENT",
-        flexible: true,
-    },
-    Column {
-        heading: "STATE",
-        flexible: false,
-    },
-    Column {
-        heading: "EXIT",
-        flexible: false,
-    },
-    Column {
-        heading: "AGE",
-        flexible: false,
-    },
-    Column {
-        heading: "TIME",
-        flexible: false,
-    },
-    Column {
-        heading: "DOING",
-        flexible: true,
-    },
-    Column {
-        heading: "COMMAND",
-        flexible: true,
-    },
+    Column::fixed("ID"),
+    Column::flexible("AGENT"),
+    Column::fixed("STATE"),
+    Column::fixed("EXIT"),
+    Column::fixed("AGE"),
+    Column::fixed("TIME"),
+    Column::flexible("DOING"),
+    Column::flexible("COMMAND"),
 ];
 
 fn state(word: &str) -> Result<State, String> {

@@ -52,6 +52,24 @@ pub struct Column {
     pub flexible: bool,
 }
 
+impl Column {
+    /// A column that is always as wide as its longest cell.
+    pub const fn fixed(heading: &'static str) -> Self {
+        Self {
+            heading,
+            flexible: false,
+        }
+    }
+
+    /// A column that gives way where the terminal is too narrow.
+    pub const fn flexible(heading: &'static str) -> Self {
+        Self {
+            heading,
+            flexible: true,
+        }
+    }
+}
+
 /// Lays rows out under their headings. `width` is the terminal's, none when the output goes elsewhere.
 pub fn render(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>, color: bool) -> String {
     let widths = widths(columns, rows, width);
@@ -146,18 +164,9 @@ mod tests {
     use super::*;
 
     const COLUMNS: [Column; 3] = [
-        Column {
-            heading: "NAME",
-            flexible: false,
-        },
-        Column {
-            heading: "LABELS",
-            flexible: true,
-        },
-        Column {
-            heading: "SEEN",
-            flexible: false,
-        },
+        Column::fixed("NAME"),
+        Column::flexible("LABELS"),
+        Column::fixed("SEEN"),
     ];
 
     fn rows() -> Vec<Vec<Cell>> {

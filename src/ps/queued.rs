@@ -14,66 +14,24 @@ use crate::output::time::{age, span};
 
 /// What is shown of each.
 pub(super) const COLUMNS: [Column; 7] = [
-    Column {
-        heading: "AGENT",
-        flexible: true,
-    },
-    Column {
-        heading: "POS",
-        flexible: false,
-    },
-    Column {
-        heading: "ID",
-        flexible: false,
-    },
-    Column {
-        heading: "ASKED BY",
-        flexible: true,
-    },
-    Column {
-        heading: "AGE",
-        flexible: false,
-    },
-    Column {
-        heading: "LEFT",
-        flexible: false,
-    },
-    Column {
-        heading: "COMMAND",
-        flexible: true,
-    },
+    Column::flexible("AGENT"),
+    Column::fixed("POS"),
+    Column::fixed("ID"),
+    Column::flexible("ASKED BY"),
+    Column::fixed("AGE"),
+    Column::fixed("LEFT"),
+    Column::flexible("COMMAND"),
 ];
 
 /// What is shown of each message.
 pub(super) const MESSAGES: [Column; 7] = [
-    Column {
-        heading: "AGENT",
-        flexible: true,
-    },
-    Column {
-        heading: "POS",
-        flexible: false,
-    },
-    Column {
-        heading: "KEY",
-        flexible: true,
-    },
-    Column {
-        heading: "ASKED BY",
-        flexible: true,
-    },
-    Column {
-        heading: "LEFT",
-        flexible: false,
-    },
-    Column {
-        heading: "WAITS",
-        flexible: true,
-    },
-    Column {
-        heading: "MESSAGE",
-        flexible: true,
-    },
+    Column::flexible("AGENT"),
+    Column::fixed("POS"),
+    Column::flexible("KEY"),
+    Column::flexible("ASKED BY"),
+    Column::fixed("LEFT"),
+    Column::flexible("WAITS"),
+    Column::flexible("MESSAGE"),
 ];
 
 /// The messages that wait for terminals.
