@@ -255,13 +255,17 @@ impl Subscription {
 
     /// Takes the delivery's place out.
     pub fn take_cursor(&self) -> Box<Cursor> {
-        let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-        cursor.take().unwrap_or_default()
+        self.place().take().unwrap_or_default()
     }
 
     /// Puts the delivery's place back.
     pub fn put_cursor(&self, cursor: Box<Cursor>) {
-        *self.cursor.lock().unwrap_or_else(PoisonError::into_inner) = Some(cursor);
+        *self.place() = Some(cursor);
+    }
+
+    /// The delivery's place. It is whole also after a panic elsewhere: it is only ever exchanged.
+    fn place(&self) -> MutexGuard<'_, Option<Box<Cursor>>> {
+        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops the delivery.
