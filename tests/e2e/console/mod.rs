@@ -7,6 +7,7 @@
 
 mod custody;
 mod looks;
+mod mouse;
 mod saying;
 mod typing;
 

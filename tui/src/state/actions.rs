@@ -148,7 +148,14 @@ impl State {
             if let Some(pane) = self.panes.list.get_mut(self.panes.focused) {
                 pane.scroll(by, pane.size_beside_times(size));
             }
-        } else if self.list.commands {
+        } else {
+            self.step_list(by);
+        }
+    }
+
+    /// Moves the selection in the list at the side.
+    pub(super) fn step_list(&mut self, by: i64) {
+        if self.list.commands {
             let ids: Vec<CommandId> = self
                 .listed_commands()
                 .iter()

@@ -93,13 +93,13 @@ impl State {
         middle.min(waiting.saturating_sub(rows))
     }
 
-    /// Selects the item that the mouse was pressed on.
-    pub(super) fn press_item(&mut self, room: Rect, position: Position) {
+    /// How many rows the item at a place is from the selected one.
+    pub(super) fn item_at_place(&self, room: Rect, position: Position) -> Option<i64> {
         let (list, _) = self.inbox_places(list_body(room));
-        if list.contains(position) {
-            let at = self.first_item(list) + usize::from(position.y - list.y);
-            self.step_item(at as i64 - self.inbox.at as i64);
-        }
+        let row = usize::from(position.y.checked_sub(list.y)?);
+        let at = self.first_item(list) + row;
+        let is_item = list.contains(position) && at < self.fleet.roster().inbox_len();
+        is_item.then(|| at as i64 - self.inbox.at as i64)
     }
 }
 

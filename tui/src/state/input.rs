@@ -14,6 +14,10 @@ impl State {
     pub fn input(&mut self, input: Input, now: Timestamp) -> Outcome {
         self.now = now;
         let typed = matches!(input, Input::Key(_) | Input::Paste(_));
+        if typed {
+            // What a key has changed is not what the first of two clicks was on.
+            self.click = None;
+        }
         let passes_on = typed && !self.away && self.mode() == Mode::Attached;
         // Who does something here looks here, whatever the terminal says of its focus.
         self.away &= matches!(input, Input::Tick | Input::Resize(..) | Input::Focus(_));

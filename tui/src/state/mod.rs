@@ -11,6 +11,7 @@
 //! - [`activity`]: what happened, and what is told of it at once.
 //! - [`connections`]: who else watches, and how much comes here.
 //! - [`palette`]: everything by a few letters; [`look`]: which theme is shown.
+//! - `mouse`, `pointing`: what the mouse does in panes, and everywhere else.
 //! - [`room`]: the views, and the way from one to another.
 //! - [`prompt`], [`command_line`]: what the person types in a line.
 //! - [`memory`]: what lasts from one start to the next.
@@ -54,6 +55,7 @@ mod mirror;
 mod mouse;
 pub mod notice;
 mod offers;
+mod pointing;
 mod reading;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -154,6 +156,8 @@ pub struct State {
     pub mouse: bool,
     /// Where the mouse was pressed last.
     press: Option<mouse::Press>,
+    /// The last click on a row, while a second one would open it.
+    click: Option<pointing::Click>,
     /// Where the person's clock is.
     pub zone: Zone,
     /// Where things are, as last drawn or to be drawn next.
@@ -316,6 +320,7 @@ impl State {
             answers: false,
             mouse: true,
             press: None,
+            click: None,
             zone: Zone::default(),
             layout: Layout::default(),
             told_size: None,

@@ -7,15 +7,15 @@ use ratatui::layout::{Position, Rect};
 
 use super::copy::{Copy, Kind};
 use super::lines::Place;
-use super::{Effect, Focus, State, View};
+use super::{Effect, Focus, State};
 use crate::encode;
-use crate::layout::{inner, list_body};
+use crate::layout::inner;
 
 /// Lines that a step of the wheel scrolls.
 const WHEEL: i64 = 3;
 
 /// Clicks that come faster are one double click, in milliseconds.
-const DOUBLE_CLICK_MS: u64 = 400;
+pub(super) const DOUBLE_CLICK_MS: u64 = 400;
 
 /// Where a button was pressed.
 #[derive(Debug, Clone, Copy)]
@@ -29,31 +29,20 @@ pub(super) struct Press {
 impl State {
     /// Takes what the mouse did.
     pub(super) fn mouse(&mut self, event: MouseEvent) -> Vec<Effect> {
-        if self.overlay.is_some() {
-            return Vec::new();
-        }
         let position = Position::new(event.column, event.row);
-        if self.layout.list.is_some_and(|list| list.contains(position)) {
-            if matches!(event.kind, MouseEventKind::Down(MouseButton::Left)) {
-                self.attached = false;
-                self.focus = Focus::List;
-                if let Some(list) = self.layout.list.filter(|_| !self.list.commands) {
-                    self.press_row(list_body(list), event.row);
-                }
-            } else if let Some(lines) = wheel(event.kind).filter(|_| self.focus == Focus::List) {
-                self.step(lines.signum());
-            }
+        if self.overlay.is_some() {
+            return self.point_at_overlay(event.kind, position);
+        }
+        if self.layout.header.contains(position) {
+            self.point_at_header(event.kind, position);
             return Vec::new();
         }
-        let room = self.layout.room.filter(|room| room.contains(position));
-        if let Some(room) = room {
-            let pressed = matches!(event.kind, MouseEventKind::Down(MouseButton::Left));
-            if pressed && self.view == View::Inbox {
-                self.press_item(room, position);
-            } else if let Some(lines) = wheel(event.kind) {
-                self.step(lines.signum());
-            }
-            return Vec::new();
+        let under = |part: &Rect| part.contains(position);
+        if let Some(list) = self.layout.list.filter(under) {
+            return self.point_at_list(event.kind, position, list);
+        }
+        if let Some(room) = self.layout.room.filter(under) {
+            return self.point_at_room(event.kind, position, room);
         }
         let blank = self.layout.blank.filter(|blank| blank.contains(position));
         if blank.is_some() && matches!(event.kind, MouseEventKind::Down(MouseButton::Left)) {
@@ -169,7 +158,13 @@ fn selection(anchor: Place, cursor: Place, clicks: u8) -> Copy {
     }
 }
 
-fn wheel(kind: MouseEventKind) -> Option<i64> {
+/// Whether something is clicked.
+pub(super) fn is_press(kind: MouseEventKind) -> bool {
+    matches!(kind, MouseEventKind::Down(MouseButton::Left))
+}
+
+/// Lines that the wheel scrolls, up if negative.
+pub(super) fn wheel(kind: MouseEventKind) -> Option<i64> {
     match kind {
         MouseEventKind::ScrollUp => Some(-WHEEL),
         MouseEventKind::ScrollDown => Some(WHEEL),

@@ -162,7 +162,7 @@ impl State {
         Vec::new()
     }
 
-    fn step_palette(&mut self, by: i64) {
+    pub(super) fn step_palette(&mut self, by: i64) {
         if let Some(Overlay::Palette(palette)) = &mut self.overlay {
             let last = palette.found.len().saturating_sub(1) as i64;
             palette.selected = (palette.selected as i64).saturating_add(by).clamp(0, last) as usize;

@@ -40,7 +40,7 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
     };
     let title = format!(" {lines}{filter}");
     let body = table::title(&title, area, theme, buffer);
-    let detail = if body.height >= DETAIL_ROWS { 3 } else { 0 };
+    let detail = detail_rows(body);
     let columns: &[Column] = match area.width {
         ..60 => &[("AGE", 4), ("FROM", 9), ("WHAT", 0)],
         60..110 => &[("AGE", 4), ("LEVEL", 6), ("FROM", 14), ("WHAT", 0)],
@@ -82,6 +82,29 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
         };
         draw_detail(state, entry, area, theme, buffer);
     }
+}
+
+/// Rows that tell the selected line whole.
+fn detail_rows(body: Rect) -> u16 {
+    if body.height >= DETAIL_ROWS { 3 } else { 0 }
+}
+
+/// Where the rows are, how many there are, and which is selected.
+pub(super) fn rows(state: &State, area: Rect) -> (Rect, usize, usize) {
+    let entries = state.activity.listed();
+    let selected = entries
+        .iter()
+        .position(|entry| Some(entry.number) == state.activity.selected);
+    let body = table::below_title(area);
+    let list = Rect {
+        height: body.height - detail_rows(body),
+        ..body
+    };
+    (
+        table::below_headings(list),
+        entries.len(),
+        selected.unwrap_or(0),
+    )
 }
 
 fn cell(state: &State, entry: &Entry, column: &str, theme: &Theme) -> (String, Style) {

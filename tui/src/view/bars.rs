@@ -121,6 +121,22 @@ fn tabs(state: &State, width: usize, theme: &Theme) -> Vec<Span<'static>> {
     spans
 }
 
+/// The view whose name is in a column of the line at the top.
+pub fn tab_at(state: &State, column: u16) -> Option<View> {
+    let width = usize::from(state.size.0);
+    if width < WIDE {
+        return None;
+    }
+    let mut end = 0;
+    let tabs = tabs(state, width, &Theme::plain());
+    let mut named = View::ALL.into_iter().zip(tabs);
+    let found = named.find(|(_, tab)| {
+        end += tab.width();
+        usize::from(column) < end
+    });
+    found.map(|(view, _)| view)
+}
+
 /// What is asked or new, else the keys that help here. The result is where typing goes, if a line is
 /// being typed.
 pub(super) fn footer(

@@ -21,22 +21,7 @@ const DETAIL: (u16, u16) = (60, 12);
 pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     let listing = state.fleet.listing();
     let body = table::title(&heading(state), area, theme, buffer);
-    let (mut list, detail) = if body.width >= DETAIL.0 && body.height >= DETAIL.1 {
-        let (list, detail) = (body.height - 3, 3);
-        (
-            Rect {
-                height: list,
-                ..body
-            },
-            Some(Rect {
-                y: body.y + list,
-                height: detail,
-                ..body
-            }),
-        )
-    } else {
-        (body, None)
-    };
+    let (mut list, detail) = divide(body);
     let columns = columns(area.width);
     list = table::headings(columns, list, theme, buffer);
     let selected = state.command_at().unwrap_or(0);
@@ -72,6 +57,34 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
     if let (Some(area), Some(command)) = (detail, state.selected_command()) {
         draw_detail(state, command, area, theme, buffer);
     }
+}
+
+/// The list with its headings, and what is told of the selected command.
+fn divide(body: Rect) -> (Rect, Option<Rect>) {
+    if body.width < DETAIL.0 || body.height < DETAIL.1 {
+        return (body, None);
+    }
+    let (list, detail) = (body.height - 3, 3);
+    let below = Rect {
+        y: body.y + list,
+        height: detail,
+        ..body
+    };
+    (
+        Rect {
+            height: list,
+            ..body
+        },
+        Some(below),
+    )
+}
+
+/// Where the rows are, how many there are, and which is selected.
+pub(super) fn rows(state: &State, area: Rect) -> (Rect, usize, usize) {
+    let (list, _) = divide(table::below_title(area));
+    let count = state.fleet.listing().len();
+    let selected = state.command_at().unwrap_or(0);
+    (table::below_headings(list), count, selected)
 }
 
 fn heading(state: &State) -> String {

@@ -1,5 +1,6 @@
 //! The list at the side: agents, or the commands of one.
 
+use opsctl_protocol::CommandId;
 use opsctl_protocol::message::CommandSummary;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -84,19 +85,9 @@ fn commands_title(state: &State) -> String {
 fn commands(state: &State, body: Rect, theme: &Theme, buffer: &mut Buffer) -> bool {
     let focused = state.focus == Focus::List;
     let rows = state.listed_commands();
-    let each = if body.height >= ROOMY && body.width >= 16 {
-        2
-    } else {
-        1
-    };
+    let (first, each) = first_command(state, &rows, body);
     let fitting = usize::from(body.height / each).max(1);
     let is_selected = |command: &CommandSummary| state.list.command == Some(command.command_id);
-    let selected = rows.iter().position(|command| is_selected(command));
-    // The selection stays in the middle where the list is longer than the screen.
-    let first = selected
-        .unwrap_or(0)
-        .saturating_sub(fitting / 2)
-        .min(rows.len().saturating_sub(fitting));
     for (at, command) in rows.iter().skip(first).take(fitting).enumerate() {
         let y = body.y + at as u16 * each;
         let row = |y| Rect {
@@ -114,6 +105,33 @@ fn commands(state: &State, body: Rect, theme: &Theme, buffer: &mut Buffer) -> bo
         }
     }
     rows.is_empty()
+}
+
+/// The first of the commands that is seen, and the rows of each.
+fn first_command(state: &State, rows: &[&CommandSummary], body: Rect) -> (usize, u16) {
+    let each = if body.height >= ROOMY && body.width >= 16 {
+        2
+    } else {
+        1
+    };
+    let fitting = usize::from(body.height / each).max(1);
+    let selected = rows
+        .iter()
+        .position(|command| state.list.command == Some(command.command_id));
+    // The selection stays in the middle where the list is longer than the screen.
+    let first = selected
+        .unwrap_or(0)
+        .saturating_sub(fitting / 2)
+        .min(rows.len().saturating_sub(fitting));
+    (first, each)
+}
+
+/// The command in a row of the screen.
+pub fn listed_at(state: &State, body: Rect, y: u16) -> Option<CommandId> {
+    let rows = state.listed_commands();
+    let (first, each) = first_command(state, &rows, body);
+    let at = first + usize::from(y.checked_sub(body.y)? / each);
+    rows.get(at).map(|command| command.command_id)
 }
 
 fn first_line(command: &CommandSummary, width: u16, theme: &Theme) -> Line<'static> {

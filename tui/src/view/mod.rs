@@ -20,7 +20,7 @@ pub mod theme;
 use opsctl_protocol::message::CommandSummary;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -29,9 +29,13 @@ use crate::age;
 use crate::keys::Mode;
 use crate::layout::Layout;
 use crate::state::{Overlay, Purpose, State, View};
+pub use bars::tab_at;
 pub use connections::scroll as connections_scroll;
 pub use help::scroll as help_scroll;
+pub use list::listed_at;
+pub use palette::places as palette_places;
 pub use question::scroll as question_scroll;
+pub(crate) use table::first as first_row;
 pub use theme::Theme;
 use theme::{Glyph, Role};
 
@@ -99,6 +103,18 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     if let Some(position) = typed.or(cursor) {
         frame.set_cursor_position(position);
     }
+}
+
+/// How many rows the one at a place is from the selected one, in a view that is a table.
+pub fn row_at(state: &State, room: Rect, position: Position) -> Option<i64> {
+    let (rows, count, selected) = match state.view {
+        View::Commands => commands::rows(state, room),
+        View::Activity => activity::rows(state, room),
+        View::Fleet | View::Inbox | View::Connections => return None,
+    };
+    let row = usize::from(position.y.checked_sub(rows.y)?);
+    let at = table::first(rows, count, selected) + row;
+    (rows.contains(position) && at < count).then(|| at as i64 - selected as i64)
 }
 
 /// The lines between list and panes, and between panes side by side.

@@ -13,8 +13,8 @@ use crate::state::palette::{Item, Palette};
 /// Columns and rows that it takes at most.
 const MOST: (u16, u16) = (90, 24);
 
-/// Draws the palette; the result is where typing goes.
-pub(super) fn draw(palette: &Palette, area: Rect, theme: &Theme, buffer: &mut Buffer) -> Position {
+/// Where the palette is, and in it the list of what fits.
+pub fn places(area: Rect) -> (Rect, Rect) {
     let (width, height) = (area.width.min(MOST.0), area.height.min(MOST.1));
     let over = Rect {
         x: area.x + (area.width - width) / 2,
@@ -22,6 +22,19 @@ pub(super) fn draw(palette: &Palette, area: Rect, theme: &Theme, buffer: &mut Bu
         width,
         height,
     };
+    let inside = Block::bordered().inner(over);
+    let typed = inside.height.min(1);
+    let list = Rect {
+        y: inside.y + typed,
+        height: inside.height - typed,
+        ..inside
+    };
+    (over, list)
+}
+
+/// Draws the palette; the result is where typing goes.
+pub(super) fn draw(palette: &Palette, area: Rect, theme: &Theme, buffer: &mut Buffer) -> Position {
+    let (over, list) = places(area);
     Clear.render(over, buffer);
     let block = Block::bordered().title(" everything, by a few letters ");
     let inside = block.inner(over);
@@ -38,11 +51,6 @@ pub(super) fn draw(palette: &Palette, area: Rect, theme: &Theme, buffer: &mut Bu
         )),
     ]);
     put_line(buffer, typed, &text);
-    let list = Rect {
-        y: inside.y + typed.height,
-        height: inside.height - typed.height,
-        ..inside
-    };
     table::rows(list, palette.found.len(), palette.selected, |at, row| {
         put_line(
             buffer,

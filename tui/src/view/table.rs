@@ -29,20 +29,27 @@ pub(super) fn rows(area: Rect, count: usize, selected: usize, mut draw: impl FnM
 }
 
 /// The index of the first row that is seen.
-pub(super) fn first(area: Rect, count: usize, selected: usize) -> usize {
+pub(crate) fn first(area: Rect, count: usize, selected: usize) -> usize {
     let fitting = usize::from(area.height);
     let middle = selected.saturating_sub(fitting / 2);
     middle.min(count.saturating_sub(fitting))
 }
 
-/// Draws a view's title bar; the result is the area below it.
-pub(super) fn title(text: &str, area: Rect, theme: &Theme, buffer: &mut Buffer) -> Rect {
-    if area.height < 3 {
+/// A view's area below its title bar, which it has where there is room.
+pub(super) fn below_title(area: Rect) -> Rect {
+    below(area, 3)
+}
+
+/// The area below the headings, where there is room for them.
+pub(super) fn below_headings(area: Rect) -> Rect {
+    below(area, 5)
+}
+
+/// An area without its first line, if it is at least so high.
+fn below(area: Rect, least: u16) -> Rect {
+    if area.height < least {
         return area;
     }
-    let bar = Rect { height: 1, ..area };
-    buffer.set_style(bar, theme.focused_bar());
-    put_line(buffer, bar, &Line::raw(fit(text, area.width.into())));
     Rect {
         y: area.y + 1,
         height: area.height - 1,
@@ -50,21 +57,28 @@ pub(super) fn title(text: &str, area: Rect, theme: &Theme, buffer: &mut Buffer) 
     }
 }
 
+/// Draws a view's title bar; the result is the area below it.
+pub(super) fn title(text: &str, area: Rect, theme: &Theme, buffer: &mut Buffer) -> Rect {
+    let body = below_title(area);
+    if body != area {
+        let bar = Rect { height: 1, ..area };
+        buffer.set_style(bar, theme.focused_bar());
+        put_line(buffer, bar, &Line::raw(fit(text, area.width.into())));
+    }
+    body
+}
+
 /// Draws the headings where there is room for them; the result is the area below.
 pub(super) fn headings(columns: &[Column], area: Rect, theme: &Theme, buffer: &mut Buffer) -> Rect {
-    if area.height < 5 {
-        return area;
+    let list = below_headings(area);
+    if list != area {
+        let cells = columns
+            .iter()
+            .map(|(name, _)| ((*name).to_owned(), theme.dim()));
+        let line = cells_line(columns, cells, area.width);
+        put_line(buffer, Rect { height: 1, ..area }, &line);
     }
-    let cells = columns
-        .iter()
-        .map(|(name, _)| ((*name).to_owned(), theme.dim()));
-    let line = cells_line(columns, cells, area.width);
-    put_line(buffer, Rect { height: 1, ..area }, &line);
-    Rect {
-        y: area.y + 1,
-        height: area.height - 1,
-        ..area
-    }
+    list
 }
 
 /// A row of cells, cut and filled to the columns.
