@@ -115,6 +115,10 @@ impl Core {
                 let (store, events) = (Arc::clone(&self.store), self.events.clone());
                 tasks.spawn(write_message(store, row, is_new, events));
             }
+            Effect::Recall(key) => {
+                let (store, events) = (Arc::clone(&self.store), self.events.clone());
+                tasks.spawn(recall_message(store, key, events));
+            }
             Effect::Probe(probe) => {
                 let (keyframes, events) = (Arc::clone(&self.keyframes), self.events.clone());
                 tasks.spawn(find_paste(keyframes, *probe, events));
@@ -218,6 +222,16 @@ async fn write_message(
             }
         }
         Written::Done
+    };
+    let _ = events.send(Event::MessageWritten(key, outcome)).await;
+}
+
+/// Looks whether a message with this key is known.
+async fn recall_message(store: Arc<dyn Store>, key: String, events: mpsc::Sender<Event>) {
+    let outcome = match store.message(key.clone()).await {
+        Ok(Some(known)) => Written::Known(Box::new(known)),
+        Ok(None) => Written::Done,
+        Err(error) => Written::Failed(error.to_string()),
     };
     let _ = events.send(Event::MessageWritten(key, outcome)).await;
 }

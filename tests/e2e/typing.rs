@@ -72,6 +72,27 @@ fn a_message_is_typed_and_submitted_once_for_a_key() {
 }
 
 #[test]
+fn who_repeats_a_message_is_told_what_became_of_it_whatever_stands_in_its_way_now() {
+    let (daemon, mut agent) = world(READER);
+    let args = ["--type", "hello", "--key", "k1"];
+    assert_eq!(send(&daemon, args).expect_code(0).out(), "a: submitted\n");
+    agent.kill();
+    wait_until("the agent to be gone", || {
+        let sent = send(&daemon, ["--type", "other"]);
+        (sent.out() == "a: refused (a is not connected)\n").then_some(())
+    });
+    assert_eq!(send(&daemon, args).expect_code(0).out(), "a: submitted\n");
+    let refused = ["--type", "again", "--key", "k2"];
+    assert_eq!(send(&daemon, refused).code, NOT_TYPED);
+    agent.start_again(&daemon);
+    agent.wait_connected(&daemon);
+    assert_eq!(
+        send(&daemon, refused).expect_code(0).out(),
+        "a: submitted\n"
+    );
+}
+
+#[test]
 fn what_nobody_reads_is_not_called_submitted() {
     let (daemon, _agent) = world("echo ready > DIR/ready; exec sleep 1000");
     let sent = send(&daemon, ["--type", "hello"]).expect_code(0);
@@ -286,8 +307,9 @@ fn a_message_under_way_when_the_daemon_is_killed_is_typed_once() {
             (typed || !upwards && proxy.lost() >= before + name.len()).then_some(())
         });
         daemon.kill();
-        daemon.start_again();
+        // Before there is a daemon to connect to, so that no connection to the new one is among these.
         proxy.cut();
+        daemon.start_again();
         agent.wait_connected(&daemon);
         let sent = sending.wait().expect_code(0);
         assert!(sent.out().starts_with("a: "), "{}", sent.out());

@@ -165,6 +165,9 @@ pub enum Effect {
     Survey(Box<Survey>),
     /// Make a message durable, a new one or how a known one stands; answer with [`Event::MessageWritten`].
     Message(Box<MessageRow>, bool),
+    /// Look whether the store has a message with this key; answer with [`Event::MessageWritten`], where it has none as
+    /// if it were written.
+    Recall(String),
     /// Find out whether a program takes a paste; answer with [`Event::Probed`].
     Probe(Box<Probe>),
     /// Look at a command's screen; answer with [`Event::Looked`].

@@ -142,6 +142,9 @@ impl World {
                             events.push_back(Event::Durable(vec![durable]));
                         }
                     }
+                    Effect::Recall(key) => {
+                        events.push_back(Event::MessageWritten(key, Written::Done));
+                    }
                     Effect::Message(row, _) => {
                         let key = row.asked.key.clone();
                         self.messages.push(*row);

@@ -190,7 +190,8 @@ impl World {
                     let done = Pending::Log(record.command, record.end());
                     self.pending.push_back(done);
                 }
-                Effect::Message(..)
+                Effect::Recall(..)
+                | Effect::Message(..)
                 | Effect::Probe(_)
                 | Effect::Look(_)
                 | Effect::Find(..)

@@ -143,19 +143,6 @@ impl Hub {
             .commands
             .get(&command_id)
             .is_some_and(|command| command.typing.active.is_none());
-        // What is refused at once leaves no trace: a repetition is looked at anew.
-        if is_next
-            && !asked.when_idle
-            && let Some((obstacle, why)) = self.obstacle(command_id, &asked)
-        {
-            let refused = TerminalTyped {
-                state: TypedState::Refused,
-                obstacle: Some(obstacle),
-                reason: Some(why),
-                ..typed
-            };
-            return self.answer(conn, id, refused);
-        }
         let to_same = |message: &&Message| message.row.typed.command_id == command_id;
         if self.messages.len() >= MAX_MESSAGES
             || self.messages.values().filter(to_same).count() >= MAX_WAITING
@@ -163,17 +150,47 @@ impl Hub {
             let why = format!("{MAX_WAITING} messages for one terminal, {MAX_MESSAGES} in all");
             return self.postpone(conn, id, &format!("as many wait as may: {why}"));
         }
-        let key = asked.key.clone();
+        let obstacle = if is_next && !asked.when_idle {
+            self.obstacle(command_id, &asked)
+        } else {
+            None
+        };
         let row = MessageRow {
             asked,
             typed,
             sent: None,
         };
-        self.effects
-            .push(Effect::Message(Box::new(row.clone()), true));
+        self.take_up(conn, id, row, obstacle);
+    }
+
+    /// Writes a new message down, or refuses it for what is in its way.
+    fn take_up(
+        &mut self,
+        conn: ConnId,
+        id: Option<String>,
+        mut row: MessageRow,
+        obstacle: Option<(Obstacle, String)>,
+    ) {
+        let key = row.asked.key.clone();
+        let stage = match obstacle {
+            // What is refused at once leaves no trace: a repetition is looked at anew. But it may itself be one, of
+            // a message that was typed.
+            Some((obstacle, why)) => {
+                row.typed.state = TypedState::Refused;
+                row.typed.obstacle = Some(obstacle);
+                row.typed.reason = Some(why);
+                self.effects.push(Effect::Recall(key.clone()));
+                Stage::Recalling
+            }
+            None => {
+                let row = Box::new(row.clone());
+                self.effects.push(Effect::Message(row, true));
+                Stage::Journaling
+            }
+        };
         let message = Message {
             row,
-            stage: Stage::Journaling,
+            stage,
             asked_by: vec![(conn, id)],
             is_restored: false,
         };
@@ -243,6 +260,14 @@ impl Hub {
                 }
                 self.type_on(command_id);
                 self.tell_queued(key);
+            }
+            Written::Done if message.stage == Stage::Recalling => {
+                let Some(message) = self.messages.remove(key) else {
+                    return;
+                };
+                for (conn, id) in message.asked_by {
+                    self.answer(conn, id, message.row.typed.clone());
+                }
             }
             Written::Done => self.message_saved(key),
             Written::Known(row) => {
@@ -327,7 +352,7 @@ impl Hub {
         };
         let fits = |message: &&Message| {
             let agent = self.agents.get(&message.row.typed.agent_id);
-            message.stage != Stage::Journaling
+            !matches!(message.stage, Stage::Journaling | Stage::Recalling)
                 && selector.as_ref().is_none_or(|selector| {
                     agent.is_some_and(|agent| {
                         selector.matches(&agent.row.agent_id, &agent.row.labels)

@@ -37,6 +37,8 @@ const NOBODY: ConnId = ConnId(u64::MAX);
 /// How far a message has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// It is refused, unless the store knows that it is the repetition of another.
+    Recalling,
     /// It is being written down for the first time.
     Journaling,
     /// It is in its terminal's queue.
@@ -152,7 +154,8 @@ impl Hub {
             Stage::Watching(reaction, until) => {
                 self.reaction_comes(command_id, &key, reaction, until)
             }
-            Stage::Journaling
+            Stage::Recalling
+            | Stage::Journaling
             | Stage::Waiting
             | Stage::Looking
             | Stage::Placing
@@ -164,7 +167,8 @@ impl Hub {
     /// Messages for a command that ended while the daemon was away.
     fn end_orphans(&mut self, command_id: CommandId) -> bool {
         let open = self.messages.iter().filter(|(_, message)| {
-            message.row.typed.command_id == command_id && message.stage != Stage::Ending
+            message.row.typed.command_id == command_id
+                && !matches!(message.stage, Stage::Ending | Stage::Recalling)
         });
         let keys: Vec<(String, bool)> = open
             .map(|(key, message)| (key.clone(), message.row.sent.is_some()))
