@@ -120,18 +120,49 @@ pub(crate) async fn a_flood_is_cut_where_its_holder_was_killed() {
     }
 }
 
-/// An agent with a small spool whose daemon goes away, and a program that writes more than finds room.
-async fn filled(
+/// An agent whose daemon went away, and a program that has written more since than finds room, or is about to.
+struct Flooded {
+    agent: TestAgent,
+    id: CommandId,
+    /// Is there once the program has written everything.
+    done: PathBuf,
+}
+
+/// The program prints so many numbers, in a terminal of this size if there is one.
+async fn flooded(
     world: &World,
-    options: AgentOptions,
-    spec: CommandSpec,
-) -> (TestAgent, Conn, CommandId) {
-    let agent = TestAgent::start(options);
+    options: &AgentOptions,
+    count: usize,
+    terminal: Option<(u16, u16)>,
+) -> Flooded {
+    let (mut spec, go, done) = patient(world, count);
+    if let Some(size) = terminal {
+        spec.pty = true;
+        (spec.cols, spec.rows) = size;
+    }
+    let agent = TestAgent::start(options.clone());
     let mut conn = world.accept().await;
     conn.welcome([]);
     let id = conn.execute(spec);
     conn.until_running(id).await;
-    (agent, conn, id)
+    drop(conn);
+    std::fs::write(go, "").unwrap();
+    Flooded { agent, id, done }
+}
+
+/// Takes all output of [`flooded`], which had to wait, and acknowledges it by and by; `look` looks after each step.
+async fn take_all(conn: &mut Conn, id: CommandId, look: impl Fn()) {
+    let mut acked = 0;
+    while conn.final_status(id).is_none() {
+        conn.step().await;
+        if conn.received >= acked + 100_000 {
+            acked = conn.received;
+            conn.ack(id, acked, false);
+        }
+        look();
+    }
+    assert_eq!(conn.end(id).await.exit_code, Some(3));
+    assert!(conn.output[&id] == numbers(1_000_000) && conn.gaps.is_empty());
 }
 
 fn small(world: &World, when_full: WhenFull) -> AgentOptions {
@@ -182,10 +213,7 @@ async fn until_spooled(options: &AgentOptions, bytes: u64) {
 pub(crate) async fn a_full_spool_makes_the_program_wait() {
     let world = World::new();
     let options = small(&world, WhenFull::Wait);
-    let (spec, go, done) = patient(&world, 1_000_000);
-    let (agent, conn, id) = filled(&world, options.clone(), spec).await;
-    drop(conn);
-    std::fs::write(go, "").unwrap();
+    let Flooded { agent, id, done } = flooded(&world, &options, 1_000_000, None).await;
     // Some chunks are for commands that have none.
     until_spooled(&options, 600_000).await;
     // An agent that comes and goes in between changes nothing.
@@ -194,17 +222,10 @@ pub(crate) async fn a_full_spool_makes_the_program_wait() {
     let mut conn = world.accept().await;
     assert!(!done.exists() && spooled(&options) <= options.spool_bytes);
     conn.resume_at(id, 0);
-    let mut acked = 0;
-    while conn.final_status(id).is_none() {
-        conn.step().await;
-        if conn.received >= acked + 100_000 {
-            acked = conn.received;
-            conn.ack(id, acked, false);
-        }
+    take_all(&mut conn, id, || {
         assert!(spooled(&options) <= options.spool_bytes);
-    }
-    assert_eq!(conn.end(id).await.exit_code, Some(3));
-    assert!(conn.output[&id] == numbers(1_000_000) && conn.gaps.is_empty());
+    })
+    .await;
 }
 
 /// Every byte is there or stands in a gap.
@@ -219,10 +240,7 @@ fn assert_all_or_gaps(conn: &Conn, id: CommandId, whole: &[u8]) {
 pub(crate) async fn a_full_spool_may_drop_the_oldest() {
     let world = World::new();
     let options = small(&world, WhenFull::DropOldest);
-    let (spec, go, done) = patient(&world, 1_000_000);
-    let (agent, conn, id) = filled(&world, options.clone(), spec).await;
-    drop(conn);
-    std::fs::write(go, "").unwrap();
+    let Flooded { agent, id, done } = flooded(&world, &options, 1_000_000, None).await;
     // Nobody takes its output, and still it comes to its end.
     until_exists(&done).await;
     agent.stop().await.unwrap();
@@ -242,13 +260,9 @@ pub(crate) async fn a_full_spool_may_drop_the_oldest() {
 pub(crate) async fn a_terminals_size_survives_a_gap() {
     let world = World::new();
     let options = small(&world, WhenFull::DropOldest);
-    let (mut spec, go, done) = patient(&world, 400_000);
-    spec.pty = true;
-    (spec.cols, spec.rows) = (91, 33);
-    let (_agent, conn, id) = filled(&world, options, spec).await;
-    drop(conn);
-    std::fs::write(go, "").unwrap();
-    until_exists(&done).await;
+    let flooded = flooded(&world, &options, 400_000, Some((91, 33))).await;
+    until_exists(&flooded.done).await;
+    let id = flooded.id;
     let mut conn = world.accept().await;
     conn.resume_at(id, 0);
     conn.end(id).await;
@@ -299,24 +313,12 @@ pub(crate) async fn a_full_disk_makes_the_program_wait() {
     let Some((world, options, _disk)) = on_small_disk(WhenFull::Wait) else {
         return;
     };
-    let (spec, go, done) = patient(&world, 1_000_000);
-    let (agent, conn, id) = filled(&world, options.clone(), spec).await;
-    drop(conn);
-    std::fs::write(go, "").unwrap();
+    let Flooded { agent, id, done } = flooded(&world, &options, 1_000_000, None).await;
     until_spooled(&options, 1_700_000).await;
     let mut conn = world.accept().await;
     assert!(!done.exists());
     conn.resume_at(id, 0);
-    let mut acked = 0;
-    while conn.final_status(id).is_none() {
-        conn.step().await;
-        if conn.received >= acked + 100_000 {
-            acked = conn.received;
-            conn.ack(id, acked, false);
-        }
-    }
-    assert_eq!(conn.end(id).await.exit_code, Some(3));
-    assert!(conn.output[&id] == numbers(1_000_000) && conn.gaps.is_empty());
+    take_all(&mut conn, id, || ()).await;
     conn.ack(id, conn.received, true);
     let later = conn.execute(argv(&["true"]));
     assert_eq!(conn.end(later).await.exit_code, Some(0), "it goes on");
@@ -327,10 +329,7 @@ pub(crate) async fn a_full_disk_may_drop_the_oldest() {
     let Some((world, options, _disk)) = on_small_disk(WhenFull::DropOldest) else {
         return;
     };
-    let (spec, go, done) = patient(&world, 1_000_000);
-    let (agent, conn, id) = filled(&world, options, spec).await;
-    drop(conn);
-    std::fs::write(go, "").unwrap();
+    let Flooded { agent, id, done } = flooded(&world, &options, 1_000_000, None).await;
     until_exists(&done).await;
     let mut conn = world.accept().await;
     conn.resume_at(id, 0);
