@@ -1,6 +1,7 @@
 //! Output and history that are too much or too old.
 
 use crate::harness::{Sandbox, TestAgent, TestDaemon, wait_until};
+use crate::lists::detached;
 
 fn with_settings(settings: &str) -> (TestDaemon, TestAgent) {
     let sandbox = Sandbox::new();
@@ -12,11 +13,7 @@ fn with_settings(settings: &str) -> (TestDaemon, TestAgent) {
 
 /// Runs a line to its end; returns the command's id.
 fn run(sandbox: &Sandbox, line: &str) -> String {
-    let sent = sandbox
-        .opsctl(["send", "a", "--detach", "--shell", line])
-        .run()
-        .expect_code(0);
-    let id = sent.out().trim().to_owned();
+    let id = detached(sandbox, line);
     sandbox.opsctl(["logs", "-f", &id]).run();
     id
 }

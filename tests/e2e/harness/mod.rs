@@ -20,6 +20,7 @@ mod process;
 mod proxy;
 mod pty;
 mod sandbox;
+mod watched;
 
 #[allow(
     unused_imports,

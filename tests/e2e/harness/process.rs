@@ -3,15 +3,16 @@
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::DEADLINE;
+use super::watched::Watched;
 
 pub use rustix::process::Signal;
 
-/// What a program has written and whether it has ended; whoever waits is woken by each change.
+/// What a program has written and whether it has ended.
 #[derive(Default)]
 struct State {
     stdout: Vec<u8>,
@@ -21,18 +22,12 @@ struct State {
     ended: Option<ExitStatus>,
 }
 
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
 /// A running program. Killed when dropped.
 pub struct Process {
     name: String,
     pid: rustix::process::Pid,
     stdin: Option<std::process::ChildStdin>,
-    shared: Arc<Shared>,
+    state: Arc<Watched<State>>,
 }
 
 /// Which of a program's outputs.
@@ -44,24 +39,21 @@ enum Stream {
 
 impl Process {
     pub(super) fn new(name: String, mut child: Child) -> Self {
-        let shared = Arc::new(Shared::default());
-        shared.state.lock().unwrap().open = 2;
+        let state = Watched::new(State {
+            open: 2,
+            ..State::default()
+        });
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        collect(&shared, stdout, Stream::Stdout);
-        collect(&shared, stderr, Stream::Stderr);
+        collect(&state, stdout, Stream::Stdout);
+        collect(&state, stderr, Stream::Stderr);
         let pid = rustix::process::Pid::from_child(&child);
         let stdin = child.stdin.take();
-        let waiter = shared.clone();
-        thread::spawn(move || {
-            let status = child.wait().unwrap();
-            waiter.state.lock().unwrap().ended = Some(status);
-            waiter.changed.notify_all();
-        });
+        state.await_end(child, |state, status| state.ended = Some(status));
         Self {
             name,
             pid,
             stdin,
-            shared,
+            state,
         }
     }
 
@@ -96,17 +88,19 @@ impl Process {
 
     /// What it has written to stdout so far.
     pub fn stdout(&self) -> String {
-        String::from_utf8_lossy(&self.shared.state.lock().unwrap().stdout).into_owned()
+        self.state
+            .look(|state| String::from_utf8_lossy(&state.stdout).into_owned())
     }
 
     /// What it has written to stderr so far.
     pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.shared.state.lock().unwrap().stderr).into_owned()
+        self.state
+            .look(|state| String::from_utf8_lossy(&state.stderr).into_owned())
     }
 
     /// Whether it still runs.
     pub fn is_running(&self) -> bool {
-        self.shared.state.lock().unwrap().ended.is_none()
+        self.state.look(|state| state.ended.is_none())
     }
 
     /// Waits until stdout holds a text.
@@ -127,7 +121,7 @@ impl Process {
     /// After the deadline, or when the program ends without having written it.
     #[track_caller]
     pub fn wait_output(&self, what: &str, wanted: impl Fn(&str, &str) -> bool) -> String {
-        let found = self.wait_state(|state| {
+        let found = self.state.wait_within(DEADLINE, |state| {
             let stdout = String::from_utf8_lossy(&state.stdout);
             let stderr = String::from_utf8_lossy(&state.stderr);
             if wanted(&stdout, &stderr) {
@@ -156,47 +150,24 @@ impl Process {
     /// Waits so long for its end and that of its outputs; gives it back when they don't come.
     pub fn wait_within(self, deadline: Duration) -> Result<Finished, Self> {
         let ended = |state: &State| state.ended.filter(|_| state.open == 0);
-        let Some(status) = self.wait_state_within(deadline, ended) else {
+        let Some(status) = self.state.wait_within(deadline, ended) else {
             return Err(self);
         };
-        let state = self.shared.state.lock().unwrap();
-        let code = status
-            .code()
-            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        Ok(Finished {
+        Ok(self.state.look(|state| Finished {
             name: self.name.clone(),
-            code,
+            code: code_of(status),
             stdout: state.stdout.clone(),
             stderr: state.stderr.clone(),
-        })
+        }))
     }
 
     /// Kills it at once, as a crash would, and waits until it is gone.
     #[track_caller]
     pub fn kill(&self) {
         self.signal(Signal::KILL);
-        if self.wait_state(|state| state.ended).is_none() {
+        let ended = self.state.wait_within(DEADLINE, |state| state.ended);
+        if ended.is_none() {
             self.fail("killed it and waited for its end");
-        }
-    }
-
-    fn wait_state<T>(&self, look: impl FnMut(&State) -> Option<T>) -> Option<T> {
-        self.wait_state_within(DEADLINE, look)
-    }
-
-    fn wait_state_within<T>(
-        &self,
-        deadline: Duration,
-        mut look: impl FnMut(&State) -> Option<T>,
-    ) -> Option<T> {
-        let start = Instant::now();
-        let mut state = self.shared.state.lock().unwrap();
-        loop {
-            if let Some(found) = look(&state) {
-                return Some(found);
-            }
-            let left = deadline.checked_sub(start.elapsed())?;
-            state = self.shared.changed.wait_timeout(state, left).unwrap().0;
         }
     }
 
@@ -218,26 +189,31 @@ impl Drop for Process {
     }
 }
 
-fn collect(shared: &Arc<Shared>, mut from: impl Read + Send + 'static, stream: Stream) {
-    let shared = shared.clone();
+fn collect(state: &Arc<Watched<State>>, mut from: impl Read + Send + 'static, stream: Stream) {
+    let state = Arc::clone(state);
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let read = from.read(&mut buffer).unwrap_or(0);
-            let mut state = shared.state.lock().unwrap();
-            match stream {
-                Stream::Stdout => state.stdout.extend_from_slice(&buffer[..read]),
-                Stream::Stderr => state.stderr.extend_from_slice(&buffer[..read]),
-            }
-            if read == 0 {
-                state.open -= 1;
-            }
-            shared.changed.notify_all();
+            state.change(|state| {
+                let written = match stream {
+                    Stream::Stdout => &mut state.stdout,
+                    Stream::Stderr => &mut state.stderr,
+                };
+                written.extend_from_slice(&buffer[..read]);
+                state.open -= u8::from(read == 0);
+            });
             if read == 0 {
                 return;
             }
         }
     });
+}
+
+/// A program's exit code; 128+n for a signal.
+pub(super) fn code_of(status: ExitStatus) -> i32 {
+    let signal = || 128 + status.signal().unwrap_or(0);
+    status.code().unwrap_or_else(signal)
 }
 
 /// How a program ended and what it wrote.

@@ -1,11 +1,10 @@
 //! A program in a terminal of its own, seen through an emulator.
 
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opsctl_terminal::Screen;
 use pty_process::Size;
@@ -13,7 +12,9 @@ use pty_process::blocking::{Command, Pty as Master, open};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::DEADLINE;
+use super::process::code_of;
 use super::sandbox::{Opsctl, shown};
+use super::watched::Watched;
 
 /// Lines above the screen that a test may look at.
 const SCROLLBACK: usize = 1000;
@@ -34,17 +35,12 @@ impl State {
     }
 }
 
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
 /// A program in a terminal. Killed when dropped.
 pub struct Pty {
     name: String,
     pid: Pid,
     master: Arc<Master>,
-    shared: Arc<Shared>,
+    state: Arc<Watched<State>>,
 }
 
 impl Pty {
@@ -53,7 +49,7 @@ impl Pty {
         let name = shown(&opsctl.program, &opsctl.args);
         let (master, slave) = open().unwrap();
         master.resize(Size::new(rows, cols)).unwrap();
-        let mut child = Command::new(&opsctl.program)
+        let child = Command::new(&opsctl.program)
             .args(&opsctl.args)
             .env_clear()
             .envs(opsctl.env)
@@ -61,29 +57,20 @@ impl Pty {
             .spawn(slave)
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         let pid = Pid::from_child(&child);
-        let state = State {
+        let state = Watched::new(State {
             screen: Screen::new(cols, rows, SCROLLBACK),
             raw: Vec::new(),
             open: true,
             ended: None,
-        };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
         });
         let master = Arc::new(master);
-        emulate(shared.clone(), master.clone());
-        let waiter = shared.clone();
-        thread::spawn(move || {
-            let status = child.wait().unwrap();
-            waiter.state.lock().unwrap().ended = Some(status);
-            waiter.changed.notify_all();
-        });
+        emulate(Arc::clone(&state), Arc::clone(&master));
+        state.await_end(child, |state, status| state.ended = Some(status));
         Self {
             name,
             pid,
             master,
-            shared,
+            state,
         }
     }
 
@@ -97,7 +84,7 @@ impl Pty {
 
     /// Gives the terminal another size, as a person does who drags the window's corner.
     pub fn resize(&self, cols: u16, rows: u16) {
-        self.shared.state.lock().unwrap().screen.resize(cols, rows);
+        self.state.change(|state| state.screen.resize(cols, rows));
         self.master.resize(Size::new(rows, cols)).unwrap();
     }
 
@@ -113,13 +100,13 @@ impl Pty {
 
     /// Everything that was written to the terminal.
     pub fn raw(&self) -> Vec<u8> {
-        self.shared.state.lock().unwrap().raw.clone()
+        self.state.look(|state| state.raw.clone())
     }
 
     /// Looks at the emulator, say for its modes or its cursor: at a whole frame, as a person would.
     pub fn look<T>(&self, look: impl FnOnce(&Screen) -> T) -> T {
         let mut look = Some(look);
-        let seen = self.wait_state(|state| {
+        let seen = self.state.wait_within(DEADLINE, |state| {
             let look = look.take_if(|_| state.is_whole())?;
             Some(look(&state.screen))
         });
@@ -154,7 +141,7 @@ impl Pty {
 
     #[track_caller]
     fn wait_seen<T>(&self, what: &str, seen: impl Fn(&Screen) -> Option<T>) -> T {
-        let found = self.wait_state(|state| {
+        let found = self.state.wait_within(DEADLINE, |state| {
             if !state.is_whole() {
                 return None;
             }
@@ -176,18 +163,13 @@ impl Pty {
 
     /// Whether the program has ended.
     pub fn has_ended(&self) -> bool {
-        self.shared.state.lock().unwrap().ended.is_some()
+        self.state.look(|state| state.ended.is_some())
     }
 
     /// Waits so long for the program's end; returns its exit code.
     pub fn wait_within(&self, deadline: Duration) -> Option<i32> {
         let ended = |state: &State| state.ended.filter(|_| !state.open);
-        let status = self.wait_state_within(deadline, ended)?;
-        Some(
-            status
-                .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
-        )
+        self.state.wait_within(deadline, ended).map(code_of)
     }
 
     /// Waits for the program's end; returns its exit code, 128+n for a signal.
@@ -199,56 +181,34 @@ impl Pty {
         }
     }
 
-    fn wait_state<T>(&self, look: impl FnMut(&State) -> Option<T>) -> Option<T> {
-        self.wait_state_within(DEADLINE, look)
-    }
-
-    fn wait_state_within<T>(
-        &self,
-        deadline: Duration,
-        mut look: impl FnMut(&State) -> Option<T>,
-    ) -> Option<T> {
-        let start = Instant::now();
-        let mut state = self.shared.state.lock().unwrap();
-        loop {
-            if let Some(found) = look(&state) {
-                return Some(found);
-            }
-            let left = deadline.checked_sub(start.elapsed())?;
-            state = self.shared.changed.wait_timeout(state, left).unwrap().0;
-        }
-    }
-
     #[track_caller]
     fn fail(&self, what: &str) -> ! {
-        let screen = self.shared.state.lock().unwrap().screen.text();
+        let screen = self.state.look(|state| state.screen.text());
         panic!("{}: {what}\n--- screen\n{screen}\n---", self.name);
     }
 }
 
 impl Drop for Pty {
     fn drop(&mut self) {
-        if self.shared.state.lock().unwrap().ended.is_none() {
+        if self.state.look(|state| state.ended.is_none()) {
             self.signal(Signal::KILL);
         }
     }
 }
 
 /// Feeds the emulator with what the program writes, and answers the program's questions as a terminal does.
-fn emulate(shared: Arc<Shared>, master: Arc<Master>) {
+fn emulate(state: Arc<Watched<State>>, master: Arc<Master>) {
     thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             // EIO, once nobody has the terminal open any more.
             let read = (&*master).read(&mut buffer).unwrap_or(0);
-            let replies = {
-                let mut state = shared.state.lock().unwrap();
+            let replies = state.change(|state| {
                 state.screen.feed(&buffer[..read]);
                 state.raw.extend_from_slice(&buffer[..read]);
                 state.open = read > 0;
                 state.screen.take_replies()
-            };
-            shared.changed.notify_all();
+            });
             if read == 0 {
                 return;
             }
