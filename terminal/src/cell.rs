@@ -129,6 +129,18 @@ impl<'a> Cell<'a> {
         self.cell.underline_color().map(Color::from)
     }
 
+    /// Whether another cell has the same colours and attributes, and neither has an underline colour or a link: what is
+    /// worked out for one then holds for the other.
+    #[inline]
+    pub fn looks_like(self, other: Self) -> bool {
+        let (one, other) = (self.cell, other.cell);
+        one.flags - Flags::WRAPLINE == other.flags - Flags::WRAPLINE
+            && one.fg == other.fg
+            && one.bg == other.bg
+            && one.extra.is_none()
+            && other.extra.is_none()
+    }
+
     /// Bold, inverse and so on.
     pub fn attributes(self) -> Attributes {
         let flags = self.cell.flags;
@@ -196,9 +208,14 @@ impl<'a> Row<'a> {
     /// The line `line` of a grid, 0 at the top.
     pub(crate) fn of(grid: &'a Grid<GridCell>, line: i32) -> Option<Self> {
         let within = line >= 0 && Line(line) <= grid.bottommost_line();
-        within.then(|| Self {
-            row: Cow::Borrowed(&grid[Line(line)]),
-        })
+        within.then(|| Self::borrowed(&grid[Line(line)]))
+    }
+
+    /// A line of the emulator.
+    pub(crate) fn borrowed(row: &'a GridRow<GridCell>) -> Self {
+        Self {
+            row: Cow::Borrowed(row),
+        }
     }
 
     /// A line that was packed.
@@ -214,6 +231,11 @@ impl<'a> Row<'a> {
         if col >= self.row.len() {
             return None;
         }
+        Some(self.at(col))
+    }
+
+    #[inline]
+    fn at(&self, col: usize) -> Cell<'_> {
         let cell = &self.row[Column(col)];
         // Erasing one half of a wide character leaves the other alone: it is drawn as it stands.
         let alone = if cell.flags.contains(Flags::WIDE_CHAR) {
@@ -222,14 +244,15 @@ impl<'a> Row<'a> {
                     .flags
                     .contains(Flags::WIDE_CHAR_SPACER)
         } else {
-            col == 0 || !self.row[Column(col - 1)].flags.contains(Flags::WIDE_CHAR)
+            cell.flags.contains(Flags::WIDE_CHAR_SPACER)
+                && (col == 0 || !self.row[Column(col - 1)].flags.contains(Flags::WIDE_CHAR))
         };
-        Some(Cell { cell, alone })
+        Cell { cell, alone }
     }
 
     /// All cells from left to right.
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
-        (0..self.row.len()).filter_map(|col| self.cell(col as u16))
+        (0..self.row.len()).map(|col| self.at(col))
     }
 
     /// Whether the line goes on in the next one, because it was too long for one.

@@ -4,6 +4,7 @@
 //! keyboard mode stacks), which a snapshot needs. Everything that the parser does passes through
 //! `handler`, so that this state is remembered on the way.
 
+mod damage;
 mod handler;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use unicode_width::UnicodeWidthChar;
 use crate::history::{History, Limit, fill_history};
 use crate::modes::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
 use crate::screen::Texts;
+use damage::Changed;
 
 /// Bytes of replies kept until somebody takes them; what is over is dropped, as an application that
 /// asks that much without reading gets nothing from a real terminal either.
@@ -79,6 +81,8 @@ pub(crate) struct Emulator {
     keyboard: Vec<KeyboardModes>,
     other_keyboard: Vec<KeyboardModes>,
     synchronized: bool,
+    /// Which rows have changed since when.
+    changed: Changed,
     /// The character that `CSI b` would repeat.
     last_char: Option<char>,
 }
@@ -117,6 +121,7 @@ impl Emulator {
             keyboard: Vec::new(),
             other_keyboard: Vec::new(),
             synchronized: false,
+            changed: Changed::default(),
             last_char: None,
         }
     }
@@ -143,6 +148,7 @@ impl Emulator {
     /// Wraps long lines of the primary screen anew, together with those lines above it that belong
     /// to them or that a larger screen has room for.
     fn resize_screens(&mut self, cols: usize, rows: usize) {
+        self.change_all();
         let count = self.lines_to_give_back(cols, rows);
         let mut lines: Vec<_> = (0..count).map_while(|_| self.history.pop()).collect();
         lines.reverse();
@@ -378,6 +384,7 @@ impl Emulator {
         if self.region.end != 1 {
             return;
         }
+        self.change_all();
         let grid = self.term.grid_mut();
         let (point, pending) = (grid.cursor.point, grid.cursor.input_needs_wrap);
         let template = grid.cursor.template.clone();
@@ -407,6 +414,7 @@ impl Emulator {
 
     /// Puts the cursor somewhere on the screen, whatever the origin mode.
     fn place(&mut self, line: i32, col: usize) {
+        self.leave_row();
         let last = (self.rows() as i32 - 1, self.cols() - 1);
         let cursor = &mut self.term.grid_mut().cursor;
         cursor.point.line = Line(line.clamp(0, last.0));
@@ -433,6 +441,7 @@ impl Emulator {
 
     fn swap_screens(&mut self, to_alternate: bool) {
         if self.term.mode().contains(TermMode::ALT_SCREEN) != to_alternate {
+            self.change_all();
             mem::swap(&mut self.keyboard, &mut self.other_keyboard);
             self.term.swap_alt();
         }

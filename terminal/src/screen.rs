@@ -1,6 +1,7 @@
 //! A terminal's screen: fed with bytes, looked at by cells.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use alacritty_terminal::vte::ansi::{Processor, Timeout};
 
@@ -13,6 +14,9 @@ use crate::tail::Tail;
 
 /// Bytes parsed at once. Bounds what one endless control string adds to memory between checks.
 const PIECE: usize = 64 * 1024;
+
+/// The generation that was given last. Screens share it, so that those of two are never the same.
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// An emulated terminal with its scrollback.
 ///
@@ -71,7 +75,7 @@ impl Screen {
         if bytes.is_empty() {
             return;
         }
-        self.generation += 1;
+        self.next_generation();
         for mut piece in bytes.chunks(PIECE) {
             while let Some(end) = Prompts::find(self.tail.bytes(), piece) {
                 let (with_mark, rest) = piece.split_at(end);
@@ -81,6 +85,7 @@ impl Screen {
             }
             self.parse(piece);
         }
+        self.emulator.date_changes(self.generation);
     }
 
     fn mark_prompt(&mut self) {
@@ -108,11 +113,12 @@ impl Screen {
     /// Changes the size. Long lines of the primary screen are wrapped anew, as in a real terminal.
     pub fn resize(&mut self, cols: u16, rows: u16) {
         if (cols, rows) != self.size() {
-            self.generation += 1;
+            self.next_generation();
             if cols != self.size().0 {
                 self.prompts.clear();
             }
             self.emulator.resize(cols.into(), rows.into());
+            self.emulator.date_changes(self.generation);
         }
     }
 
@@ -126,9 +132,20 @@ impl Screen {
         (self.emulator.cols() as u16, self.emulator.rows() as u16)
     }
 
-    /// A number that changes with everything that may change the screen.
+    /// A number that changes with everything that may change the screen. Only screens that nothing has happened to yet
+    /// have the same.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    fn next_generation(&mut self) {
+        self.generation = GENERATIONS.fetch_add(1, Ordering::Relaxed) + 1;
+    }
+
+    /// The generation in which a row of the screen shown, 0 at the top, changed last: as long as it is the same, the row
+    /// looks the same. What only may have changed counts too; the row that the cursor was on always does.
+    pub fn changed(&self, row: u16) -> u64 {
+        self.emulator.changed(row.into())
     }
 
     /// A line of the screen shown: 0 is the top row, -1 the line that scrolled out last. `None`
@@ -163,20 +180,20 @@ impl Screen {
 
     /// Keeps more or less scrollback from now on; what is over is given up at once.
     pub fn set_scrollback(&mut self, limit: Limit) {
-        self.generation += 1;
+        self.next_generation();
         self.emulator.history_mut().set_limit(limit);
     }
 
     /// Gives up the scrollback.
     pub fn clear_history(&mut self) {
-        self.generation += 1;
+        self.next_generation();
         self.emulator.history_mut().clear();
     }
 
     /// Puts the scrollback of `older`, a screen that was fed with the output up to when `scrolled()`
     /// was `until`, in the place of what is kept from before then.
     pub fn put_older(&mut self, older: &Self, until: u64) {
-        self.generation += 1;
+        self.next_generation();
         let since = usize::try_from(self.scrolled().saturating_sub(until)).unwrap_or(usize::MAX);
         let kept = self.emulator.history().len();
         let older = older.emulator.history().clone();
@@ -194,7 +211,9 @@ impl Screen {
     /// The lines with a prompt of a shell that marks them (OSC 133), numbered as [`Screen::scrolled`]
     /// counts, the oldest first. A new width, which gives lines other numbers, forgets them.
     pub fn prompts(&self) -> impl Iterator<Item = u64> {
-        self.prompts.since(self.scrolled() - self.history() as u64)
+        // Wrapped anew, or loaded later, more lines can be held than have scrolled out.
+        let oldest = self.scrolled().saturating_sub(self.history() as u64);
+        self.prompts.since(oldest)
     }
 
     /// Where the cursor is and how it looks.

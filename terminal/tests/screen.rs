@@ -123,3 +123,69 @@ proptest! {
         prop_assert_eq!(screen.history() as u64, screen.scrolled());
     }
 }
+
+#[test]
+fn prompts_are_found_where_a_new_width_has_made_more_lines() {
+    let mut screen = fed(&"twenty columns are full".repeat(10));
+    screen.resize(5, 5);
+    assert!(screen.history() as u64 > screen.scrolled());
+    screen.feed(b"\r\n\x1b]133;A\x1b\\$ ");
+    assert_eq!(screen.prompts().count(), 1);
+}
+
+#[test]
+fn a_row_that_nothing_was_written_to_has_not_changed() {
+    let mut screen = fed("1\r\n2\r\n3");
+    let before: Vec<u64> = (0..5).map(|row| screen.changed(row)).collect();
+    screen.feed(b"\x1b[1;1Hx");
+    let changed = |row: u16| screen.changed(row) > before[usize::from(row)];
+    assert_eq!(
+        (0..5).map(changed).collect::<Vec<_>>(),
+        [true, false, true, false, false],
+        "the row that is written to, and the one that the cursor comes from"
+    );
+    screen.feed(b"\x1b[5;1H\n");
+    assert!((0..5).all(|row| screen.changed(row) == screen.generation()));
+}
+
+/// What can be seen of a row.
+fn seen(screen: &Screen, row: u16) -> Vec<String> {
+    let row = screen.row(row.into()).unwrap();
+    let cells = row.cells().map(|cell| {
+        format!(
+            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            cell.ch(),
+            cell.marks(),
+            cell.width(),
+            cell.fg(),
+            cell.bg(),
+            cell.attributes(),
+            cell.underline_color(),
+            cell.link(),
+        )
+    });
+    cells.collect()
+}
+
+proptest! {
+    #[test]
+    fn a_row_that_looks_different_has_changed(
+        pieces in prop::collection::vec((prop::collection::vec(streams::operation(), 1..6), any::<bool>()), 1..40),
+    ) {
+        let mut screen = Screen::new(30, 8, 100);
+        for (operations, resizes) in pieces {
+            let looks = |screen: &Screen| -> Vec<_> {
+                (0..8).map(|row| (screen.changed(row), seen(screen, row))).collect()
+            };
+            let before = looks(&screen);
+            screen.feed(&operations.concat());
+            if resizes {
+                screen.resize(33, 8);
+                screen.resize(30, 8);
+            }
+            for (row, (before, after)) in before.into_iter().zip(looks(&screen)).enumerate() {
+                prop_assert!(before.0 != after.0 || before.1 == after.1, "row {row}: {operations:?}");
+            }
+        }
+    }
+}

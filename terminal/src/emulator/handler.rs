@@ -119,6 +119,7 @@ impl Handler for Emulator {
 
     /// Clearing the whole primary screen moves what is on it into the scrollback.
     fn clear_screen(&mut self, mode: ClearMode) {
+        self.change_all();
         let point = self.grid().cursor.point;
         match mode {
             // The terminal forgets the first line when the cursor is on the second.
@@ -219,6 +220,7 @@ impl Handler for Emulator {
     }
 
     fn reset_state(&mut self) {
+        self.change_all();
         self.term.reset_state();
         self.history.clear();
         self.region = 0..self.rows();

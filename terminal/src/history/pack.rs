@@ -131,12 +131,9 @@ pub(super) fn pack(row: &GridRow<GridCell>, out: &mut Vec<u8>) {
     let wrapped = cells
         .last()
         .is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
-    let blank = |cell: &GridCell| {
-        cell.c == ' ' && plain.is_of(cell) && (cell.extra.is_none() || marks(cell).is_empty())
-    };
     let used = cells
         .iter()
-        .rposition(|cell| !blank(cell))
+        .rposition(|cell| !is_blank(cell, &plain))
         .map_or(0, |last| last + 1);
     let mark = if wrapped { WRAPPED } else { 0 };
     out.extend_from_slice(&(used as u16 | mark).to_le_bytes());
@@ -165,8 +162,38 @@ pub(super) fn pack(row: &GridRow<GridCell>, out: &mut Vec<u8>) {
         write_char(cell.c, out);
         if cell.extra.is_some() {
             write_marks(marks(cell), out);
+        } else if !is_wide {
+            let run = run(cell, &cells[at..used]);
+            out.extend(cells[at..at + run].iter().map(|cell| cell.c as u8));
+            at += run;
         }
     }
+}
+
+/// How many of these cells, from the first on, have a plain character and the look of `cell`, which carries nothing extra
+/// and isn't wide. Nearly all of a line is in such runs.
+#[inline]
+fn run(cell: &GridCell, cells: &[GridCell]) -> usize {
+    let alike = |other: &&GridCell| {
+        matches!(other.c, ' '..='~')
+            && other.flags == cell.flags
+            && other.fg == cell.fg
+            && other.bg == cell.bg
+            && other.extra.is_none()
+    };
+    cells.iter().take_while(alike).count()
+}
+
+/// Whether a cell of this look, the plain one, shows nothing.
+#[inline]
+fn is_blank(cell: &GridCell, plain: &Look) -> bool {
+    if cell.c != ' ' {
+        return false;
+    }
+    if cell.extra.is_some() {
+        return plain.is_of(cell) && marks(cell).is_empty();
+    }
+    (cell.flags - Flags::WRAPLINE).is_empty() && cell.fg == plain.fg && cell.bg == plain.bg
 }
 
 /// Whether a wide character stands at `at` with its spacer, both of `look` but for their flags.
