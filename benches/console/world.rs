@@ -12,9 +12,9 @@ use opsctl_protocol::message::{
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Timestamp};
 use opsctl_tui::state::{Answer, Link, Message, State};
-use opsctl_tui::view;
 use opsctl_tui::view::theme::palette::Palette;
 use opsctl_tui::view::theme::{Depth, Theme};
+use opsctl_tui::view::{self, Kept};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
@@ -54,6 +54,7 @@ impl Cpu {
 pub struct World {
     pub state: State,
     theme: Theme,
+    kept: Kept,
     terminal: Terminal<CrosstermBackend<Counter>>,
     written: Rc<Cell<usize>>,
     offsets: Vec<u64>,
@@ -115,6 +116,7 @@ impl World {
         Self {
             state,
             theme: Theme::new(|role| palette.style(role), Depth::True, false),
+            kept: Kept::default(),
             terminal: terminal.expect("a counter takes everything"),
             written,
             offsets: Vec::new(),
@@ -140,9 +142,9 @@ impl World {
 
     /// Draws a frame; how many bytes the terminal gets.
     pub fn draw(&mut self) -> usize {
-        let (state, theme) = (&self.state, &self.theme);
+        let (state, theme, kept) = (&self.state, &self.theme, &mut self.kept);
         self.terminal
-            .draw(|frame| view::draw(state, theme, frame))
+            .draw(|frame| view::draw(state, theme, kept, frame))
             .expect("a counter takes everything");
         self.written.replace(0)
     }

@@ -29,7 +29,7 @@ use crate::themes::{NoTheme, Themes};
 use crate::tty::{Stage, Tty};
 use crate::view::theme::wishes::Choice;
 use crate::view::theme::{Depth, Wishes};
-use crate::view::{self, Theme};
+use crate::view::{self, Kept, Theme};
 
 /// How long an application may hold back a frame of its own before what there is of it is shown.
 const HELD: Duration = Duration::from_millis(100);
@@ -134,6 +134,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         theme,
         look: options.look,
         themes: options.themes,
+        kept: Kept::default(),
         copy_command: options.copy_command,
         alert: options.alert,
         memory,
@@ -164,6 +165,8 @@ struct Console<'a, S> {
     /// What the theme is made by, but for its name.
     look: Wishes,
     themes: Themes,
+    /// What the frame before has left for the next.
+    kept: Kept,
     copy_command: Option<String>,
     /// How the person is called.
     alert: Alert,
@@ -424,10 +427,10 @@ impl<S: Stage> Console<'_, S> {
         self.held = None;
         self.pace.drawn(std::time::Instant::now());
         self.rests = self.state.away;
-        let (state, theme) = (&self.state, &self.theme);
+        let (state, theme, kept) = (&self.state, &self.theme, &mut self.kept);
         let cursor = cursor_style(state);
         self.stage.draw(cursor, &mut |frame| {
-            view::draw(state, theme, frame);
+            view::draw(state, theme, kept, frame);
         })?;
         Ok(())
     }

@@ -6,14 +6,15 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
+use super::cells::{self, Kept};
 use super::theme::{Glyph, Role, Theme};
-use super::{fit, pane, put_line, table};
+use super::{fit, put_line, table};
 use crate::age;
 use crate::state::State;
 use crate::state::fleet::age as since;
 
 /// Draws the view into `area`.
-pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
+pub(super) fn draw(state: &State, area: Rect, theme: &Theme, kept: &mut Kept, buffer: &mut Buffer) {
     let waiting = state.fleet.roster().inbox_len();
     let title = match waiting {
         0 => " nothing needs you".to_owned(),
@@ -61,7 +62,7 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
     }
     let selected = state.inbox.selected.as_ref();
     if let Some(agent) = selected.and_then(|agent| state.fleet.get(agent)) {
-        draw_detail(state, agent, detail, theme, buffer);
+        draw_detail(state, agent, detail, theme, kept, buffer);
     }
 }
 
@@ -89,7 +90,14 @@ fn item(state: &State, agent: &AgentInfo, width: u16, theme: &Theme) -> Line<'st
     ])
 }
 
-fn draw_detail(state: &State, agent: &AgentInfo, area: Rect, theme: &Theme, buffer: &mut Buffer) {
+fn draw_detail(
+    state: &State,
+    agent: &AgentInfo,
+    area: Rect,
+    theme: &Theme,
+    kept: &mut Kept,
+    buffer: &mut Buffer,
+) {
     let mut lines = vec![(headline(state, agent), theme.bar())];
     lines.push((why(agent), theme.strong()));
     let command = state.item_command();
@@ -126,7 +134,7 @@ fn draw_detail(state: &State, agent: &AgentInfo, area: Rect, theme: &Theme, buff
     };
     match state.glanced_screen() {
         Some(pane) => {
-            pane::tail(pane, rest, theme, buffer);
+            cells::tail(pane, rest, theme, kept, buffer);
         }
         None if rest.height > 0 => {
             let row = Rect { height: 1, ..rest };

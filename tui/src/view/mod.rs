@@ -2,6 +2,7 @@
 
 mod activity;
 mod bars;
+mod cells;
 mod commands;
 mod connections;
 mod first_steps;
@@ -30,6 +31,7 @@ use crate::keys::Mode;
 use crate::layout::Layout;
 use crate::state::{Overlay, Purpose, State, View};
 pub use bars::tab_at;
+pub use cells::Kept;
 pub use connections::scroll as connections_scroll;
 pub use help::scroll as help_scroll;
 pub use list::listed_at;
@@ -39,20 +41,25 @@ pub(crate) use table::first as first_row;
 pub use theme::Theme;
 use theme::{Glyph, Role};
 
-/// Draws everything, and puts the cursor where typing goes.
-pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
+/// Draws everything, and puts the cursor where typing goes. `kept` is what the frame before has left: whatever it is, the
+/// frame is the same.
+pub fn draw(state: &State, theme: &Theme, kept: &mut Kept, frame: &mut Frame<'_>) {
+    kept.begin();
     // The frame may be of another size for a moment, until the state has heard of it.
     let area = frame.area();
     let layout = &state.layout;
     let within = |rect: Rect| rect.intersection(area);
     let buffer = frame.buffer_mut();
-    buffer.set_style(area, theme.style(Role::Text));
+    let text = theme.style(Role::Text);
+    buffer.content.iter_mut().for_each(|cell| {
+        cell.set_style(text);
+    });
     let mut cursor = None;
     if let Some(list) = layout.list {
         list::draw(state, within(list), theme, buffer);
     }
     for (index, rect) in &layout.panes {
-        let shown = pane::draw(state, *index, within(*rect), theme, buffer);
+        let shown = pane::draw(state, *index, within(*rect), theme, kept, buffer);
         let typed = state.attached || state.mode() == Mode::Copying;
         if typed && *index == state.panes.focused {
             cursor = shown;
@@ -61,7 +68,7 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     if let Some(room) = layout.room.map(within) {
         match state.view {
             View::Fleet => {}
-            View::Inbox => inbox::draw(state, room, theme, buffer),
+            View::Inbox => inbox::draw(state, room, theme, kept, buffer),
             View::Commands => commands::draw(state, room, theme, buffer),
             View::Activity => activity::draw(state, room, theme, buffer),
             View::Connections => connections::draw(state, room, theme, buffer),
@@ -69,7 +76,7 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
     }
     separators(layout, theme, area, buffer);
     if let Some(blank) = layout.blank {
-        preview::draw(state, within(blank), theme, buffer);
+        preview::draw(state, within(blank), theme, kept, buffer);
     }
     bars::header(state, within(layout.header), theme, buffer);
     let mut typed = bars::footer(state, within(layout.footer), theme, buffer);
@@ -100,6 +107,7 @@ pub fn draw(state: &State, theme: &Theme, frame: &mut Frame<'_>) {
         buffer.set_style(area, Style::new().add_modifier(Modifier::DIM));
     }
     theme.finish(buffer);
+    kept.end();
     if let Some(position) = typed.or(cursor) {
         frame.set_cursor_position(position);
     }

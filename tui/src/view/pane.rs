@@ -1,21 +1,17 @@
-//! A pane: its title line, and the cells of its terminal.
+//! A pane: its title line, when its lines arrived, and the cells of its terminal.
 
 use std::fmt::Write;
 
-use opsctl_terminal::{Attributes, Cell, Color as CellColor, Underline, Width};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::theme::{Depth, Theme};
+use super::cells::{self, Kept};
+use super::theme::Theme;
 use super::{ending, fit, put_line};
 use crate::layout::inner;
-use crate::state::copy::{Copy, Kind};
-use crate::state::lines::Place;
-use crate::state::pane::Window;
-use crate::state::search::{Match, Search};
+use crate::state::copy::Kind;
 use crate::state::{Focus, Pane, State};
 
 /// Draws the pane with this index into `area`. The result is where the terminal's cursor is, if seen.
@@ -24,6 +20,7 @@ pub(super) fn draw(
     index: usize,
     area: Rect,
     theme: &Theme,
+    kept: &mut Kept,
     buffer: &mut Buffer,
 ) -> Option<Position> {
     let pane = state.panes.get(index)?;
@@ -31,7 +28,7 @@ pub(super) fn draw(
     let view = inner(area);
     let lines = pane.beside_times(view);
     times(state, pane, view, lines, theme, buffer);
-    cells(pane, lines, theme, buffer)
+    cells::draw(pane, lines, theme, kept, buffer)
 }
 
 /// Draws when each line arrived, where that is known, to the left of the lines.
@@ -162,174 +159,4 @@ fn badges(pane: &Pane, attached: bool, still: bool) -> String {
         badges.push_str(" ATTACHED, Ctrl-] leaves");
     }
     badges
-}
-
-/// Draws the part of the terminal that the pane looks at.
-pub(super) fn cells(
-    pane: &Pane,
-    area: Rect,
-    theme: &Theme,
-    buffer: &mut Buffer,
-) -> Option<Position> {
-    if area.is_empty() {
-        return None;
-    }
-    let window = pane.window((area.width, area.height));
-    let marked = Marked::of(pane, (area.width, area.height));
-    lines(pane, window, area, theme, buffer, |x, y| {
-        marked.style(x, y, theme)
-    });
-    if let Some(copy) = pane.copy {
-        let y = copy.cursor.line.checked_sub(marked.top)?;
-        let x = copy.cursor.col.checked_sub(marked.left)?;
-        let seen = y < u64::from(area.height) && x < area.width;
-        return seen.then(|| Position::new(area.x + x, area.y + y as u16));
-    }
-    let cursor = pane.screen.cursor();
-    let y = i32::from(cursor.row) - window.line;
-    let x = i32::from(cursor.col) - i32::from(window.col);
-    let seen = cursor.visible
-        && (0..i32::from(area.height)).contains(&y)
-        && (0..i32::from(area.width)).contains(&x);
-    seen.then(|| Position::new(area.x + x as u16, area.y + y as u16))
-}
-
-/// Draws the last lines of a terminal, cut at the right: what it looks like to somebody who passes by.
-pub(super) fn tail(pane: &Pane, area: Rect, theme: &Theme, buffer: &mut Buffer) {
-    let window = pane.tail(area.height);
-    lines(pane, window, area, theme, buffer, |_, _| Style::new());
-}
-
-/// Draws the part of the terminal at `window`, each cell with what `mark` lays over it.
-fn lines(
-    pane: &Pane,
-    window: Window,
-    area: Rect,
-    theme: &Theme,
-    buffer: &mut Buffer,
-    mark: impl Fn(u16, u16) -> Style,
-) {
-    let (cols, rows) = pane.screen.size();
-    for y in 0..area.height {
-        let line = window.line + i32::from(y);
-        if line >= i32::from(rows) {
-            break;
-        }
-        let Some(row) = pane.screen.row(line) else {
-            continue;
-        };
-        for x in 0..area.width.min(cols.saturating_sub(window.col)) {
-            let Some(cell) = row.cell(window.col + x) else {
-                break;
-            };
-            let target = &mut buffer[(area.x + x, area.y + y)];
-            let cut = x + 1 == area.width && cell.width() == Width::Wide;
-            if cut {
-                target.set_char(' ');
-            } else {
-                draw_text(cell, target);
-            }
-            target.set_style(style(cell, theme).patch(mark(x, y)));
-        }
-    }
-}
-
-/// What is selected and what a search found, in the part of a pane that is looked at.
-struct Marked {
-    top: u64,
-    left: u16,
-    selected: Option<(Copy, (Place, Place))>,
-    current: Option<Match>,
-    found: Vec<Match>,
-}
-
-impl Marked {
-    fn of(pane: &Pane, size: (u16, u16)) -> Self {
-        let top = pane.top_line(size);
-        let search = pane.search.as_ref();
-        let selected = pane
-            .copy
-            .and_then(|copy| Some((copy, copy.range(&pane.screen)?)));
-        Self {
-            top,
-            left: pane.window(size).col,
-            selected,
-            current: search.and_then(Search::current),
-            found: search.map_or_else(Vec::new, |search| search.shown(&pane.screen, top, size.1)),
-        }
-    }
-
-    fn style(&self, x: u16, y: u16, theme: &Theme) -> Style {
-        let place = Place {
-            line: self.top + u64::from(y),
-            col: self.left + x,
-        };
-        let selected = self
-            .selected
-            .is_some_and(|(copy, range)| copy.covers(range, place));
-        if selected {
-            Style::new().add_modifier(Modifier::REVERSED)
-        } else if self.current.is_some_and(|found| found.covers(place)) {
-            theme.current_match()
-        } else if self.found.iter().any(|found| found.covers(place)) {
-            theme.found()
-        } else {
-            Style::new()
-        }
-    }
-}
-
-/// Sets a cell's character with its marks. Where the two together would take another width than the
-/// emulator gave them (some emoji), the marks are left out: columns must stay in line.
-fn draw_text(cell: Cell<'_>, target: &mut ratatui::buffer::Cell) {
-    if cell.marks().is_empty() {
-        target.set_char(cell.ch());
-        return;
-    }
-    let mut text = String::from(cell.ch());
-    text.extend(cell.marks());
-    let columns = if cell.width() == Width::Wide { 2 } else { 1 };
-    if text.width() == columns {
-        target.set_symbol(&text);
-    } else {
-        target.set_char(cell.ch());
-    }
-}
-
-fn style(cell: Cell<'_>, theme: &Theme) -> Style {
-    let attributes = cell.attributes();
-    let mut style = Style::reset().add_modifier(modifiers(attributes));
-    if cell.has_link() {
-        style = style.add_modifier(Modifier::UNDERLINED);
-    }
-    let (fg, bg) = theme.program(color(cell.fg()), color(cell.bg()));
-    style = style.fg(fg).bg(bg);
-    if attributes.underline != Underline::None && theme.depth() > Depth::Sixteen {
-        let line = cell.underline_color().map_or(Color::Reset, color);
-        style = style.underline_color(theme.depth().color(line));
-    }
-    style
-}
-
-fn modifiers(attributes: Attributes) -> Modifier {
-    let mut modifiers = Modifier::empty();
-    modifiers.set(Modifier::BOLD, attributes.bold);
-    modifiers.set(Modifier::DIM, attributes.dim);
-    modifiers.set(Modifier::ITALIC, attributes.italic);
-    modifiers.set(
-        Modifier::UNDERLINED,
-        attributes.underline != Underline::None,
-    );
-    modifiers.set(Modifier::REVERSED, attributes.inverse);
-    modifiers.set(Modifier::HIDDEN, attributes.hidden);
-    modifiers.set(Modifier::CROSSED_OUT, attributes.strikeout);
-    modifiers
-}
-
-fn color(color: CellColor) -> Color {
-    match color {
-        CellColor::Default => Color::Reset,
-        CellColor::Indexed(index) => Color::Indexed(index),
-        CellColor::Rgb(r, g, b) => Color::Rgb(r, g, b),
-    }
 }

@@ -7,8 +7,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
+use super::cells::{self, Kept};
 use super::theme::Theme;
-use super::{ending, first_steps, fit, pane, put_line};
+use super::{ending, first_steps, fit, put_line};
 use crate::age;
 use crate::layout::inner;
 use crate::state::State;
@@ -24,7 +25,7 @@ const ROOMY: u16 = 20;
 const NAMES: usize = 8;
 
 /// Draws the preview into `area`.
-pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
+pub(super) fn draw(state: &State, area: Rect, theme: &Theme, kept: &mut Kept, buffer: &mut Buffer) {
     let command = state.glanced_command();
     let command = command.and_then(|command| state.summary(&command));
     let agent = state.list.agent.as_ref();
@@ -33,10 +34,10 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
         (Some(command), Some(agent)) if area.height >= ROOMY => {
             let rows = [Constraint::Fill(1), Constraint::Length(CARD)];
             let [screen, below] = Layout::vertical(rows).areas(area);
-            terminal(state, command, screen, theme, buffer);
+            terminal(state, command, screen, theme, kept, buffer);
             card(state, agent, below, theme, buffer);
         }
-        (Some(command), _) => terminal(state, command, area, theme, buffer),
+        (Some(command), _) => terminal(state, command, area, theme, kept, buffer),
         (None, Some(agent)) if area.height >= ROOMY => {
             let rows = [Constraint::Length(CARD), Constraint::Fill(1)];
             let [above, steps] = Layout::vertical(rows).areas(area);
@@ -53,6 +54,7 @@ fn terminal(
     command: &CommandSummary,
     area: Rect,
     theme: &Theme,
+    kept: &mut Kept,
     buffer: &mut Buffer,
 ) {
     let screen = state.glanced_screen();
@@ -77,7 +79,7 @@ fn terminal(
     );
     let body = inner(area);
     if let Some(pane) = screen {
-        pane::tail(pane, body, theme, buffer);
+        cells::tail(pane, body, theme, kept, buffer);
     }
     if let (CommandState::Queued, Some(place)) = (command.state, command.queue_position) {
         let text = format!(" it waits for its turn: place {place} in the queue");

@@ -20,7 +20,7 @@ use opsctl_protocol::{AgentId, CommandId, OutputFrame, Timestamp};
 use opsctl_tui::state::{Effect, Input, Link, Message, State};
 use opsctl_tui::view::theme::Depth;
 use opsctl_tui::view::theme::palette::Palette;
-use opsctl_tui::view::{self, Theme};
+use opsctl_tui::view::{self, Kept, Theme};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -189,9 +189,14 @@ pub fn sixteen() -> Theme {
 }
 
 pub fn draw(state: &State, theme: &Theme) -> Buffer {
+    draw_after(state, theme, &mut Kept::default())
+}
+
+/// Draws after a frame that has left `kept`.
+pub fn draw_after(state: &State, theme: &Theme, kept: &mut Kept) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(state.size.0, state.size.1)).unwrap();
     terminal
-        .draw(|frame| view::draw(state, theme, frame))
+        .draw(|frame| view::draw(state, theme, kept, frame))
         .unwrap();
     terminal.backend().buffer().clone()
 }
