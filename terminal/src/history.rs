@@ -41,7 +41,7 @@ impl Limit {
 }
 
 /// Lines that have scrolled out of the screen, oldest first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct History {
     blocks: VecDeque<Block>,
     limit: Limit,
@@ -52,7 +52,7 @@ pub(crate) struct History {
 }
 
 /// Packed lines that follow each other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Block {
     /// The number of the first line in `ends`.
     number: usize,

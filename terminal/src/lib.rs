@@ -10,6 +10,7 @@
 //! - `prompts`: where the shell's prompts stand.
 //! - [`Signals`]: what a program tells its terminal besides what is to be drawn, without emulation.
 //! - [`Screen`]: what the daemon and the console hold: feed, resize, look.
+//! - [`Lines`]: a copy of all its lines, for who takes longer to read them.
 //! - `skim`: the short cut through floods of plain text.
 //! - `cell`, `modes`: what drawing reads.
 //! - `snapshot`: the screen as escape sequences, for those who join late.
@@ -25,6 +26,7 @@
 mod cell;
 mod emulator;
 mod history;
+mod lines;
 mod modes;
 mod prompts;
 mod screen;
@@ -35,6 +37,7 @@ mod tail;
 
 pub use cell::{Attributes, Cell, Color, Row, Underline, Width};
 pub use history::Limit;
+pub use lines::Lines;
 pub use modes::{Cursor, CursorShape, Modes, Mouse, MouseEncoding};
 pub use screen::{Screen, Texts};
 pub use signals::{Progress, Signal, Signals};

@@ -341,13 +341,6 @@ impl<S: Stage> Console<'_, S> {
                 None => self.stage.copy(&text)?,
             },
             Effect::Alert(text) => self.stage.alert(&self.alert.bytes(&text))?,
-            Effect::Write(path, text) => {
-                let message = match hand_over::write_new(&path, &text) {
-                    Ok(()) => Message::News(format!("written to {}", path.display())),
-                    Err(error) => Message::Error(format!("{}: {error}", path.display())),
-                };
-                self.message(message)?;
-            }
             Effect::Remember(remembered) => {
                 let kept = self.memory.as_ref().map(|memory| memory.save(&remembered));
                 if let Some(Err(why)) = kept {

@@ -1,5 +1,6 @@
 //! The connection to the daemon: its events become messages, effects become requests.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,13 +12,17 @@ use opsctl_protocol::message::{
     TerminalType, ToDashboard,
 };
 use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
+use opsctl_terminal::Lines;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
+use crate::export::Form;
 use crate::state::activity::Told;
 use crate::state::commands::Again;
 use crate::state::hidden::From;
 use crate::state::older::Older;
 use crate::state::saying::{Saying, Words};
+use crate::state::work::Job;
 use crate::state::{Answer, Effect, Link, Message};
 
 /// Answers that may wait for the loop, which takes them before anything else of the daemon's.
@@ -38,6 +43,8 @@ pub(crate) struct Conn {
     answers: mpsc::Sender<Message>,
     input: mpsc::Sender<CommandInput>,
     subscriptions: mpsc::Sender<Subscription>,
+    /// Work that goes on, to be stopped by its name.
+    work: HashMap<Job, AbortHandle>,
 }
 
 /// Bytes of older output between two words about how far it is.
@@ -77,6 +84,7 @@ impl Conn {
             answers,
             input,
             subscriptions,
+            work: HashMap::new(),
         };
         (
             conn,
@@ -104,7 +112,7 @@ impl Conn {
     }
 
     /// Does an effect that concerns the daemon. The result is a message where it came to nothing at once.
-    pub(crate) fn perform(&self, effect: Effect) -> Option<Message> {
+    pub(crate) fn perform(&mut self, effect: Effect) -> Option<Message> {
         match effect {
             Effect::Subscribe(subscribe) => self.subscription(Subscription::Start(subscribe)),
             Effect::Unsubscribe(pattern) => self.subscription(Subscription::Stop(pattern)),
@@ -153,18 +161,28 @@ impl Conn {
                 path,
             } => {
                 let to_whom = (self.options.clone(), self.answers.clone());
-                tokio::spawn(record(to_whom, command, to, size, path));
-                Some(Message::News("recording …".to_owned()))
+                let job = Job::Export(path.clone());
+                self.begin(job, record(to_whom, command, to, size, path))
+            }
+            Effect::Write { path, lines, form } => {
+                let answers = self.answers.clone();
+                let job = Job::Export(path.clone());
+                self.begin(job, write(answers, path, lines, form))
             }
             Effect::LoadOlder(older) => {
                 let (options, answers) = (self.options.clone(), self.answers.clone());
-                tokio::spawn(load_older(options, *older, answers));
+                let job = Job::Older(older.command.command_id);
+                self.begin(job, load_older(options, *older, answers))
+            }
+            Effect::Abandon(job) => {
+                if let Some(work) = self.work.remove(&job) {
+                    work.abort();
+                }
                 None
             }
             Effect::Copy(_)
             | Effect::Alert(_)
             | Effect::Edit(_)
-            | Effect::Write(..)
             | Effect::Remember(_)
             | Effect::Mouse(_)
             | Effect::Suspend
@@ -172,6 +190,18 @@ impl Conn {
             | Effect::Theme(_)
             | Effect::Quit => None,
         }
+    }
+
+    /// Starts work that goes on beside everything else, until it ends or is abandoned.
+    fn begin(
+        &mut self,
+        job: Job,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<Message> {
+        self.work.retain(|_, work| !work.is_finished());
+        let handle = tokio::spawn(work).abort_handle();
+        self.work.insert(job, handle);
+        None
     }
 
     fn subscription(&self, subscription: Subscription) -> Option<Message> {
@@ -418,12 +448,35 @@ async fn record(
     size: (u16, u16),
     path: PathBuf,
 ) {
-    let message = match crate::log::record(options, command, to, size, &path).await {
-        Ok(done) => Message::News(done),
-        Err(why) => Message::Error(why),
+    let mut written = 0;
+    let told = |done| {
+        // Where there is no room the next one tells it.
+        if done - written >= PROGRESS
+            && answers
+                .try_send(Message::Answer(Answer::Exporting(path.clone(), done)))
+                .is_ok()
+        {
+            written = done;
+        }
     };
+    let came = crate::log::record(options, command, to, size, &path, told).await;
     // Nobody listens any more when the console is being left.
-    let _ = answers.send(message).await;
+    let _ = answers
+        .send(Message::Answer(Answer::Exported(path, came)))
+        .await;
+}
+
+/// Writes lines to a file, and says what came of it.
+async fn write(answers: mpsc::Sender<Message>, path: PathBuf, lines: Arc<Lines>, form: Form) {
+    let told = |done| {
+        // Where there is no room the next one tells it.
+        let _ = answers.try_send(Message::Answer(Answer::Exporting(path.clone(), done)));
+    };
+    let came = crate::export::write(&path, &lines, form, told).await;
+    // Nobody listens any more when the console is being left.
+    let _ = answers
+        .send(Message::Answer(Answer::Exported(path, came)))
+        .await;
 }
 
 /// Reads older output and emulates it aside, telling how far it is.

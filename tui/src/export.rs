@@ -1,10 +1,15 @@
 //! A terminal's lines as text, plain or with escape sequences.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
 
-use opsctl_terminal::{Attributes, Cell, Color, Screen, Underline, Width};
+use opsctl_terminal::{Attributes, Cell, Color, Lines, Row, Screen, Underline, Width};
 
-use crate::state::lines;
+use crate::hand_over::NewFile;
+
+/// Lines that are written before keys and frames have their turn: about a millisecond.
+const SLICE: usize = 200;
 
 /// What a file is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,48 +36,101 @@ impl Form {
 
 /// All lines that are held, with the screen. What the terminal has wrapped is one line again.
 pub fn text(screen: &Screen) -> String {
-    whole(screen, |_, _| {})
+    whole(&screen.lines(), Form::Text)
 }
 
 /// The same with escape sequences for colours, attributes and links.
 pub fn ansi(screen: &Screen) -> String {
-    let mut pen = Pen::default();
-    whole(screen, move |cell, out| pen.change(cell, out))
+    whole(&screen.lines(), Form::Ansi)
 }
 
-fn whole(screen: &Screen, mut before: impl FnMut(Option<Cell<'_>>, &mut String)) -> String {
-    let mut out = String::new();
-    for line in lines::all(screen) {
-        let Some(row) = lines::row(screen, line) else {
-            continue;
-        };
-        let used = if row.is_wrapped() {
+fn whole(lines: &Lines, form: Form) -> String {
+    let (mut writer, mut out) = (Writer::new(form), String::new());
+    for row in (0..lines.len()).filter_map(|at| lines.row(at)) {
+        writer.line(&row, &mut out);
+    }
+    writer.end(&mut out);
+    out
+}
+
+/// Writes lines to a file that doesn't exist yet, and tells from time to time how many are written. Where that is given
+/// up, no file is left. The result says where it is, for people.
+///
+/// # Errors
+/// What went wrong, for people.
+pub(crate) async fn write(
+    path: &Path,
+    lines: &Lines,
+    form: Form,
+    mut told: impl FnMut(u64),
+) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut file = NewFile::create(path).map_err(failed)?;
+    let (mut writer, mut text) = (Writer::new(form), String::new());
+    for at in 0..lines.len() {
+        if let Some(row) = lines.row(at) {
+            writer.line(&row, &mut text);
+        }
+        if (at + 1).is_multiple_of(SLICE) {
+            file.write_all(text.as_bytes()).map_err(failed)?;
+            text.clear();
+            told(at as u64 + 1);
+            // Keys and frames come in between.
+            tokio::task::yield_now().await;
+        }
+    }
+    writer.end(&mut text);
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.finish().map_err(failed)?;
+    Ok(format!("written to {}", path.display()))
+}
+
+/// Terminal lines on their way to a text.
+struct Writer {
+    /// What escape sequences have set; none in a text without them.
+    pen: Option<Pen>,
+    /// Line feeds that are only due when something follows: the empty rows below the last line are no lines of the output.
+    due: usize,
+}
+
+impl Writer {
+    fn new(form: Form) -> Self {
+        Self {
+            pen: (form == Form::Ansi).then(Pen::default),
+            due: 0,
+        }
+    }
+
+    /// Appends a line.
+    fn line(&mut self, row: &Row<'_>, out: &mut String) {
+        let goes_on = row.is_wrapped();
+        let used = if goes_on {
             usize::MAX
         } else {
-            row.cells()
-                .enumerate()
-                .filter(|(_, cell)| !cell.is_blank())
-                .last()
-                .map_or(0, |(col, _)| col + 1)
+            let used = row.cells().enumerate().filter(|(_, cell)| !cell.is_blank());
+            used.last().map_or(0, |(col, _)| col + 1)
         };
-        for cell in row
-            .cells()
-            .take(used)
-            .filter(|cell| cell.width() != Width::Spacer)
-        {
-            before(Some(cell), &mut out);
+        let cells = row.cells().take(used);
+        for cell in cells.filter(|cell| cell.width() != Width::Spacer) {
+            out.extend(std::iter::repeat_n('\n', std::mem::take(&mut self.due)));
+            if let Some(pen) = &mut self.pen {
+                pen.change(Some(cell), out);
+            }
             out.push(cell.ch());
             out.extend(cell.marks());
         }
-        if !row.is_wrapped() {
-            before(None, &mut out);
-            out.push('\n');
+        if !goes_on {
+            if let Some(pen) = &mut self.pen {
+                pen.change(None, out);
+            }
+            self.due += 1;
         }
     }
-    // The empty rows below the last line are no lines of the output.
-    let end = out.trim_end_matches('\n').len();
-    out.truncate((end + 1).min(out.len()));
-    out
+
+    /// Ends the last line.
+    fn end(&mut self, out: &mut String) {
+        out.extend((self.due > 0).then_some('\n'));
+    }
 }
 
 /// The look that the escape sequences so far have set.

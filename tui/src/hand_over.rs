@@ -1,7 +1,7 @@
 //! What is handed to other programs: a text for the person's editor, for a clipboard command, for a file.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -30,7 +30,9 @@ impl Editor {
             .unwrap_or_else(|| "vi".to_owned());
         let name = format!("opsctl-{}.txt", CommandId::random());
         let file = std::env::temp_dir().join(name);
-        write_new(&file, text)?;
+        let mut new = NewFile::create(&file)?;
+        new.write_all(text.as_bytes())?;
+        new.finish()?;
         // The variable may have arguments, so that a shell must read it.
         let child = Command::new("/bin/sh")
             .args(["-c", &format!("{editor} \"$1\""), "sh"])
@@ -48,14 +50,53 @@ impl Drop for Editor {
     }
 }
 
-/// Writes a file that only this user may read; one that is there already is left alone.
-pub(crate) fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())
+/// A file that wasn't there before and that only this user may read. It goes again unless it is finished.
+pub(crate) struct NewFile {
+    path: PathBuf,
+    out: BufWriter<File>,
+    is_whole: bool,
+}
+
+impl NewFile {
+    /// Begins it; one that is there already is left alone.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            out: BufWriter::new(file),
+            is_whole: false,
+        })
+    }
+
+    /// Ends it: it stays.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.out.flush()?;
+        self.is_whole = true;
+        Ok(())
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            // Nobody is left to be told, and the file is of no use to anybody.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Gives a text to the command that is configured for the clipboard.

@@ -1,13 +1,14 @@
 //! A command's output from the daemon's log, by a connection of its own: what a pane no longer holds, and
 //! recordings.
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use opsctl_client::{ConnState, Event};
 use opsctl_protocol::message::{Since, Subscribe, ToDashboard};
 use opsctl_protocol::{Channel, CommandId, OutputFrame, Pattern};
+
+use crate::hand_over::NewFile;
 
 /// Reads a command's output from an offset on, up to another, which must exist. Cutting
 /// pieces at the ends is for `take`, which may give an error to stop.
@@ -67,29 +68,28 @@ pub(crate) async fn read(
 }
 
 /// Writes a command's output up to an offset with its times, in asciinema's format
-/// (<https://docs.asciinema.org/manual/asciicast/v2/>). The result says how much, for people.
+/// (<https://docs.asciinema.org/manual/asciicast/v2/>), and tells from time to time how many bytes of it are written. The
+/// result says how much, for people.
 ///
 /// # Errors
-/// What went wrong, for people. A file that is there already is left alone.
+/// What went wrong, for people. A file that is there already is left alone, and no part of one is left.
 pub(crate) async fn record(
     options: opsctl_client::Options,
     command: CommandId,
     to: u64,
     size: (u16, u16),
     path: &Path,
+    mut told: impl FnMut(u64),
 ) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .map_err(failed)?;
-    let mut cast = Cast::new(BufWriter::new(file), size);
+    let mut cast = Cast::new(NewFile::create(path).map_err(failed)?, size);
     read(options, command, 0, to, |frame| {
+        told(frame.end());
         cast.take(&frame).map_err(failed)
     })
     .await?;
-    let seconds = cast.finish().map_err(failed)?;
+    let (file, seconds) = cast.finish().map_err(failed)?;
+    file.finish().map_err(failed)?;
     Ok(format!(
         "{seconds:.0} seconds of output are in {}",
         path.display()
@@ -169,13 +169,13 @@ impl<W: Write> Cast<W> {
         )
     }
 
-    /// Ends the recording: how many seconds it has.
-    fn finish(mut self) -> std::io::Result<f64> {
+    /// Ends the recording: where it went, and how many seconds it has.
+    fn finish(mut self) -> std::io::Result<(W, f64)> {
         if self.start.is_none() {
             self.header(0)?;
         }
         self.out.flush()?;
-        Ok(self.seconds)
+        Ok((self.out, self.seconds))
     }
 }
 

@@ -230,7 +230,13 @@ fn what_is_held_is_edited_exported_and_forgotten() {
         [Effect::Edit(numbered(60).replace('\r', ""))]
     );
     let effects = keys(&mut state, ":export ansi /tmp/x\n");
-    assert!(matches!(&effects[..], [Effect::Write(path, _)] if path.to_str() == Some("/tmp/x")));
+    let [Effect::Write { path, lines, form }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(
+        (path.to_str(), *form, lines.len()),
+        (Some("/tmp/x"), Form::Ansi, 61)
+    );
     let effects = keys(&mut state, ":export cast /tmp/y\n");
     assert!(matches!(&effects[..], [Effect::Record { command, .. }] if *command == id(1)));
     assert_eq!(Form::named("nonsense"), None);

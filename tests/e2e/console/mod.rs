@@ -4,12 +4,14 @@
 //! - `typing`: what comes from the terminal, in whatever pieces.
 //! - `looks`: themes, ASCII, focus.
 //! - `saying`: what is said to programs, and answered to what they ask.
+//! - `work`: long work, and its end.
 
 mod custody;
 mod looks;
 mod mouse;
 mod saying;
 mod typing;
+mod work;
 
 use opsctl_terminal::{Color, Mouse, Screen};
 

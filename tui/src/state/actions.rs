@@ -14,6 +14,9 @@ use crate::layout::Layout;
 impl State {
     /// Does what a key stands for, outside of prompts and attached terminals.
     pub(super) fn act(&mut self, mode: Mode, action: Action) -> Vec<Effect> {
+        if let Some(effects) = self.cancel_work(mode, action) {
+            return effects;
+        }
         if let Some(effects) = self.room_action(mode, action) {
             return effects;
         }

@@ -11,6 +11,7 @@ use opsctl_protocol::message::{
     Subscribe, Target, TerminalSnapshot, TerminalTyped,
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern};
+use opsctl_terminal::Lines;
 
 use super::Pane;
 use super::activity::Told;
@@ -20,6 +21,8 @@ use super::link::Link;
 use super::memory::Remembered;
 use super::older::Older;
 use super::saying::Saying;
+use super::work::Job;
+use crate::export::Form;
 
 /// What the person at the terminal does.
 #[derive(Debug, Clone)]
@@ -102,6 +105,10 @@ pub enum Answer {
     },
     /// The output of a pane that was hidden is heard again, from here on. Comes before any of it.
     Resuming(CommandId, From),
+    /// So much of a file is written: lines, or bytes of the output that is recorded.
+    Exporting(PathBuf, u64),
+    /// A file is written, or could not be; for people.
+    Exported(PathBuf, Result<String, String>),
     /// So many bytes of older output were read.
     Loading(CommandId, u64),
     /// Older output was read, into a pane of its own.
@@ -168,8 +175,15 @@ pub enum Effect {
     Alert(String),
     /// Open a text in the person's editor.
     Edit(String),
-    /// Write a text to a file that doesn't exist yet.
-    Write(PathBuf, String),
+    /// Write lines to a file that doesn't exist yet.
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The lines.
+        lines: Arc<Lines>,
+        /// As what.
+        form: Form,
+    },
     /// Write the output of a command to such a file, for asciinema.
     Record {
         /// Whose output.
@@ -185,6 +199,8 @@ pub enum Effect {
     LoadOlder(Box<Older>),
     /// Show another theme.
     Theme(String),
+    /// Stop work that has begun, and leave nothing of it.
+    Abandon(Job),
     /// Keep this until the next start.
     Remember(Box<Remembered>),
     /// Take the mouse, or leave it to the terminal.

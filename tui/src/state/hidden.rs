@@ -231,7 +231,8 @@ impl State {
         if !self.connection.is_connected() {
             return Vec::new();
         }
-        let due = |pane: &&Pane| pane.restores_at().is_some_and(|at| at <= self.now);
+        let now = self.now;
+        let due = |pane: &&Pane| pane.restores_at().is_some_and(|at| at <= now);
         let wanting = self.panes.list.iter().filter(due);
         let wanting: Vec<CommandId> = wanting.map(|pane| pane.command).collect();
         wanting
@@ -239,7 +240,7 @@ impl State {
             .filter_map(|command| {
                 let summary = self.summary(&command)?.clone();
                 let (_, pane) = self.panes.of(command)?;
-                Some(Effect::LoadOlder(Box::new(pane.restoration(summary))))
+                Some(Effect::LoadOlder(Box::new(pane.restoration(summary, now))))
             })
             .collect()
     }

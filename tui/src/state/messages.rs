@@ -200,10 +200,13 @@ impl State {
             }
             Answer::Loading(command, read) => {
                 let pane = self.panes.of(command);
-                if let Some((done, _)) = pane.and_then(|(_, pane)| pane.past.loading.as_mut()) {
-                    *done = read;
+                let loading = pane.and_then(|(_, pane)| pane.past.loading.as_mut());
+                if let Some(loading) = loading {
+                    loading.progress.done = read;
                 }
             }
+            Answer::Exporting(path, done) => self.exporting(&path, done),
+            Answer::Exported(path, came) => self.exported(&path, came),
             Answer::Resuming(command, from) => self.resuming(command, from),
             Answer::Older(pane, older) => self.older(&pane, &older),
             Answer::NotLoaded(command, why) => {

@@ -7,6 +7,7 @@
 //! - [`pane`], [`older`]: a command's terminal, and what it no longer holds.
 //! - [`hidden`]: what a pane is while it isn't shown.
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
+//! - [`work`]: what takes its time, how far it is, and its end.
 //! - [`commands`], [`listing`], [`filter`]: the commands of the whole fleet, their order, and what narrows them.
 //! - [`activity`]: what happened, and what is told of it at once.
 //! - [`connections`]: who else watches, and how much comes here.
@@ -46,6 +47,7 @@ pub mod roster;
 pub mod saying;
 pub mod search;
 pub mod times;
+pub mod work;
 
 mod actions;
 mod choosing;
@@ -129,6 +131,8 @@ pub struct State {
     pub attached: bool,
     /// Terminals that get what is typed as well as the attached one; none where typing is not mirrored.
     pub mirrored: Vec<CommandId>,
+    /// Files that are being written, the one asked for last at the end.
+    pub exports: Vec<work::Export>,
     /// What lies over everything.
     pub overlay: Option<Overlay>,
     /// News in the last line.
@@ -307,6 +311,7 @@ impl State {
             focus: Focus::List,
             attached: false,
             mirrored: Vec::new(),
+            exports: Vec::new(),
             overlay: None,
             notice: None,
             notices: VecDeque::new(),
@@ -501,6 +506,7 @@ impl State {
             self.remembers_at(),
             self.rates_change(),
             self.glances_at(),
+            self.work_change(),
         ];
         let shown = [notice, toast, link, minute, self.ages_change()];
         shown.into_iter().chain(due).flatten().min()

@@ -7,6 +7,7 @@ use opsctl_protocol::message::CommandSummary;
 use opsctl_terminal::Limit;
 
 use super::pane::SCROLLBACK;
+use super::work::Progress;
 use super::{Effect, Pane, State};
 
 /// What a pane keeps while the person reads older lines. Beyond this there is the editor and `opsctl logs`.
@@ -73,15 +74,26 @@ impl Older {
     }
 }
 
+/// Older output that is being loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loading {
+    /// In bytes.
+    pub progress: Progress,
+    /// Whether the person has asked for it by scrolling; else it is put back by itself.
+    is_asked: bool,
+    /// What is read, as [`Older::span`] tells it: an answer about anything else is for nobody.
+    span: (u64, u64, u64),
+}
+
 /// How a pane stands with what it doesn't hold.
 #[derive(Debug)]
 pub struct Past {
     /// Where the output that the pane holds begins, once something has come.
     pub begins: Option<u64>,
-    /// Bytes read so far, and bytes to read, while older output is being loaded.
-    pub loading: Option<(u64, u64)>,
-    /// What is being loaded, as [`Older::span`] tells it.
-    awaited: Option<(u64, u64, u64)>,
+    /// How far older output is that is being loaded.
+    pub loading: Option<Loading>,
+    /// Whether the person has cancelled loading: then there is none until they scroll up again.
+    declined: bool,
     /// Bytes that were asked for last.
     asked: u64,
     /// Whether some of it was given up when the person went back to the end.
@@ -101,7 +113,7 @@ impl Default for Past {
         Self {
             begins: None,
             loading: None,
-            awaited: None,
+            declined: false,
             asked: 0,
             forgotten: false,
             full: false,
@@ -120,6 +132,36 @@ impl Past {
             ..Self::default()
         }
     }
+
+    /// How far loading is that the person has asked for.
+    pub(super) fn asked_for(&self) -> Option<Progress> {
+        let loading = self.loading.filter(|loading| loading.is_asked);
+        loading.map(|loading| loading.progress)
+    }
+
+    /// What is being loaded isn't wanted any more.
+    pub(super) fn give_up(&mut self) {
+        self.loading = None;
+        self.declined = true;
+    }
+
+    /// The person scrolls up, and wants what there is.
+    pub(super) fn want(&mut self) {
+        self.declined = false;
+    }
+
+    fn load(&mut self, older: &Older, is_asked: bool, now: Timestamp) {
+        self.loading = Some(Loading {
+            progress: Progress::of(older.to - older.from, now),
+            is_asked,
+            span: older.span(),
+        });
+    }
+
+    /// Whether this is what is being loaded.
+    fn loads(&self, older: &Older) -> bool {
+        self.loading.map(|loading| loading.span) == Some(older.span())
+    }
 }
 
 impl Pane {
@@ -128,13 +170,14 @@ impl Pane {
         let lost = self.past.forgotten || self.screen.scrolled() > self.screen.history() as u64;
         let before = self.past.begins.is_some_and(|begins| begins > 0);
         self.past.loading.is_none()
+            && !self.past.declined
             && !self.past.full
             && !self.screen.modes().alternate_screen
             && (lost || before)
     }
 
     /// What to load next.
-    fn next_older(&mut self, command: CommandSummary) -> Older {
+    fn next_older(&mut self, command: CommandSummary, now: Timestamp) -> Older {
         let most = self.seen();
         let taken = self.screen.history_bytes() as u64;
         self.past.asked = self.past.asked.max(taken).saturating_mul(GROWTH).max(FIRST);
@@ -146,7 +189,6 @@ impl Pane {
             held + self.past.asked
         };
         let from = most.saturating_sub(asked);
-        self.past.loading = Some((0, most - from));
         let older = Older {
             command,
             size: self.screen.size(),
@@ -155,7 +197,7 @@ impl Pane {
             until: self.screen.scrolled(),
             limit: LIMIT,
         };
-        self.past.awaited = Some(older.span());
+        self.past.load(&older, true, now);
         older
     }
 
@@ -166,13 +208,12 @@ impl Pane {
     }
 
     /// The output whose lines were given up.
-    pub(super) fn restoration(&mut self, command: CommandSummary) -> Older {
+    pub(super) fn restoration(&mut self, command: CommandSummary, now: Timestamp) -> Older {
         self.past.restores_at = None;
         let to = self.seen();
         // A line takes about as many bytes packed as it came with, but for what was drawn over.
         let asked = self.past.asked.max(2 * self.past.held).max(RESTORED);
         let from = to.saturating_sub(asked);
-        self.past.loading = Some((0, to - from));
         let older = Older {
             command,
             size: self.screen.size(),
@@ -181,7 +222,7 @@ impl Pane {
             until: self.screen.scrolled(),
             limit: self.past.limit,
         };
-        self.past.awaited = Some(older.span());
+        self.past.load(&older, false, now);
         older
     }
 
@@ -213,6 +254,7 @@ impl Pane {
         }
         self.past.asked = 0;
         self.past.full = false;
+        self.past.declined = false;
     }
 }
 
@@ -230,16 +272,15 @@ impl State {
         else {
             return Vec::new();
         };
+        let now = self.now;
         let pane = &mut self.panes.list[self.panes.focused];
-        vec![Effect::LoadOlder(Box::new(pane.next_older(summary)))]
+        vec![Effect::LoadOlder(Box::new(pane.next_older(summary, now)))]
     }
 
     /// Older output has come. Where a screen has come in place of the pane's, or the pane is another one, it is for nobody.
     pub(super) fn older(&mut self, read: &Pane, older: &Older) {
-        let awaits = |pane: &Pane| pane.past.awaited == Some(older.span());
         let pane = self.panes.of(older.command.command_id);
-        if let Some((_, pane)) = pane.filter(|(_, pane)| awaits(pane)) {
-            pane.past.awaited = None;
+        if let Some((_, pane)) = pane.filter(|(_, pane)| pane.past.loads(older)) {
             // Who has gone back to the end doesn't need it any more.
             let needless = pane.follows() && older.limit == LIMIT;
             if needless || pane.is_hidden() {

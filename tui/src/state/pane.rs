@@ -239,6 +239,9 @@ impl Pane {
 
     /// Moves the view by lines, down if positive, within a view of `size`. Down to the end follows.
     pub fn scroll(&mut self, lines: i64, size: (u16, u16)) {
+        if lines < 0 {
+            self.past.want();
+        }
         let newest = lines::top(&self.screen) as i64 + i64::from(self.following(size).line);
         let oldest = *lines::all(&self.screen).start() as i64;
         let now = self.top.map_or(newest, |top| top as i64).max(oldest);

@@ -1,5 +1,8 @@
 //! What reading a pane does: search, copy mode, prompts, the editor, export.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use super::copy::{Copy, Kind, Step};
 use super::lines::{self, Place};
 use super::search::Search;
@@ -240,20 +243,34 @@ impl State {
             );
             return Vec::new();
         }
-        let path = path.into();
-        vec![match form {
-            export::Form::Text => Effect::Write(path, export::text(&pane.screen)),
-            export::Form::Ansi => Effect::Write(path, export::ansi(&pane.screen)),
-            export::Form::Cast => Effect::Record {
+        let path = PathBuf::from(path);
+        let (effect, all) = if form == export::Form::Cast {
+            let summary = self.summary(&pane.command);
+            let to = summary
+                .map_or(0, |summary| summary.output_bytes)
+                .max(pane.seen());
+            let record = Effect::Record {
                 command: pane.command,
-                to: self
-                    .summary(&pane.command)
-                    .map_or(0, |summary| summary.output_bytes)
-                    .max(pane.seen()),
+                to,
                 size: pane.screen.size(),
-                path,
-            },
-        }]
+                path: path.clone(),
+            };
+            (record, to)
+        } else {
+            let lines = Arc::new(pane.screen.lines());
+            let all = lines.len() as u64;
+            let write = Effect::Write {
+                path: path.clone(),
+                lines,
+                form,
+            };
+            (write, all)
+        };
+        if self.begin_export(path, form, all) {
+            vec![effect]
+        } else {
+            Vec::new()
+        }
     }
 
     /// Shows when the pane's lines arrived, or no longer. What is looked at stays.

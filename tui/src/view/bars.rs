@@ -5,9 +5,11 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
+use super::peers::size;
 use super::theme::{Glyph, Role, Theme};
 use super::{fit, put_line, question};
 use crate::keys::{Action, Binding, Key, Mode};
+use crate::state::work::{Progress, Work, cancels};
 use crate::state::{Overlay, Prompt, State, View};
 
 /// From this many columns on all views are named, not only the one that is shown.
@@ -183,7 +185,10 @@ pub(super) fn footer(
                     let offer = key.map_or_else(String::new, |key| format!("{key} connects now: "));
                     Line::styled(fit(&format!(" {offer}{trouble}"), width), theme.error())
                 }
-                None => hints(state, width, theme),
+                None => state.work().map_or_else(
+                    || hints(state, width, theme),
+                    |work| progress(state, &work, width, theme),
+                ),
             },
         },
     };
@@ -212,6 +217,30 @@ fn typed_line(prompt: &Prompt, area: Rect, theme: &Theme, buffer: &mut Buffer) -
     ]);
     put_line(buffer, area, &line);
     Position::new(area.x + (x.min(width - 1)) as u16, area.y)
+}
+
+/// How far long work is, and how to cancel it.
+fn progress(state: &State, work: &Work, width: usize, theme: &Theme) -> Line<'static> {
+    let key = state.keys.shown(state.mode(), Action::Back);
+    let key = key.filter(|_| cancels(state.mode()));
+    let offer = key.map_or_else(String::new, |key| format!(", {key} cancels"));
+    let Progress { done, all, .. } = work.progress;
+    let far = match (state.still, work.in_bytes) {
+        (true, _) => String::new(),
+        (false, true) => format!(": {} of {}", size(done), size(all)),
+        (false, false) => format!(": {done} of {all} lines"),
+    };
+    let percent = if state.still {
+        String::new()
+    } else {
+        format!(" ({} %)", work.progress.percent())
+    };
+    let said = format!("{far}{percent}{offer}");
+    let what = fit(
+        &format!(" {}", work.what),
+        width.saturating_sub(said.width()),
+    );
+    Line::styled(fit(&format!("{what}{said}"), width), theme.strong())
 }
 
 /// Says loudly who gets what is typed.

@@ -140,11 +140,11 @@ fn badges(pane: &Pane, attached: bool, still: bool) -> String {
         badges.push_str(" match ");
         badges.push_str(&search.count());
     }
-    if let Some((done, all)) = pane.past.loading {
+    if let Some(loading) = pane.past.loading {
         badges.push_str(" LOADING older");
         if !still {
             // Writing to a String can't fail.
-            let _ = write!(badges, " {}%", done * 100 / all.max(1));
+            let _ = write!(badges, " {}%", loading.progress.percent());
         }
     }
     if !pane.follows() {
