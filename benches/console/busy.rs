@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::options::Options;
 use crate::programs::Program;
-use crate::sides::{self, Kind, share};
+use crate::sides;
 use crate::support::report::{Bar, Section};
 
 /// As fast as a screen can show it.
@@ -34,40 +34,29 @@ pub fn measure(options: &Options) -> Result<Section> {
     }
     .line()?;
     let lines = vec![line; PANES];
-    let time = options.time(WATCHED);
-    let (mut rows, mut notes) = (Vec::new(), Vec::new());
-    let mut frames = None;
-    // Each alone: the next starts when the one before has been stopped.
-    for kind in Kind::ALL {
-        let Some(mut side) = kind.start(&lines, &mut notes)? else {
-            continue;
-        };
-        side.viewer().watch(SETTLING)?;
-        let before = side.viewer().drawn;
-        let usage = sides::watch(side.as_mut(), time)?;
-        let drawn = side.viewer().drawn;
-        let a_second = |count: u64| count as f64 / time.as_secs_f64();
-        let each = a_second(drawn.frames - before.frames);
-        frames.get_or_insert(each);
-        rows.push(vec![
-            side.name().to_owned(),
-            format!("{:.0} %", share(usage, time) * 100.0),
-            if each > 0.0 {
-                format!("{each:.0}")
+    let mut notes = Vec::new();
+    let time = options.extent.time(WATCHED);
+    let all = sides::watch_each(&lines, SETTLING, time, &mut notes)?;
+    let rows = all.iter().map(|side| {
+        vec![
+            side.name.to_owned(),
+            format!("{:.0} %", side.cpu * 100.0),
+            if side.frames > 0.0 {
+                format!("{:.0}", side.frames)
             } else {
                 "not told".to_owned()
             },
-            format!("{:.0} KB", a_second(drawn.bytes - before.bytes) / 1e3),
-        ]);
-    }
-    let frames = frames.context("the console was watched")?;
+            format!("{:.0} KB", side.bytes / 1e3),
+        ]
+    });
+    let frames = all.first().context("the console was watched")?.frames;
     Ok(Section {
         title: "The console: nine panes all changing",
         how: "Each of nine panes gets five coloured lines 60 times a second, in a terminal of 200 × 60. CPU is of one core, \
               of the processes that show panes: the console; tmux's and zellij's servers and clients. (Daemon and agents of \
               opsctl do what these servers don't: they keep all output on disk.)",
         head: vec!["", "CPU", "frames a second", "to the terminal, a second"],
-        rows,
+        rows: rows.collect(),
         bars: vec![Bar::new(
             format!("at most 60 frames a second: {frames:.1}"),
             frames < FRAMES,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
 use crate::options::Options;
 use crate::programs::Program;
@@ -12,6 +12,7 @@ use crate::support::place::Place;
 use crate::support::report::{Bar, Section, times};
 use crate::support::samples::{Samples, shown};
 use crate::support::stop;
+use crate::support::typist::Typist;
 use crate::viewer::Viewer;
 
 /// The program that echoes; its terminal doesn't, so that each key goes all the way.
@@ -19,9 +20,6 @@ const ECHO: &str = "stty raw -echo; echo READY; exec cat";
 
 /// So that the 99th percentile is ten keys.
 const KEYS: u32 = 1000;
-
-/// Typed in turns, so that a late echo isn't taken for the next one. Nothing else that is drawn has them.
-const LETTERS: [u8; 3] = *b"wyz";
 
 /// Panes beside the one that is attached to, in the console's grid.
 const BESIDE: usize = 8;
@@ -40,9 +38,6 @@ const P99: Duration = Duration::from_millis(5);
 /// See above.
 const P99_BUSY: Duration = Duration::from_millis(15);
 
-/// How long the busy ones may take to start.
-const DEADLINE: Duration = Duration::from_mins(1);
-
 /// A bare terminal, which everything else has behind it too.
 struct Bare {
     viewer: Viewer,
@@ -51,7 +46,7 @@ struct Bare {
 
 /// Measures keys to `cat` through each side, by turns; then through the console among fifty busy terminals.
 pub fn measure(options: &Options) -> Result<Section> {
-    let keys = options.count(KEYS);
+    let keys = options.extent.count(KEYS);
     let (names, samples, notes) = alone(keys)?;
     let busy = among_busy(keys)?;
     let (bare, console) = (&samples[0], &samples[1]);
@@ -107,7 +102,7 @@ fn alone(keys: u32) -> Result<(Vec<&'static str>, Vec<Samples>, Vec<String>)> {
     for round in 0..=keys as usize {
         for turn in 0..sides.len() {
             let at = (round + turn) % sides.len();
-            let time = typists[at].key(sides[at].viewer())?;
+            let time = key(&mut typists[at], sides[at].viewer())?;
             // The first of each warms caches.
             if round > 0 {
                 samples[at].push(time);
@@ -132,22 +127,10 @@ fn among_busy(keys: u32) -> Result<Samples> {
     lines.push(ECHO.to_owned());
     let mut console = Console::with(&lines)?;
     console.viewer().wait_text("READY")?;
-    for number in BESIDE..BUSY {
-        let agent = format!("a{}", number % BESIDE + 1);
-        let mut send = console
-            .fleet()
-            .opsctl(["send", &agent, "--pty", "--detach", "--shell", &busy]);
-        let output = send.output()?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "a busy terminal: {said}");
-    }
-    stop::wait_until("busy terminals", DEADLINE, || {
-        console.viewer().watch(Duration::from_millis(20))?;
-        Ok(console.fleet().running()? > BUSY)
-    })?;
+    console.unseen(&vec![busy; BUSY - BESIDE])?;
     console.attach(false)?;
     let mut typist = Typist::new(7);
-    let times = (0..keys).map(|_| typist.key(console.viewer()));
+    let times = (0..keys).map(|_| key(&mut typist, console.viewer()));
     Ok(Samples::new(times.collect::<Result<Vec<_>>>()?))
 }
 
@@ -178,36 +161,9 @@ impl Side for Bare {
     }
 }
 
-/// Types one letter after the other with uneven pauses, so that no timer on the way falls into step.
-struct Typist {
-    /// Of a linear congruential generator: the same pauses in every run.
-    state: u64,
-    typed: usize,
-}
-
-impl Typist {
-    fn new(seed: u64) -> Self {
-        Self {
-            state: seed,
-            typed: 0,
-        }
-    }
-
-    fn key(&mut self, viewer: &mut Viewer) -> Result<Duration> {
-        // Looking on meanwhile: a terminal that nobody reads stops its program.
-        stop::check()?;
-        viewer.watch(self.pause())?;
-        self.typed += 1;
-        viewer.echo(LETTERS[self.typed % LETTERS.len()])
-    }
-
-    /// 5 to 15 ms.
-    fn pause(&mut self) -> Duration {
-        // Knuth's constants for MMIX; the high bits are the random ones.
-        self.state = self
-            .state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        Duration::from_micros(5_000 + (self.state >> 33) % 10_000)
-    }
+fn key(typist: &mut Typist, viewer: &mut Viewer) -> Result<Duration> {
+    stop::check()?;
+    // Looking on meanwhile: a terminal that nobody reads stops its program.
+    viewer.watch(typist.pause())?;
+    viewer.echo(typist.letter())
 }

@@ -22,7 +22,7 @@ const FRAME: Duration = Duration::from_millis(16);
 pub fn measure(options: &Options) -> Section {
     let mut world = World::with_agents(AGENTS);
     world.draw();
-    let count = options.count(CHANGES);
+    let count = options.extent.count(CHANGES);
     let scroll = changes(&mut world, count, |world, at| {
         // Down to the end and up again, by lines and by pages.
         let keys = [

@@ -26,14 +26,14 @@ const PAUSE: Duration = Duration::from_millis(40);
 /// What a key may take at p99, from being typed to being seen.
 const KEY: Duration = Duration::from_millis(16);
 
-/// How old what is seen may be.
+/// How old what is seen may get.
 const BEHIND: Duration = Duration::from_millis(100);
 
 /// What one side did.
 struct Seen {
     /// Megabytes of the program's that went by, a second.
     rate: f64,
-    /// How old the newest line was when it was seen.
+    /// How old the newest line that was seen had become, each time just before a newer one took its place.
     behind: Samples,
     /// From a key to what it does, of the console.
     keys: Option<Samples>,
@@ -43,7 +43,7 @@ struct Seen {
 
 /// Watches a flood through each side.
 pub fn measure(options: &Options) -> Result<Section> {
-    let time = options.time(WATCHED);
+    let time = options.extent.time(WATCHED);
     let line = [Program::Flood.line()?];
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     let mut first = None;
@@ -73,8 +73,11 @@ pub fn measure(options: &Options) -> Result<Section> {
         title: "The console: a flood through a visible pane",
         how: "A program writes coloured lines as fast as they are taken, each with the time and how many bytes came before \
               it; at the person's terminal of 200 × 60 that tells how much went by, in MB a second (what a reader that was \
-              lapped didn't get went by too), and how old the newest line is. A key is `?`, which opens and closes the help. \
-              CPU is of one core, of the processes that show panes.",
+              lapped didn't get went by too), and how far behind the screen is: by the program's clock, how old the newest \
+              line that is seen has become when a newer one takes its place, so that a screen that stands still counts. The \
+              program, all between, and the emulator that looks at the terminal share the two cores. A key is `?`, which \
+              opens and closes the help; what it hides meanwhile doesn't count as behind. CPU is of one core, of the \
+              processes that show panes.",
         head: vec!["", "MB/s", "behind, p50", "p99", "max", "key, p99", "CPU"],
         rows,
         bars: vec![
@@ -105,10 +108,11 @@ fn watch(side: &mut dyn Side, time: Duration, types: bool) -> Result<Seen> {
         if types && Instant::now() >= key_at {
             keys.push(help(viewer)?);
             key_at = Instant::now() + PAUSE;
+            last = newest(&viewer.screen).unwrap_or(last);
         }
         viewer.look(Instant::now() + PAUSE)?;
         if let Some(line) = newest(&viewer.screen).filter(|line| *line != last) {
-            let age = nanos().saturating_sub(line.time);
+            let age = nanos().saturating_sub(last.time);
             behind.push(Duration::from_nanos(age));
             last = line;
         }
@@ -149,10 +153,12 @@ fn newest(screen: &Screen) -> Option<Line> {
         let text = screen.row(row)?.text();
         let (_, text) = text.split_once('@')?;
         let mut words = text.split(' ');
-        Some(Line {
+        let line = Line {
             bytes: words.next()?.parse().ok()?,
             time: words.next()?.strip_prefix('T')?.parse().ok()?,
-        })
+        };
+        // Only a number with something behind it is there to its end.
+        words.next().map(|_| line)
     });
     lines.max_by_key(|line| line.bytes)
 }

@@ -11,7 +11,7 @@
 //!
 //! - [`options`]: what to measure, for how long.
 //! - [`frame`], [`memory`], [`fleet`]: in this process, on a console of [`world`].
-//! - [`busy`], [`quiet`], [`echo`], [`flood`], [`start`]: whole programs, each of [`sides`] in a terminal of its own.
+//! - [`busy`], [`quiet`], [`hidden`], [`echo`], [`flood`], [`start`]: whole programs, each of [`sides`] in a terminal of its own.
 //! - [`viewer`]: who sits before such a terminal.
 //! - [`programs`]: what runs in the panes: this program itself, under another name.
 //! - [`support`]: what the load programs share.
@@ -30,6 +30,7 @@ mod memory;
 mod busy;
 mod echo;
 mod flood;
+mod hidden;
 mod quiet;
 mod start;
 
@@ -61,9 +62,7 @@ fn main() -> ExitCode {
         };
     }
     let options = Options::parse();
-    program::run("console", options.parts(), options.write, |part| {
-        measure(*part, &options)
-    })
+    program::run("console", &options.asked, |part| measure(*part, &options))
 }
 
 fn measure(part: Part, options: &Options) -> Result<Section> {
@@ -73,6 +72,7 @@ fn measure(part: Part, options: &Options) -> Result<Section> {
         Part::Memory => memory::measure(),
         Part::Busy => busy::measure(options),
         Part::Quiet => quiet::measure(options),
+        Part::Hidden => hidden::measure(options),
         Part::Echo => echo::measure(options),
         Part::Flood => flood::measure(options),
         Part::Start => start::measure(options),

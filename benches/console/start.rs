@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::options::Options;
-use crate::sides::Side as _;
-use crate::sides::tmux::{self, Tmux};
+use crate::sides::tmux::Tmux;
+use crate::sides::zellij::Zellij;
+use crate::sides::{self, Kind, Side as _};
 use crate::support::fleet::Fleet;
 use crate::support::report::{Bar, Section, times};
-use crate::support::turns::take_turns;
+use crate::support::samples::Samples;
 use crate::viewer::Viewer;
 
 const STARTS: u32 = 100;
@@ -18,27 +19,30 @@ const STARTS: u32 = 100;
 /// What a start may take.
 const MOST: Duration = Duration::from_millis(50);
 
-/// Measures starts of the console, and of a tmux client that attaches.
+/// Measures starts of the console, and of clients of tmux and zellij that attach.
 pub fn measure(options: &Options) -> Result<Section> {
     let fleet = Fleet::start(3)?;
-    let starts = options.count(STARTS);
-    let mut ours = || first_frame(&fleet.opsctl(["tui"]), "opsctl");
-    let mut notes = Vec::new();
-    let samples = if tmux::version().is_some() {
-        let mut tmux = Tmux::with(&["echo READY; exec cat".to_owned()])?;
-        tmux.viewer().wait_text("READY")?;
-        let attach = tmux.attach();
-        let mut theirs = || first_frame(&attach, "READY");
-        Vec::from(take_turns(starts, [&mut ours, &mut theirs])?)
-    } else {
-        notes.push("tmux: skipped, not installed.".to_owned());
-        Vec::from(take_turns(starts, [&mut ours])?)
-    };
-    let names = ["`opsctl tui`", "`tmux attach`"];
+    let (mut names, mut commands) = (vec!["`opsctl tui`"], vec![fleet.opsctl(["tui"])]);
+    let (mut tmux, mut zellij, mut notes) = (None, None, Vec::new());
+    let shown = ["echo READY; exec cat".to_owned()];
+    if Kind::Tmux.is_installed(&mut notes) {
+        let side = tmux.insert(Tmux::with(&shown)?);
+        side.viewer().wait_text("READY")?;
+        names.push("`tmux attach`");
+        commands.push(side.attach());
+    }
+    if Kind::Zellij.is_installed(&mut notes) {
+        let side = zellij.insert(Zellij::with(&shown)?);
+        side.viewer().wait_text("READY")?;
+        names.push("`zellij attach`");
+        commands.push(side.attach());
+    }
+    let samples = by_turns(&commands, options.extent.count(STARTS))?;
     Ok(Section {
         title: "The console: from the start to the first frame",
-        how: "From starting the process in a terminal of 200 × 60 to its first words there, by turns; daemon and server run \
-              already.",
+        how: "From starting the process in a terminal of 200 × 60 to its first words there, by turns; daemon and servers run \
+              already. The words are the daemon's address in the console's first line, and what the program in the one pane \
+              has printed.",
         head: vec!["", "starts", "median", "p99"],
         rows: names
             .iter()
@@ -47,8 +51,24 @@ pub fn measure(options: &Options) -> Result<Section> {
             .collect(),
         bars: vec![Bar::new("under 50 ms at p99", samples[0].p99() < MOST)],
         notes,
-        peers: tmux::version().into_iter().collect(),
+        peers: sides::versions(),
     })
+}
+
+/// How long each took until its first words, the console first.
+fn by_turns(commands: &[Command], starts: u32) -> Result<Vec<Samples>> {
+    let mut samples = vec![Vec::new(); commands.len()];
+    for round in 0..=starts as usize {
+        for turn in 0..commands.len() {
+            let at = (round + turn) % commands.len();
+            let took = first_frame(&commands[at], if at == 0 { "opsctl" } else { "READY" })?;
+            // The first of each warms caches.
+            if round > 0 {
+                samples[at].push(took);
+            }
+        }
+    }
+    Ok(samples.into_iter().map(Samples::new).collect())
 }
 
 fn first_frame(command: &Command, text: &str) -> Result<Duration> {

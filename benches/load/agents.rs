@@ -48,13 +48,13 @@ const BACK: Duration = Duration::from_secs(5);
 /// Measures memory, rest and return.
 pub fn measure(options: &Options) -> Result<Section> {
     let (mut rows, mut bars) = (Vec::new(), Vec::new());
-    for count in COUNTS.map(|count| options.count(count)) {
-        let figures = Figures::of(count, options.time(IDLE))?;
+    for count in COUNTS.map(|count| options.extent.count(count)) {
+        let figures = Figures::of(count, options.extent.time(IDLE))?;
         bars.push(Bar::new(
             format!("under 20 KB for each of {count} agents"),
             figures.bytes_each < BYTES_EACH,
         ));
-        if count <= options.count(COUNTS[0]) {
+        if count <= options.extent.count(COUNTS[0]) {
             let latest = figures.terminated.max(figures.killed);
             bars.push(Bar::new(
                 format!("all {count} back within 5 s"),

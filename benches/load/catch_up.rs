@@ -33,7 +33,7 @@ pub fn measure(options: &Options) -> Result<Section> {
     let mut missing = 0;
     for binary in [false, true] {
         let (mut all, mut last) = (Vec::new(), Vec::new());
-        for _ in 0..options.count(RUNS) {
+        for _ in 0..options.extent.count(RUNS) {
             let joined = come_back(binary)?;
             missing += joined.missing;
             last.push(joined.times.max());

@@ -33,7 +33,7 @@ struct Step {
 
 /// Measures where each hub breaks.
 pub fn measure(options: &Options) -> Result<Section> {
-    let time = options.time(TIME);
+    let time = options.extent.time(TIME);
     let mut rows = Vec::new();
     for binary in [false, true] {
         rows.push(climb(&Opsctl::start(binary)?, time)?);

@@ -46,7 +46,7 @@ struct Row {
 
 /// Measures the load of the issue.
 pub fn measure(options: &Options) -> Result<Section> {
-    let time = options.time(TIME);
+    let time = options.extent.time(TIME);
     let ours = [
         simulated(&Opsctl::start(false)?, time)?,
         simulated(&Opsctl::start(true)?, time)?,

@@ -40,7 +40,7 @@ const DEADLINE: Duration = Duration::from_mins(10);
 
 /// Measures how much reaches how many, and what it takes.
 pub fn measure(options: &Options) -> Result<Section> {
-    let bytes = options.count(BYTES);
+    let bytes = options.extent.count(BYTES);
     let floods = CASES
         .into_iter()
         .map(|(watchers, lossless)| Flood::run(bytes, watchers, lossless))

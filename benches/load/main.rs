@@ -64,9 +64,7 @@ fn main() -> ExitCode {
         None => {}
     }
     let options = Options::parse();
-    program::run("load", options.parts(), options.write, |part| {
-        measure(*part, &options)
-    })
+    program::run("load", &options.asked, |part| measure(*part, &options))
 }
 
 fn measure(part: Part, options: &Options) -> Result<Section> {

@@ -1,27 +1,17 @@
 //! What to measure, and for how long.
 
-use std::time::Duration;
-
 use clap::{Parser, ValueEnum};
 
-use crate::support::program::wanted;
+use crate::support::asked::{Asked, Extent};
 
 /// Measure what opsctl's daemon bears, against a bare Node hub and nats-server on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "load")]
 pub struct Options {
-    /// Only these
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
-    only: Vec<Part>,
-    /// A tenth of everything, to see that it works: these are no figures
-    #[arg(long)]
-    quick: bool,
-    /// Write what was found into docs/benchmarks.md too
-    #[arg(long)]
-    pub write: bool,
-    /// Given by `cargo bench` to every benchmark.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    pub asked: Asked<Part>,
+    #[command(flatten)]
+    pub extent: Extent,
 }
 
 /// One measurement.
@@ -39,25 +29,4 @@ pub enum Part {
     Agents,
     /// 50 dashboards that come back at once
     CatchUp,
-}
-
-impl Options {
-    /// The parts to measure, in the document's order.
-    pub fn parts(&self) -> impl Iterator<Item = Part> {
-        wanted(&self.only)
-    }
-
-    /// How long something is watched, where `usual` is enough for its figures to be stable.
-    pub fn time(&self, usual: Duration) -> Duration {
-        usual / self.divisor()
-    }
-
-    /// How many of something, where `usual` is what the figures are about.
-    pub fn count(&self, usual: usize) -> usize {
-        usual / self.divisor() as usize
-    }
-
-    fn divisor(&self) -> u32 {
-        if self.quick { 10 } else { 1 }
-    }
 }

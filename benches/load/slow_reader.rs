@@ -21,7 +21,7 @@ const CHANCE: f64 = 1.5;
 
 /// Measures the others with and without.
 pub fn measure(options: &Options) -> Result<Section> {
-    let time = options.time(TIME);
+    let time = options.extent.time(TIME);
     let hub = Opsctl::start(false)?;
     let mut load = Load::connect(&hub, SOURCES, WATCHERS)?;
     let rate = RATE * SOURCES as f64;

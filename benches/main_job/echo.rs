@@ -11,15 +11,13 @@ use crate::support::report::{Bar, Section, times};
 use crate::support::stop;
 use crate::support::terminal::Terminal;
 use crate::support::turns::take_turns;
+use crate::support::typist::Typist;
 
 /// The program that echoes; its terminal doesn't, so that each key goes all the way.
 const ECHO: &str = "stty raw -echo; echo ready; exec cat";
 
 /// So that the 99th percentile is ten keys.
 const KEYS: u32 = 1000;
-
-/// Typed in turns, so that a late echo isn't taken for the next one. No control sequence that either side writes has them.
-const LETTERS: [u8; 3] = *b"wyz";
 
 /// What a person still takes for at once, with room for the network.
 const CEILING: Duration = Duration::from_millis(10);
@@ -35,8 +33,8 @@ pub fn measure(options: &Options) -> Result<Section> {
     let (mut our_typist, mut their_typist) = (Typist::new(1), Typist::new(2));
     let [ours, theirs] = take_turns(
         options.runs(KEYS),
-        [&mut || our_typist.key(&mut attach), &mut || {
-            their_typist.key(&mut tmux.terminal)
+        [&mut || key(&mut our_typist, &mut attach), &mut || {
+            key(&mut their_typist, &mut tmux.terminal)
         }],
     )?;
     Ok(Section {
@@ -57,34 +55,7 @@ pub fn measure(options: &Options) -> Result<Section> {
     })
 }
 
-/// Types one letter after the other with uneven pauses, so that no timer on the way falls into step.
-struct Typist {
-    /// Of a linear congruential generator: the same pauses in every run.
-    state: u64,
-    typed: usize,
-}
-
-impl Typist {
-    fn new(seed: u64) -> Self {
-        Self {
-            state: seed,
-            typed: 0,
-        }
-    }
-
-    fn key(&mut self, terminal: &mut Terminal) -> Result<Duration> {
-        stop::sleep(self.pause())?;
-        self.typed += 1;
-        terminal.echo(LETTERS[self.typed % LETTERS.len()])
-    }
-
-    /// 5 to 15 ms.
-    fn pause(&mut self) -> Duration {
-        // Knuth's constants for MMIX; the high bits are the random ones.
-        self.state = self
-            .state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        Duration::from_micros(5_000 + (self.state >> 33) % 10_000)
-    }
+fn key(typist: &mut Typist, terminal: &mut Terminal) -> Result<Duration> {
+    stop::sleep(typist.pause())?;
+    terminal.echo(typist.letter())
 }

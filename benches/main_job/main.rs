@@ -45,9 +45,7 @@ use support::report::Section;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    program::run("main_job", options.parts(), options.write, |part| {
-        measure(*part, &options)
-    })
+    program::run("main_job", &options.asked, |part| measure(*part, &options))
 }
 
 fn measure(part: Part, options: &Options) -> Result<Section> {

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::support::program::wanted;
+use crate::support::asked::Asked;
 
 /// Measure opsctl against ssh, Salt and tmux on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "main_job")]
 pub struct Options {
-    /// Only these
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
-    only: Vec<Part>,
+    #[command(flatten)]
+    pub asked: Asked<Part>,
     /// So many runs of each side (keys, for echo) instead of each part's own number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
@@ -22,12 +21,6 @@ pub struct Options {
     /// How long idling is watched, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     pub idle: Duration,
-    /// Write what was found into docs/benchmarks.md too
-    #[arg(long)]
-    pub write: bool,
-    /// Given by `cargo bench` to every benchmark.
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 /// One measurement.
@@ -48,11 +41,6 @@ pub enum Part {
 }
 
 impl Options {
-    /// The parts to measure, in the document's order.
-    pub fn parts(&self) -> impl Iterator<Item = Part> {
-        wanted(&self.only)
-    }
-
     /// How many runs of each side, where `usual` is enough for the part's figures to be stable.
     pub fn runs(&self, usual: u32) -> u32 {
         self.runs.unwrap_or(usual)

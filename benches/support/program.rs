@@ -5,25 +5,19 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use super::asked::Asked;
 use super::conditions::{Conditions, machine};
 use super::report::{Section, write_block};
 use super::stop;
 
-/// Those of a program's parts that were named, in the document's order; all when none was.
-pub fn wanted<P: ValueEnum + PartialEq>(named: &[P]) -> impl Iterator<Item = P> {
-    let wanted = |part: &&P| named.is_empty() || named.contains(part);
-    P::value_variants().iter().filter(wanted).cloned()
-}
-
 /// Measures one part after the other, prints what was found and, with `write`, puts it into the document. Fails when
 /// some of it could not be measured.
-pub fn run<P: ValueEnum>(
+pub fn run<P: ValueEnum + PartialEq + Send + Sync>(
     program: &str,
-    parts: impl Iterator<Item = P>,
-    write: bool,
+    asked: &Asked<P>,
     measure: impl Fn(&P) -> Result<Section>,
 ) -> ExitCode {
-    match measure_all(program, parts, write, measure) {
+    match measure_all(program, asked.parts(), asked.write, measure) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

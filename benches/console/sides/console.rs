@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use opsctl_tui::state::MAX_PANES;
 use rustix::process::Pid;
 
 use super::Side;
@@ -11,7 +12,7 @@ use crate::support::stop;
 use crate::viewer::Viewer;
 
 /// How long commands may take to start.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The console with panes open.
 pub struct Console {
@@ -30,6 +31,35 @@ impl Console {
             console.run(at + 1, line)?;
         }
         Ok(console)
+    }
+
+    /// Runs `seen` in a pane that has the whole screen, the first of the others in panes behind it and the rest in none,
+    /// spread over the agents of those that have panes.
+    pub fn before(seen: &str, others: &[String]) -> Result<Self> {
+        let panes = others.len().min(MAX_PANES - 1);
+        let mut lines = others[..panes].to_vec();
+        lines.push(seen.to_owned());
+        let mut console = Self::with(&lines)?;
+        console.unseen(&others[panes..])?;
+        console.viewer.keys("z")?;
+        Ok(console)
+    }
+
+    /// Runs each of these lines in a terminal that has no pane.
+    pub fn unseen(&mut self, lines: &[String]) -> Result<()> {
+        let running = self.fleet.running()?;
+        let agents = self.fleet.agents().len();
+        for (at, line) in lines.iter().enumerate() {
+            let agent = format!("a{}", at % agents + 1);
+            let send = ["send", &agent, "--pty", "--detach", "--shell", line];
+            let output = self.fleet.opsctl(send).output()?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.success(), "{line}: {said}");
+        }
+        stop::wait_until("terminals without a pane", DEADLINE, || {
+            self.viewer.watch(Duration::from_millis(20))?;
+            Ok(self.fleet.running()? >= running + lines.len())
+        })
     }
 
     /// A console on a fleet, without a pane.
@@ -63,11 +93,6 @@ impl Console {
         self.viewer.watch(Duration::from_millis(100))?;
         self.viewer.keys("a")?;
         self.viewer.wait_text("ATTACHED")
-    }
-
-    /// What runs behind it.
-    pub fn fleet(&self) -> &Fleet {
-        &self.fleet
     }
 }
 

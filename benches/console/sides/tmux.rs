@@ -49,6 +49,15 @@ impl Tmux {
         })
     }
 
+    /// Runs one line in the window that is seen, and each of the others in a window behind it.
+    pub fn before(seen: &str, others: &[String]) -> Result<Self> {
+        let tmux = Self::with(&[seen.to_owned()])?;
+        for line in others {
+            tell(&tmux.place, &["new-window", "-d", line])?;
+        }
+        Ok(tmux)
+    }
+
     /// A client that attaches, in this place.
     pub fn attach(&self) -> Command {
         let mut command = client(&self.place);

@@ -21,6 +21,9 @@ session_serialization false
 default_mode \"locked\"
 ";
 
+/// The session's name, by which further clients find it.
+const SESSION: &str = "bench";
+
 /// How long it may take until the panes are there: it compiles its plugins first.
 const SETTLING: Duration = Duration::from_secs(5);
 
@@ -33,24 +36,46 @@ pub struct Zellij {
 impl Zellij {
     /// Runs each of these lines for /bin/sh in a pane, three in a row.
     pub fn with(lines: &[String]) -> Result<Self> {
-        let place = Place::new()?;
-        place.write("config.kdl", CONFIG)?;
-        let mut layout = String::from("layout {\n");
+        let mut layout = String::new();
         for row in lines.chunks(3) {
-            layout.push_str("  pane split_direction=\"vertical\" {\n");
-            for line in row {
-                let _ = writeln!(
-                    layout,
-                    "    pane command=\"sh\" {{ args \"-c\" {line:?}; }}"
-                );
-            }
-            layout.push_str("  }\n");
+            layout.push_str("pane split_direction=\"vertical\" {\n");
+            row.iter().for_each(|line| pane(&mut layout, line));
+            layout.push_str("}\n");
         }
+        Self::laid_out(&layout)
+    }
+
+    /// Runs one line in the tab that is seen, and each of the others in a tab behind it.
+    pub fn before(seen: &str, others: &[String]) -> Result<Self> {
+        let mut layout = String::from("tab focus=true {\n");
+        pane(&mut layout, seen);
         layout.push_str("}\n");
-        place.write("panes.kdl", layout)?;
-        let mut viewer = Viewer::start(&start(&place))?;
+        for line in others {
+            layout.push_str("tab {\n");
+            pane(&mut layout, line);
+            layout.push_str("}\n");
+        }
+        Self::laid_out(&layout)
+    }
+
+    fn laid_out(layout: &str) -> Result<Self> {
+        let place = Place::new()?;
+        // Without a configuration in this place it takes itself for newly installed, and heeds no layout.
+        place.write(".config/zellij/config.kdl", CONFIG)?;
+        place.write("panes.kdl", format!("layout {{\n{layout}}}\n"))?;
+        let mut start = client(&place);
+        start.args(["--session", SESSION, "options", "--default-layout"]);
+        start.arg(place.path("panes.kdl"));
+        let mut viewer = Viewer::start(&start)?;
         viewer.watch(SETTLING)?;
         Ok(Self { viewer, place })
+    }
+
+    /// A client that attaches, in this place.
+    pub fn attach(&self) -> Command {
+        let mut command = client(&self.place);
+        command.args(["attach", SESSION]);
+        command
     }
 }
 
@@ -79,10 +104,14 @@ pub fn version() -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn start(place: &Place) -> Command {
+/// A pane with a line for /bin/sh in a layout.
+fn pane(layout: &mut String, line: &str) {
+    // Writing to a String can't fail.
+    let _ = writeln!(layout, "pane command=\"sh\" {{ args \"-c\" {line:?}; }}");
+}
+
+fn client(place: &Place) -> Command {
     let mut command = place.command("zellij");
-    command.arg("--config").arg(place.path("config.kdl"));
-    command.arg("--layout").arg(place.path("panes.kdl"));
     command.env("ZELLIJ_SOCKET_DIR", place.path("zellij"));
     command
 }
