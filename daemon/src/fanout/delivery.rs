@@ -301,7 +301,9 @@ impl Delivery {
         Ok(offset)
     }
 
-    /// Sends output from the log until the ring is reached; true when the turn ended before that.
+    /// Sends output from the log until the ring is reached; true when the turn ended before that. Whoever skips had come to
+    /// a screen that the ring had left behind again by the time it was made: from the log such a reader would see a flood
+    /// later and later, so that it gets the next screen.
     async fn replay(
         &self,
         subscription: &Subscription,
@@ -309,11 +311,18 @@ impl Delivery {
         batch: &mut Batch,
     ) -> Result<bool, LogError> {
         let stream = &subscription.stream;
+        let skips = cursor.skips(subscription);
         while let Some(replay) = &mut cursor.replay {
             if batch.is_full() {
                 return Ok(true);
             }
             let until = replay.until(stream);
+            if skips && replay.offset() < until {
+                cursor.replay = None;
+                let first = stream.ring().first();
+                self.lapped(subscription, cursor, first, batch).await?;
+                return Ok(true);
+            }
             let from = replay.offset();
             if let Some(found) = replay.next(stream, until).await? {
                 self.push_found(batch, stream, from, found);
@@ -341,7 +350,7 @@ impl Delivery {
     ) -> Result<bool, LogError> {
         let stream = &subscription.stream;
         loop {
-            let skips = cursor.was_live && stream.terminal && !subscription.lossless;
+            let skips = cursor.skips(subscription);
             let (entries, first, is_all, is_late) = {
                 let ring = stream.ring();
                 let last = (cursor.seq + TURN_ENTRIES as u64).min(ring.next());

@@ -314,6 +314,13 @@ pub struct Cursor {
     pub bridges: VecDeque<Bridge>,
 }
 
+impl Cursor {
+    /// Whether it goes on with a screen where it is too slow, rather than with the output that it has missed.
+    pub fn skips(&self, subscription: &Subscription) -> bool {
+        self.was_live && subscription.stream.terminal && !subscription.lossless
+    }
+}
+
 /// How the delivery of a command's own channel begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {

@@ -338,6 +338,40 @@ proptest! {
     }
 }
 
+/// The screen that stood for what it had missed was of the past by the time it was made.
+#[test]
+fn who_skips_gets_a_newer_screen_rather_than_the_past_from_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
+        let mut world = World::new(log);
+        world.output(0, 1000).await;
+        world.watchers[1].turn().await;
+        let screen = world.ends[0];
+        for _ in 0..50 {
+            world.output(0, 20_000).await;
+        }
+        let watcher = &mut world.watchers[1];
+        let mut cursor = watcher.subscription.take_cursor();
+        assert!(cursor.was_live);
+        watcher.delivery.follow_from(
+            &watcher.subscription,
+            &mut cursor,
+            COMMANDS[0],
+            screen..screen,
+        );
+        assert!(cursor.replay.is_some(), "the ring has moved on");
+        watcher.subscription.put_cursor(cursor);
+        watcher.turn().await;
+        assert_eq!(watcher.seen.next[&COMMANDS[0]], world.ends[0]);
+        assert_eq!(watcher.seen.gaps, 1);
+    });
+}
+
 #[test]
 fn whoever_comes_late_with_an_offset_hears_that_the_command_runs() {
     let dir = tempfile::tempdir().unwrap();
