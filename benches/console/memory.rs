@@ -22,6 +22,9 @@ const PANES: usize = 9;
 /// Lines, so that a screen's worth has scrolled out beyond the 10,000.
 const LINES: usize = 10_100;
 
+/// Milliseconds between two lines: a pane remembers when each of its lines arrived, to the second.
+const SECOND: u64 = 1000;
+
 /// What a pane may take, in bytes.
 const SHOWN: f64 = 6e6;
 /// One that is hidden.
@@ -41,7 +44,8 @@ pub fn measure() -> Result<Section> {
     Ok(Section {
         title: "The console: memory of a pane",
         how: "What is resident more with 10,000 lines of 200 columns, ten colours in each, above a screen of 200 × 60; of \
-              nine such panes, divided by nine. Hidden ones were hidden when it came (what a pane gives up when it is hidden \
+              nine such panes, divided by nine. Each line comes a second after the one before, so that the pane has as many \
+              times to remember as lines. Hidden ones were hidden when it came (what a pane gives up when it is hidden \
               goes to the allocator, for other panes, and not always to the system); the screen itself, some 0.6 MB, was \
               there before in both. tmux has one, with history-limit 10000; it keeps hidden panes as they are.",
         head: vec!["", "shown", "hidden"],
@@ -76,8 +80,9 @@ fn of_panes(hidden: bool) -> Result<f64> {
     let before = resident()?;
     for number in 0..LINES {
         let line = Bytes::from(wide(number));
+        let time = Timestamp(NOW.0 + number as u64 * SECOND);
         for pane in 0..counted {
-            world.output(pane, line.clone());
+            world.output_at(pane, line.clone(), time);
         }
     }
     Ok((resident()? - before) / counted as f64)

@@ -125,6 +125,11 @@ impl World {
 
     /// Gives a pane a piece of output.
     pub fn output(&mut self, pane: usize, data: Bytes) {
+        self.output_at(pane, data, NOW);
+    }
+
+    /// Gives a pane a piece of output that was written at this time.
+    pub fn output_at(&mut self, pane: usize, data: Bytes, time: Timestamp) {
         let offset = self.offsets[pane];
         self.offsets[pane] += data.len() as u64;
         let frame = OutputFrame {
@@ -133,7 +138,7 @@ impl World {
             via: Via::Command,
             seq: 1,
             offset,
-            time: NOW,
+            time,
             size: None,
             data,
         };
