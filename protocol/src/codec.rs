@@ -172,6 +172,12 @@ impl DecodeError {
 }
 
 /// Writes a message as a text frame. A payload over [`COMPRESS_ABOVE`] is gzipped.
+///
+/// # Errors
+/// When the payload can't be written as JSON, or the frame would be longer than [`MAX_MESSAGE`].
+///
+/// # Panics
+/// Never: all that is written here is UTF-8.
 pub fn encode<M: Direction>(header: &Header, message: &M) -> Result<String, EncodeError> {
     let timestamp = if header.timestamp.0 == 0 {
         Timestamp::now()

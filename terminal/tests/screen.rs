@@ -150,7 +150,7 @@ fn a_row_that_nothing_was_written_to_has_not_changed() {
 
 /// What can be seen of a row.
 fn seen(screen: &Screen, row: u16) -> Vec<String> {
-    let row = screen.row(row.into()).unwrap();
+    let row = screen.row(row.into()).expect("the row exists");
     let cells = row.cells().map(|cell| {
         format!(
             "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
