@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use opsctl_client::{Client, ConnState, Event, Events, Outcome, RequestError};
 use opsctl_protocol::message::{
     CommandCancel, CommandInput, CommandInterrupt, CommandQuery, CommandRequest, CommandResize,
@@ -131,16 +132,7 @@ impl Conn {
             Effect::Cancel(command) => self.cancel(command),
             Effect::Signal(command, signal) => self.signal(command, signal),
             Effect::Say(saying) => self.say(*saying),
-            Effect::Input(command_id, data) => {
-                let input = CommandInput {
-                    command_id,
-                    data: Payload(data),
-                    offset: None,
-                    eof: false,
-                };
-                let full = self.input.try_send(input).is_err();
-                full.then(|| Message::Error("the daemon doesn't take input: not sent".to_owned()))
-            }
+            Effect::Input(command_id, data) => self.type_in(command_id, data),
             Effect::Resize(command_id, cols, rows) => {
                 // Without a connection there is nothing to tell: the size is told on attaching anew.
                 let _ = self.client.post(CommandResize {
@@ -190,6 +182,18 @@ impl Conn {
             | Effect::Theme(_)
             | Effect::Quit => None,
         }
+    }
+
+    /// Sends what was typed for a command.
+    fn type_in(&self, command_id: CommandId, data: Bytes) -> Option<Message> {
+        let input = CommandInput {
+            command_id,
+            data: Payload(data),
+            offset: None,
+            eof: false,
+        };
+        let full = self.input.try_send(input).is_err();
+        full.then(|| Message::Error("the daemon doesn't take input: not sent".to_owned()))
     }
 
     /// Starts work that goes on beside everything else, until it ends or is abandoned.

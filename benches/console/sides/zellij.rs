@@ -39,7 +39,9 @@ impl Zellij {
         let mut layout = String::new();
         for row in lines.chunks(3) {
             layout.push_str("pane split_direction=\"vertical\" {\n");
-            row.iter().for_each(|line| pane(&mut layout, line));
+            for line in row {
+                pane(&mut layout, line);
+            }
             layout.push_str("}\n");
         }
         Self::laid_out(&layout)

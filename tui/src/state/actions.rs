@@ -65,10 +65,7 @@ impl State {
             (_, Action::Attach) => return self.attach(),
             (_, Action::Mirror) => return self.ask_mirror(),
             (_, Action::CommandLine) => self.ask(Purpose::Command, ""),
-            (_, Action::Filter) => {
-                let filter = self.current_filter().clone();
-                self.ask(Purpose::Filter, &filter);
-            }
+            (_, Action::Filter) => self.ask_filter(),
             (_, Action::Search) => self.ask_search(),
             (_, Action::NextMatch) => self.next_match(true),
             (_, Action::PreviousMatch) => self.next_match(false),
@@ -82,16 +79,23 @@ impl State {
             (_, Action::NextTheme) => return self.next_theme(),
             (_, Action::Sort) => self.connections.order = self.connections.order.next(),
             (_, Action::Reconnect) => return vec![Effect::Reconnect],
-            (_, Action::Help) => {
-                self.help_filter.clear();
-                self.overlay = Some(Overlay::Help(0));
-            }
+            (_, Action::Help) => self.open_help(),
             (_, Action::Redraw) => return vec![Effect::Redraw],
             (_, Action::Suspend) => return vec![Effect::Suspend],
             (_, Action::Quit) => return vec![Effect::Quit],
             _ => {}
         }
         Vec::new()
+    }
+
+    fn ask_filter(&mut self) {
+        let filter = self.current_filter().clone();
+        self.ask(Purpose::Filter, &filter);
+    }
+
+    fn open_help(&mut self) {
+        self.help_filter.clear();
+        self.overlay = Some(Overlay::Help(0));
     }
 
     fn help_action(&mut self, action: Action) {

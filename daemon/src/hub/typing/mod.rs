@@ -160,11 +160,11 @@ impl Hub {
             typed,
             sent: None,
         };
-        self.take_up(conn, id, row, obstacle);
+        self.take_in(conn, id, row, obstacle);
     }
 
     /// Writes a new message down, or refuses it for what is in its way.
-    fn take_up(
+    fn take_in(
         &mut self,
         conn: ConnId,
         id: Option<String>,
@@ -172,21 +172,18 @@ impl Hub {
         obstacle: Option<(Obstacle, String)>,
     ) {
         let key = row.asked.key.clone();
-        let stage = match obstacle {
+        let stage = if let Some((obstacle, why)) = obstacle {
             // What is refused at once leaves no trace: a repetition is looked at anew. But it may itself be one, of
             // a message that was typed.
-            Some((obstacle, why)) => {
-                row.typed.state = TypedState::Refused;
-                row.typed.obstacle = Some(obstacle);
-                row.typed.reason = Some(why);
-                self.effects.push(Effect::Recall(key.clone()));
-                Stage::Recalling
-            }
-            None => {
-                let row = Box::new(row.clone());
-                self.effects.push(Effect::Message(row, true));
-                Stage::Journaling
-            }
+            row.typed.state = TypedState::Refused;
+            row.typed.obstacle = Some(obstacle);
+            row.typed.reason = Some(why);
+            self.effects.push(Effect::Recall(key.clone()));
+            Stage::Recalling
+        } else {
+            let row = Box::new(row.clone());
+            self.effects.push(Effect::Message(row, true));
+            Stage::Journaling
         };
         let message = Message {
             row,
