@@ -71,7 +71,7 @@ fn two_panes() -> State {
 }
 
 fn themes() -> [Theme; 2] {
-    let dark = Palette::named("dark").unwrap();
+    let dark = Palette::named("dark").expect("a theme");
     [
         sixteen(),
         Theme::new(|role| dark.style(role), Depth::True, false),
