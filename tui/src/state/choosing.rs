@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use opsctl_protocol::message::CommandSummary;
 use opsctl_protocol::{AgentId, CommandId};
 use ratatui::layout::Rect;
 
@@ -24,6 +25,46 @@ pub struct Shown<'a> {
 }
 
 impl State {
+    /// The commands listed now.
+    pub fn listed_commands(&self) -> Vec<&CommandSummary> {
+        let agent = self.list.agent.as_ref().filter(|_| self.list.commands);
+        agent.map_or_else(Vec::new, |agent| {
+            self.fleet.commands_of(agent, &self.list.command_filter)
+        })
+    }
+
+    /// The command that the focus is on: the pane's, the list's, or the selected agent's current one.
+    pub fn target_command(&self) -> Option<CommandId> {
+        match self.view {
+            View::Fleet => {}
+            View::Inbox => return self.item_command(),
+            View::Commands => return self.commands.selected,
+            View::Activity | View::Connections => return None,
+        }
+        if self.focus == Focus::Pane {
+            return self.panes.current().map(|pane| pane.command);
+        }
+        if self.list.commands {
+            return self.list.command;
+        }
+        let agent = self.fleet.get(self.list.agent.as_ref()?)?;
+        fleet::current(agent).map(|command| command.command_id)
+    }
+
+    /// The agent that the focus is on.
+    pub fn target_agent(&self) -> Option<AgentId> {
+        match self.view {
+            View::Fleet => {}
+            View::Inbox => return self.inbox.selected.clone(),
+            View::Commands => return Some(self.selected_command()?.agent_id.clone()),
+            View::Activity | View::Connections => return None,
+        }
+        match self.panes.current() {
+            Some(pane) if self.focus == Focus::Pane => Some(pane.agent.clone()),
+            _ => self.list.agent.clone(),
+        }
+    }
+
     /// The selected row.
     fn selected(&self) -> Option<Cursor> {
         let roster = self.fleet.roster();

@@ -4,7 +4,7 @@
 //! - [`effect`]: what goes in and comes out.
 //! - [`link`]: the connection to the daemon.
 //! - [`fleet`]: agents and commands; [`doing`]: what an agent does; [`roster`]: agents in the order of the list.
-//! - [`pane`], [`older`]: a command's terminal, and what it no longer holds.
+//! - [`panes`]: the list at the side and the panes; [`pane`], [`older`]: a command's terminal, and what it no longer holds.
 //! - [`hidden`]: what a pane is while it isn't shown.
 //! - [`lines`], [`search`], [`copy`]: a pane's lines by number, searched and selected.
 //! - [`work`]: what takes its time, how far it is, and its end.
@@ -18,7 +18,7 @@
 //! - [`memory`]: what lasts from one start to the next.
 //! - [`inbox`]: what needs a person; [`glance`]: a terminal that is looked at without a pane.
 //! - [`saying`]: what is said to programs, and what has become of it.
-//! - `choosing`: which agents are meant; `offers`: what would do something.
+//! - `choosing`: which agents are meant; `offers`: what would do something; `rights`: what may be done.
 //! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
 
 pub mod activity;
@@ -41,6 +41,7 @@ pub mod memory;
 pub mod older;
 pub mod palette;
 pub mod pane;
+pub mod panes;
 pub mod prompt;
 pub mod room;
 pub mod roster;
@@ -59,13 +60,14 @@ pub mod notice;
 mod offers;
 mod pointing;
 mod reading;
+mod rights;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use opsctl_protocol::message::{
     CommandSummary, Connected, Role, State as CommandState, Subscribe, Target,
 };
-use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
+use opsctl_protocol::{Channel, CommandId, Pattern, Timestamp};
 
 use crate::clock::Zone;
 use crate::keys::{Keymap, Mode};
@@ -74,11 +76,9 @@ pub use effect::{Answer, Effect, Input, Message, Outcome};
 pub use link::{Connection, Link};
 pub use notice::Notice;
 pub use pane::Pane;
+pub use panes::{Focus, List, MAX_PANES, Panes};
 pub use prompt::{Prompt, Purpose};
 pub use room::View;
-
-/// Panes that can be open at once.
-pub const MAX_PANES: usize = 9;
 
 /// Everything that the console shows.
 #[derive(Debug)]
@@ -174,80 +174,6 @@ pub struct State {
 
 pub use choosing::Shown;
 pub use fleet::Fleet;
-
-/// List or panes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Focus {
-    /// The list.
-    List,
-    /// The focused pane.
-    Pane,
-}
-
-/// The list at the side.
-#[derive(Debug, Default)]
-pub struct List {
-    /// The selected agent, if the selected row is one.
-    pub agent: Option<AgentId>,
-    /// The group whose heading is the selected row.
-    pub group: Option<roster::GroupName>,
-    /// Agents that are acted on together.
-    pub marks: BTreeSet<AgentId>,
-    /// Whether its commands are listed rather than the agents.
-    pub commands: bool,
-    /// The selected command.
-    pub command: Option<CommandId>,
-    /// Only agents that have these words are listed.
-    pub filter: String,
-    /// Only commands that have these words are listed.
-    pub command_filter: String,
-}
-
-/// The terminals that are open.
-#[derive(Debug, Default)]
-pub struct Panes {
-    list: Vec<Pane>,
-    /// The one that keys go to.
-    pub focused: usize,
-    /// Whether all are shown, where there is room.
-    pub grid: bool,
-    /// Whether the focused one has the whole screen.
-    pub zoomed: bool,
-}
-
-impl Panes {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// A pane by its index.
-    pub fn get(&self, index: usize) -> Option<&Pane> {
-        self.list.get(index)
-    }
-
-    /// The focused one.
-    pub fn current(&self) -> Option<&Pane> {
-        self.list.get(self.focused)
-    }
-
-    /// The pane of a command.
-    pub fn find(&self, command: CommandId) -> Option<&Pane> {
-        self.list.iter().find(|pane| pane.command == command)
-    }
-
-    fn of(&mut self, command: CommandId) -> Option<(usize, &mut Pane)> {
-        self.list
-            .iter_mut()
-            .enumerate()
-            .find(|(_, pane)| pane.command == command)
-    }
-}
 
 /// What lies over everything.
 #[derive(Debug, Clone)]
@@ -394,73 +320,6 @@ impl State {
 
     fn copies(&self) -> bool {
         self.panes.current().is_some_and(|pane| pane.copy.is_some())
-    }
-
-    /// Whether the person may change anything, and if not, why.
-    pub fn may_operate(&self) -> Result<(), &'static str> {
-        if self.read_only {
-            Err("this console only watches (--read-only)")
-        } else if self.only_watches() {
-            Err("your role may only watch")
-        } else if !self.connection.is_connected() {
-            Err("not connected to the daemon: nothing was sent")
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Whether nothing can be changed from here, by this console's own wish or by the daemon's.
-    pub fn only_watches(&self) -> bool {
-        self.read_only || self.role.is_some_and(|role| !role.may_operate())
-    }
-
-    /// What of this may be done: all, or what changes nothing. Every way to an effect asks beforehand and says why not;
-    /// this holds for those that forget to.
-    fn permitted(&self, mut effects: Vec<Effect>) -> Vec<Effect> {
-        if self.only_watches() {
-            effects.retain(|effect| !effect.changes());
-        }
-        effects
-    }
-
-    /// The commands listed now.
-    pub fn listed_commands(&self) -> Vec<&CommandSummary> {
-        let agent = self.list.agent.as_ref().filter(|_| self.list.commands);
-        agent.map_or_else(Vec::new, |agent| {
-            self.fleet.commands_of(agent, &self.list.command_filter)
-        })
-    }
-
-    /// The command that the focus is on: the pane's, the list's, or the selected agent's current one.
-    pub fn target_command(&self) -> Option<CommandId> {
-        match self.view {
-            View::Fleet => {}
-            View::Inbox => return self.item_command(),
-            View::Commands => return self.commands.selected,
-            View::Activity | View::Connections => return None,
-        }
-        if self.focus == Focus::Pane {
-            return self.panes.current().map(|pane| pane.command);
-        }
-        if self.list.commands {
-            return self.list.command;
-        }
-        let agent = self.fleet.get(self.list.agent.as_ref()?)?;
-        fleet::current(agent).map(|command| command.command_id)
-    }
-
-    /// The agent that the focus is on.
-    pub fn target_agent(&self) -> Option<AgentId> {
-        match self.view {
-            View::Fleet => {}
-            View::Inbox => return self.inbox.selected.clone(),
-            View::Commands => return Some(self.selected_command()?.agent_id.clone()),
-            View::Activity | View::Connections => return None,
-        }
-        match self.panes.current() {
-            Some(pane) if self.focus == Focus::Pane => Some(pane.agent.clone()),
-            _ => self.list.agent.clone(),
-        }
     }
 
     /// A pane's command as last told; it may have been forgotten.
