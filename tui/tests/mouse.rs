@@ -14,8 +14,8 @@ const PRESS: MouseEventKind = MouseEventKind::Down(MouseButton::Left);
 fn mouse(state: &mut State, kind: MouseEventKind, at: (usize, usize), after: u64) -> Vec<Effect> {
     let event = MouseEvent {
         kind,
-        column: u16::try_from(at.0).unwrap(),
-        row: u16::try_from(at.1).unwrap(),
+        column: u16::try_from(at.0).expect("a column"),
+        row: u16::try_from(at.1).expect("a row"),
         modifiers: KeyModifiers::NONE,
     };
     let now = Timestamp(NOW.0 + after);
