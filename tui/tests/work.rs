@@ -40,7 +40,7 @@ fn oldest(state: &mut State) -> Older {
         Effect::LoadOlder(older) => Some((**older).clone()),
         _ => None,
     });
-    older.next().unwrap()
+    older.next().expect("older lines are asked for")
 }
 
 #[test]

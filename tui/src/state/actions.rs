@@ -26,10 +26,7 @@ impl State {
             (Mode::Confirm, Action::Down) => self.step_question(1),
             (Mode::Confirm, _) => return self.confirmed(action == Action::Yes),
             (Mode::Copying, _) => return self.copy_action(action),
-            (Mode::Pane, Action::Back) => match self.came_from {
-                Some(view) => self.show(view),
-                None => self.focus = Focus::List,
-            },
+            (Mode::Pane, Action::Back) => self.leave_pane(),
             (Mode::Commands, Action::Back) => self.list_agents(),
             (Mode::Agents, Action::Open) if self.is_at_heading() => self.toggle_group(),
             (Mode::Agents, Action::Open) => return self.open_agent(),
@@ -86,6 +83,14 @@ impl State {
             _ => {}
         }
         Vec::new()
+    }
+
+    /// Goes back to where the pane was opened from.
+    fn leave_pane(&mut self) {
+        match self.came_from {
+            Some(view) => self.show(view),
+            None => self.focus = Focus::List,
+        }
     }
 
     fn ask_filter(&mut self) {
