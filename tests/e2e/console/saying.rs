@@ -1,6 +1,7 @@
 //! What is said to programs from the console, and answered to what they ask. The programs show screens that real ones
 //! have shown, and write down every key.
 
+use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use super::{leave, open};
@@ -26,11 +27,13 @@ fn asker(daemon: &TestDaemon, agent: &str, name: &str, screens: &[&str]) -> Test
     );
     for (at, shown) in screens.iter().enumerate() {
         let file = daemon.file(&format!("screen-{at}"), &screen(shown));
-        script += &format!(
-            "printf '\\033[H\\033[2J'; cat '{}'; head -c1 >> '{}'\n",
+        writeln!(
+            script,
+            "printf '\\033[H\\033[2J'; cat '{}'; head -c1 >> '{}'",
             file.display(),
             daemon.path("keys").display()
-        );
+        )
+        .unwrap();
     }
     let program = daemon.file(name, &script);
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
