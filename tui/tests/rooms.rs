@@ -468,13 +468,16 @@ fn the_palette_has_names_first_then_beginnings_then_what_was_chosen_last() {
     key(&mut state, KeyCode::Enter);
     keys(&mut state, "1");
     opened(&mut state, "conn");
-    let connections = "the connection to the daemon, and who else watches";
+    let connections = "the connection to the daemon, and who else is connected";
     assert_eq!(first_found(&state)[..2], [connections, "connect again now"]);
     opened(&mut state, "connect again");
     assert_eq!(first_found(&state)[0], "connect again now");
     opened(&mut state, "");
     let recent = first_found(&state)[0];
-    assert_eq!(recent, "the connection to the daemon, and who else watches");
+    assert_eq!(
+        recent,
+        "the connection to the daemon, and who else is connected"
+    );
 }
 
 #[test]
