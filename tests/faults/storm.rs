@@ -13,7 +13,7 @@ use crate::plan::{Part, Plan, Side, Step};
 use crate::rng::Rng;
 use crate::witness::{Seen, Witness};
 use crate::work::Task;
-use crate::world::{PATIENCE, World, pause, tail};
+use crate::world::{PATIENCE, World, agent_name, pause, tail};
 
 /// What the daemon may hold after a storm, beside the rings of its commands.
 const DAEMON_MEMORY: u64 = 64 * 1024 * 1024;
@@ -305,6 +305,15 @@ fn check_world(plan: &Plan, world: &World, troubles: &mut Troubles) {
         .collect();
     for part in &parts {
         note(troubles, world.check_alive(*part));
+    }
+    // An agent that is still on its way back has not told its programs' holders yet that all of them is in the log.
+    for agent in (0..plan.agents).map(agent_name) {
+        let asked = world.local(["send", &agent, "--ttl", "30d", "--", "true"]);
+        match asked.spawn().wait_within(PATIENCE) {
+            Ok(ended) if ended.code == 0 => {}
+            Ok(ended) => troubles.push(format!("{agent} runs nothing more: {}", ended.err())),
+            Err(_) => troubles.push(format!("{agent} does not come back")),
+        }
     }
     let bound = DAEMON_MEMORY + plan.jobs.len() as u64 * RING_MEMORY;
     if let Some(memory) = world.memory(Part::Daemon).filter(|bytes| *bytes > bound) {

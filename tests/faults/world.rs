@@ -12,9 +12,10 @@ use crate::plan::{Kind, Part, Plan, Side};
 use crate::proxy::Proxy;
 use crate::tmpfs::Tmpfs;
 
-/// How long a part may take to end after SIGTERM, and anything else to happen once no fault hinders it. An agent or client
-/// that was cut off often waits up to 36 s before it comes back (R1), and a silent connection is found out after 35 s.
-pub const PATIENCE: Duration = Duration::from_secs(150);
+/// How long a part may take to end after SIGTERM, and anything else to happen once no fault hinders it. A silent connection
+/// is found out after 35 s, and after the nth that was lost its end waits up to 36 s before it comes back (R1): an agent
+/// whose six fated connections all go silent is whole again after 250 s, and then its reader's connection may go silent.
+pub const PATIENCE: Duration = Duration::from_mins(6);
 
 /// The code of what was killed, as a shell gives it.
 pub const KILLED: i32 = 128 + 9;
