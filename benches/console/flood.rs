@@ -29,6 +29,9 @@ const KEY: Duration = Duration::from_millis(16);
 /// How old what is seen may get.
 const BEHIND: Duration = Duration::from_millis(100);
 
+/// No line that is seen is older than this, in nanoseconds.
+const OLDEST: u64 = 60_000_000_000;
+
 /// What one side did.
 struct Seen {
     /// Megabytes of the program's that went by, a second.
@@ -146,8 +149,12 @@ struct Line {
     time: u64,
 }
 
-/// The newest line that is seen whole.
+/// The newest line that is seen whole. Nothing in the middle of a frame, where half of a line may be an older one's.
 fn newest(screen: &Screen) -> Option<Line> {
+    if screen.modes().synchronized {
+        return None;
+    }
+    let now = nanos();
     let rows = (0..i32::from(screen.size().1)).rev();
     let lines = rows.filter_map(|row| {
         let text = screen.row(row)?.text();
@@ -157,8 +164,10 @@ fn newest(screen: &Screen) -> Option<Line> {
             bytes: words.next()?.parse().ok()?,
             time: words.next()?.strip_prefix('T')?.parse().ok()?,
         };
-        // Only a number with something behind it is there to its end.
-        words.next().map(|_| line)
+        // Only a number with something behind it is there to its end. Who doesn't tell where a frame begins may still be in
+        // the middle of one: then a time is none that can be.
+        let is_whole = words.next().is_some() && line.time <= now && now - line.time < OLDEST;
+        is_whole.then_some(line)
     });
     lines.max_by_key(|line| line.bytes)
 }
