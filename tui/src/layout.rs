@@ -180,7 +180,8 @@ fn beside(area: Rect, width: u16) -> (Rect, Rect) {
 
 /// Where each of so many parts of a length begins and how long it is, when they are as equal as can be.
 fn shares(length: u16, count: usize) -> impl Iterator<Item = (u16, u16)> {
-    let edge = move |at: usize| (usize::from(length) * at / count) as u16;
+    // Rounded, so that none is more than a cell off.
+    let edge = move |at: usize| ((2 * usize::from(length) * at + count) / (2 * count)) as u16;
     (0..count).map(move |at| (edge(at), edge(at + 1) - edge(at)))
 }
 
@@ -211,7 +212,35 @@ fn tiles(area: Rect, count: usize) -> Vec<(usize, Rect)> {
 
 #[cfg(test)]
 mod tests {
+    use ratatui::layout::{Constraint, Layout as Split};
+
     use super::*;
+
+    #[test]
+    fn tiles_are_where_ratatui_would_put_them() {
+        for (width, height) in [(161, 58), (84, 38), (152, 57), (41, 12)] {
+            let area = Rect::new(3, 1, width, height);
+            let fill = |count| vec![Constraint::Fill(1); count];
+            for count in 1..=4 {
+                let shares: Vec<_> = shares(height, count).collect();
+                let split = Split::vertical(fill(count)).split(area);
+                let rows: Vec<_> = split
+                    .iter()
+                    .map(|row| (row.y - area.y, row.height))
+                    .collect();
+                assert_eq!(shares, rows);
+            }
+            let split = Split::horizontal(fill(3)).spacing(1).split(area);
+            if width >= 3 * PANE_COLS {
+                let first: Vec<_> = tiles(area, 9)
+                    .iter()
+                    .map(|(_, tile)| (tile.x, tile.width))
+                    .collect();
+                let cols: Vec<_> = split.iter().map(|col| (col.x, col.width)).collect();
+                assert_eq!(first[..3], cols);
+            }
+        }
+    }
 
     #[test]
     fn tiles_cover_the_area_without_overlap() {
