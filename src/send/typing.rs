@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use opsctl_client::{Client, ConnState, Event, Events, RequestError};
 use opsctl_protocol::message::{
-    AgentInfo, ApprovalAnswer, CommandSummary, Obstacle, Presence, State, Subscribe, TerminalType,
+    AgentInfo, ApprovalAnswer, CommandSummary, Obstacle, State, Subscribe, TerminalType,
     TerminalTyped, ToDashboard, TypedState, Verdict,
 };
 use opsctl_protocol::selector::Selector;
@@ -204,9 +204,6 @@ fn message(
         message.answer = Some(answer);
         message.submit = false;
         message.ttl_ms = None;
-    } else if agent.status != Presence::Connected && !typing.when_idle {
-        let why = format!("{} is not connected", agent.agent_id);
-        return Err(Failure::new(ExitCode::AgentOffline, why));
     }
     Ok(message)
 }

@@ -4,6 +4,8 @@ use crate::harness::{Finished, Proxy, TestAgent, TestDaemon, has_program, wait_u
 
 /// How the exit code says that nothing was typed.
 const NOT_TYPED: i32 = 250;
+/// How it says that the agent is away.
+const AGENT_OFFLINE: i32 = 241;
 
 /// A daemon and an agent `a`, whose main terminal is this line for a shell.
 fn world(line: &str) -> (TestDaemon, TestAgent) {
@@ -83,7 +85,7 @@ fn who_repeats_a_message_is_told_what_became_of_it_whatever_stands_in_its_way_no
     });
     assert_eq!(send(&daemon, args).expect_code(0).out(), "a: submitted\n");
     let refused = ["--type", "again", "--key", "k2"];
-    assert_eq!(send(&daemon, refused).code, NOT_TYPED);
+    assert_eq!(send(&daemon, refused).code, AGENT_OFFLINE);
     agent.start_again(&daemon);
     agent.wait_connected(&daemon);
     assert_eq!(

@@ -222,16 +222,20 @@ impl Hub {
                 Ok((command_id, summary.agent_id.clone()))
             }
             (None, Some(agent_id)) => {
-                if !self.agents.contains_key(agent_id) {
+                let Some(agent) = self.agents.get(agent_id) else {
                     let why = format!("no agent is named {agent_id}; `opsctl agents` lists them");
                     return Err((ErrorCode::UnknownAgent, why));
-                }
+                };
                 let runs = |command: &&super::command::Command| {
                     let summary = &command.row.summary;
                     summary.agent_id == *agent_id && summary.pty && command.is_under_way()
                 };
                 let mut found = self.commands.values().filter(runs);
                 match (found.next(), found.next()) {
+                    (None, _) if agent.link.is_none() => {
+                        let why = format!("{agent_id} is not connected");
+                        Err((ErrorCode::AgentOffline, why))
+                    }
                     (None, _) => bad(format!("no terminal runs on {agent_id}")),
                     (Some(one), None) => Ok((one.row.summary.command_id, agent_id.clone())),
                     (Some(_), Some(_)) => bad(format!(
