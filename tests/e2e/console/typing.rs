@@ -72,5 +72,7 @@ fn a_large_paste_arrives_whole() {
         .run();
     let sum = format!("sum {}", sum.out().trim());
     console.wait_text(&sum);
+    // Until its end is known here, what is typed is for the program.
+    console.wait_text("✓ exit 0");
     leave(&console);
 }
