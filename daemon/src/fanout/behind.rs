@@ -164,20 +164,23 @@ impl Delivery {
     ) -> Result<(), LogError> {
         let stream = &subscription.stream;
         cursor.seq = cursor.seq.max(first);
-        // A command's end is the last push of all: it is still in the ring, and comes behind the output that it ends.
+        if let Channel::Command(command_id) = stream.channel
+            && !subscription.no_output
+        {
+            self.skip(subscription, cursor, command_id, first, batch)
+                .await?;
+        }
+        // Looked at only now: a screen takes its time, and what is pushed meanwhile lies before where this goes on. A
+        // command's end is the last push of all: it is still in the ring, and comes behind the output that it ends.
         if let Some(latest) = stream.latest()
             && !is_end(&latest)
         {
             push_message(batch, &Header::default(), &state_copy(&latest));
         }
-        match &stream.channel {
-            Channel::Command(command_id) if !subscription.no_output => {
-                self.skip(subscription, cursor, *command_id, first, batch)
-                    .await
-            }
-            Channel::Agent(agent_id) => self.catch_up(subscription, cursor, agent_id, batch).await,
-            _ => Ok(()),
+        if let Channel::Agent(agent_id) = &stream.channel {
+            self.catch_up(subscription, cursor, agent_id, batch).await?;
         }
+        Ok(())
     }
 
     /// On a command's own channel: from the log for those who want everything, else a gap, and for a terminal the screen

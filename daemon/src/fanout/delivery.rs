@@ -243,10 +243,8 @@ impl Delivery {
         };
         let end = begin.end().max(offset);
         self.follow_from(subscription, cursor, command_id, offset..end);
-        match passed_state(&subscription.stream, offset) {
-            Some(state) => push_message(batch, &Header::default(), &state),
-            // The ring may drop it while output before it is read from the log.
-            None => cursor.state_follows = cursor.replay.is_some(),
+        if let Some(state) = passed_state(&subscription.stream, offset) {
+            push_message(batch, &Header::default(), &state);
         }
         Ok(())
     }
@@ -331,9 +329,8 @@ impl Delivery {
                 cursor.replay = None;
                 cursor.seq = seq_after(stream, offset);
                 cursor.offsets.insert(piece_command(stream), offset);
-                if std::mem::take(&mut cursor.state_follows)
-                    && let Some(state) = passed_state(stream, offset)
-                {
+                // The ring may have dropped one that was pushed meanwhile.
+                if let Some(state) = passed_state(stream, offset) {
                     push_message(batch, &Header::default(), &state);
                 }
             }

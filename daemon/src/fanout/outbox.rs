@@ -308,8 +308,6 @@ pub struct Cursor {
     pub begin: Option<Begin>,
     /// For a command's own channel: output that is being read from the log until the ring is reached.
     pub replay: Option<Box<Replay>>,
-    /// The command's state was not told at the beginning, since it was to follow from the ring behind that.
-    pub state_follows: bool,
     /// Output that was missed on the way and is being read back before anything else goes on, in order.
     pub bridges: VecDeque<Bridge>,
 }

@@ -78,6 +78,8 @@ struct World {
     agent: Arc<Stream>,
     commands: Vec<Arc<Stream>>,
     ends: Vec<u64>,
+    /// How much input each command was last said to have been given.
+    input: HashMap<CommandId, u64>,
     watchers: Vec<Watcher>,
     sources: Sources,
 }
@@ -96,6 +98,8 @@ struct Seen {
     gaps: usize,
     ended: usize,
     runs: bool,
+    /// How much input each command was last said to have been given.
+    input: HashMap<CommandId, u64>,
     /// The last push's number.
     seq: u64,
 }
@@ -130,6 +134,7 @@ impl World {
             agent,
             commands,
             ends: vec![0; COMMANDS.len()],
+            input: HashMap::new(),
             watchers,
             sources,
         }
@@ -201,6 +206,27 @@ impl World {
         watcher.outbox.wake(&watcher.subscription);
     }
 
+    /// A command says that it runs, and that it was given more input.
+    fn status(&mut self, number: usize) {
+        let input = self.input.entry(COMMANDS[number]).or_default();
+        *input += 1;
+        let status = CommandStatus {
+            input_offset: Some(*input),
+            ..CommandStatus::new(COMMANDS[number], State::Running)
+        };
+        let status = Arc::new(ToDashboard::Status(status));
+        self.push(number, &Body::Message(status));
+    }
+
+    /// Lets everybody read all that there is.
+    async fn settle(&mut self) {
+        for watcher in &mut self.watchers {
+            while watcher.outbox.has_ready() {
+                watcher.turn().await;
+            }
+        }
+    }
+
     /// Ends all commands and lets everybody read to the end.
     async fn finish(&mut self) {
         for (number, id) in COMMANDS.into_iter().enumerate() {
@@ -210,11 +236,7 @@ impl World {
                 &Body::Message(Arc::new(ToDashboard::Status(status))),
             );
         }
-        for watcher in &mut self.watchers {
-            while watcher.outbox.has_ready() {
-                watcher.turn().await;
-            }
-        }
+        self.settle().await;
     }
 }
 
@@ -283,7 +305,11 @@ impl Seen {
                 assert_eq!(snapshot.offset, *next, "a screen stands where the gap ends");
             }
             ToDashboard::Status(status) if status.state.is_final() => self.ended += 1,
-            ToDashboard::Status(status) => self.runs |= status.state == State::Running,
+            ToDashboard::Status(status) => {
+                self.runs |= status.state == State::Running;
+                let input = status.input_offset.unwrap_or_default();
+                self.input.insert(status.command_id, input);
+            }
             _ => {}
         }
     }
@@ -305,16 +331,24 @@ proptest! {
             for step in steps {
                 match step {
                     Step::Output(command, bytes) => world.output(command, bytes).await,
-                    Step::Status(number) => {
-                        let status = CommandStatus::new(COMMANDS[number], State::Running);
-                        world.push(number, &Body::Message(Arc::new(ToDashboard::Status(status))));
-                    }
+                    Step::Status(number) => world.status(number),
                     Step::Return => world.come_back(),
                     Step::Turn(number) => {
                         let watcher = &mut world.watchers[number];
                         if watcher.outbox.has_ready() {
                             watcher.turn().await;
                         }
+                    }
+                }
+            }
+            // Whoever sends input waits for how far it has come: the last word on that reaches everybody.
+            world.settle().await;
+            for (number, watcher) in world.watchers.iter().enumerate() {
+                for (command, input) in &world.input {
+                    let channel = &watcher.subscription.stream.channel;
+                    if !matches!(channel, Channel::Command(id) if id != command) {
+                        let told = watcher.seen.input.get(command);
+                        assert_eq!(told, Some(input), "watcher {number} of {command}");
                     }
                 }
             }
@@ -431,6 +465,39 @@ fn whoever_reads_the_log_while_the_ring_drops_the_state_hears_it_all_the_same() 
             !late.seen.runs,
             "the ring has it, behind what is read first"
         );
+        for _ in 0..more_than_the_ring {
+            world.output(1, 10_000).await;
+        }
+        while late.outbox.has_ready() {
+            late.turn().await;
+        }
+        assert!(late.seen.runs);
+        assert_eq!(late.seen.next[&COMMANDS[1]], world.ends[1]);
+    });
+}
+
+/// It was told an older state before the output that it reads from the log; `opsctl send` would keep its input for ever.
+#[test]
+fn whoever_was_told_a_state_before_the_log_hears_the_one_that_the_ring_has_dropped_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
+        let mut world = World::new(log);
+        let delivered = CommandStatus::new(COMMANDS[1], State::Delivered);
+        let delivered = Arc::new(ToDashboard::Status(delivered));
+        world.push(1, &Body::Message(delivered));
+        let more_than_the_ring = 3 * COMMAND_RING.entries;
+        for _ in 0..more_than_the_ring {
+            world.output(1, 10_000).await;
+        }
+        let mut late = Watcher::new(&world.commands[1], true, &world.sources);
+        late.outbox.wake(&late.subscription);
+        late.turn().await;
+        world.status(1);
         for _ in 0..more_than_the_ring {
             world.output(1, 10_000).await;
         }
