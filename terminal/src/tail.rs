@@ -123,7 +123,9 @@ impl Tail {
         let start = (whole.saturating_sub(3)..whole).find(|&at| {
             // A lead byte whose character is cut off by the end, and by nothing else.
             let end = &self.bytes[at..];
-            end[0] >= 0xc2 && std::str::from_utf8(end).is_err_and(|e| e.error_len().is_none())
+            let cut_off = std::str::from_utf8(end)
+                .is_err_and(|e| e.valid_up_to() == 0 && e.error_len().is_none());
+            end[0] >= 0xc2 && cut_off
         });
         match start {
             Some(at) => {
@@ -177,6 +179,8 @@ mod tests {
         assert_eq!(tail_after(&[b"a\xf0\x9f", b"\x98\x80"]), b"");
         assert_eq!(tail_after(&[b"\xe2\x82", b"\x1b[m"]), b"");
         assert_eq!(tail_after(&["é".as_bytes()]), b"");
+        // A whole one before it is not held back with it.
+        assert_eq!(tail_after(&[b"\xc3\x88\xc3"]), b"\xc3");
     }
 
     #[test]
