@@ -25,6 +25,8 @@ pub(crate) struct Command {
     pub(crate) attempts: u32,
     /// Output before this was given to the present connection by a holder that is gone.
     pub(crate) streamed: u64,
+    /// The daemon was told over the present connection that no input is taken now, and hears when it is again.
+    pub(crate) input_refused: bool,
 }
 
 /// Where a command is in its life.
@@ -129,6 +131,8 @@ pub(crate) fn status_of(id: CommandId, progress: &Progress) -> CommandStatus {
     };
     let mut status = CommandStatus {
         started_at: progress.started_at,
+        // Both also where they were told before: over a connection that was lost, perhaps.
+        input_offset: progress.started_at.map(|_| progress.input),
         input_received: progress.received.filter(|_| progress.started_at.is_some()),
         ..CommandStatus::new(id, state)
     };
@@ -157,6 +161,9 @@ mod tests {
         assert_eq!(status_of(id, &progress).state, State::Delivered);
         progress.started_at = Some(Timestamp(5));
         assert_eq!(status_of(id, &progress).state, State::Running);
+        progress.input = 5;
+        let told = status_of(id, &progress).input_offset;
+        assert_eq!(told, Some(5), "its last report may be lost");
         progress.to = 9;
         progress.end = Some(End {
             exit_code: Some(7),

@@ -104,8 +104,11 @@ impl InputPump {
     }
 }
 
-/// How long to wait before input that was not taken is sent again.
-const REJECTED: Duration = Duration::from_millis(50);
+/// How long to wait at first before input that was refused is sent again; doubles with each refusal that follows.
+const REFUSED: Duration = Duration::from_millis(50);
+
+/// The longest such wait. A refusal after as long a peace is the first one again.
+const REFUSED_MOST: Duration = Duration::from_secs(2);
 
 /// The task behind an [`InputPump`].
 struct Pump {
@@ -119,6 +122,7 @@ struct Pump {
 impl Pump {
     async fn run(mut self) {
         let mut stalled = Stall::new();
+        let mut refused = Refused::default();
         let mut rejections = 0;
         loop {
             let progress = *self.progress.borrow_and_update();
@@ -126,12 +130,22 @@ impl Pump {
                 stalled = Stall::new();
             }
             if std::mem::replace(&mut rejections, progress.rejections) != progress.rejections {
-                stalled.hasten();
+                refused.again(Instant::now());
             }
             if progress.ended || self.window.is_done() {
                 return;
             }
-            if progress.running && *self.states.borrow_and_update() == ConnState::Connected {
+            match self.states.has_changed() {
+                // Also one that came while something was sent: part of that went with the old connection.
+                Ok(true) => {
+                    self.window.rewind();
+                    refused = Refused::default();
+                }
+                Ok(false) => {}
+                Err(_) => return,
+            }
+            let connected = *self.states.borrow_and_update() == ConnState::Connected;
+            if progress.running && connected && refused.until.is_none() {
                 self.send().await;
             }
             tokio::select! {
@@ -150,6 +164,11 @@ impl Pump {
                         return;
                     }
                     self.window.rewind();
+                    refused = Refused::default();
+                }
+                () = reached(refused.until) => {
+                    refused.until = None;
+                    self.window.rewind();
                 }
                 () = sleep_until(stalled.until), if progress.running && self.window.is_waiting() => {
                     // The agent may have been away when the input passed through the daemon.
@@ -160,14 +179,60 @@ impl Pump {
         }
     }
 
-    /// Sends what the window permits.
+    /// Sends what the window permits, until the connection or what is known of the command changes.
     async fn send(&mut self) {
         while let Some(input) = self.window.next() {
-            if self.client.input(input).await.is_err() {
-                // The change of state that follows rewinds the window.
+            tokio::select! {
+                biased;
+                sent = self.client.input(input) => if sent.is_err() {
+                    // The change of state that follows rewinds the window.
+                    return;
+                },
+                // The lane of a half-open connection may stay full for minutes after the connection was given up.
+                changed = self.states.changed() => {
+                    // An end is seen by the loop too.
+                    let _ = changed;
+                    self.window.rewind();
+                    return;
+                }
+            }
+            // What follows something that was refused would be refused too.
+            if self.progress.has_changed().unwrap_or(true) {
                 return;
             }
         }
+    }
+}
+
+/// Waits for a time; for ever where there is none.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long nothing is sent because the daemon or the agent took something not.
+#[derive(Debug, Default)]
+struct Refused {
+    /// Until then.
+    until: Option<Instant>,
+    /// When the last wait ended, or ends, and how long it was.
+    last: Option<(Instant, Duration)>,
+}
+
+impl Refused {
+    /// Something was not taken. What was sent with it was not either, and says so too: that is no other refusal.
+    fn again(&mut self, now: Instant) {
+        if self.until.is_some() {
+            return;
+        }
+        let wait = match self.last {
+            Some((ended, wait)) if now < ended + REFUSED_MOST => (wait * 2).min(REFUSED_MOST),
+            _ => REFUSED,
+        };
+        self.until = Some(now + wait);
+        self.last = Some((now + wait, wait));
     }
 }
 
@@ -185,13 +250,30 @@ impl Stall {
         }
     }
 
-    /// Something was surely not taken.
-    fn hasten(&mut self) {
-        self.until = self.until.min(Instant::now() + REJECTED);
-    }
-
     fn again(&mut self) {
         self.wait = (self.wait * 2).min(STALL * 12);
         self.until = Instant::now() + self.wait;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_refused_again_and_again_asks_less_and_less_often() {
+        let mut refused = Refused::default();
+        let mut now = Instant::now();
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            refused.again(now);
+            refused.again(now);
+            let until = refused.until.take().unwrap();
+            waits.push((until - now).as_millis());
+            now = until + Duration::from_millis(10);
+        }
+        assert_eq!(waits, [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+        refused.again(now + REFUSED_MOST);
+        assert_eq!(refused.until, Some(now + REFUSED_MOST + REFUSED));
     }
 }

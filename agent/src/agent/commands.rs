@@ -46,6 +46,7 @@ impl Agent {
             phase: Phase::Queued,
             acked: 0,
             streamed: 0,
+            input_refused: false,
             attempts: 0,
         };
         self.commands.insert(id, command);
@@ -456,6 +457,7 @@ impl Agent {
                 phase: Phase::Held(held),
                 acked,
                 streamed: 0,
+                input_refused: false,
                 attempts: 0,
             },
         );

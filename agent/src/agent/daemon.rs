@@ -141,6 +141,7 @@ impl Agent {
         let (Some(link), Some(command)) = (self.link.clone(), self.commands.get_mut(&id)) else {
             return;
         };
+        command.input_refused = false;
         let status = command.status_before_output(id);
         self.send(status);
         self.generation += 1;
@@ -161,12 +162,12 @@ impl Agent {
         }
     }
 
-    fn text_input(&self, input: &CommandInput) {
+    fn text_input(&mut self, input: &CommandInput) {
         self.input(input.command_id, encode_input(input));
     }
 
-    fn input(&self, id: CommandId, frame: Bytes) {
-        let Some(command) = self.commands.get(&id) else {
+    fn input(&mut self, id: CommandId, frame: Bytes) {
+        let Some(command) = self.commands.get_mut(&id) else {
             return self.refuse(
                 ErrorCode::UnknownCommand,
                 format!("input for {id}: no such command is known here"),
@@ -178,13 +179,16 @@ impl Agent {
             Phase::Ended(_) => true,
             Phase::Queued | Phase::Starting | Phase::Journaling(_) | Phase::Sought { .. } => false,
         };
-        if !taken {
+        let was_refused = std::mem::replace(&mut command.input_refused, !taken);
+        // Once: what is under way behind it is many pieces, and the daemon keeps back the rest.
+        if !taken && !was_refused {
             // How much it has is told when somebody holds it again.
-            self.send(CommandStatus {
+            let status = CommandStatus {
                 input_received: None,
                 input_refused: true,
                 ..command.status_before_output(id)
-            });
+            };
+            self.send(status);
             self.refuse(
                 ErrorCode::InputRejected,
                 format!("input for {id}: its program takes none now"),

@@ -117,6 +117,7 @@ impl Agent {
             phase: Phase::Queued,
             acked: 0,
             streamed: 0,
+            input_refused: false,
             attempts: 0,
         };
         self.commands.insert(id, command);

@@ -46,6 +46,7 @@ impl Agent {
                 phase: ended.unwrap_or(Phase::Sought { holder }),
                 acked: 0,
                 streamed: 0,
+                input_refused: false,
                 attempts: 0,
             };
             self.commands.insert(id, command);

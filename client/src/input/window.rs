@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use opsctl_protocol::CommandId;
 use opsctl_protocol::limits::{INPUT_WINDOW, MAX_INPUT_PIECE};
 use opsctl_protocol::message::{CommandInput, Payload};
@@ -99,11 +99,33 @@ impl Window {
         more
     }
 
-    /// Another connection: everything that was not taken must be sent again.
+    /// Another connection, or some was refused: everything that was not taken must be sent again, in few messages.
     pub(super) fn rewind(&mut self) {
+        self.join();
         self.sent = self.start;
         self.sent_pieces = 0;
         self.finish_sent = false;
+    }
+
+    /// Joins small pieces: a source that gives a line at a time would have each one sent, and perhaps refused, by itself.
+    fn join(&mut self) {
+        let mut joined: VecDeque<Bytes> = VecDeque::new();
+        let mut small = BytesMut::new();
+        for piece in self.kept.drain(..) {
+            if small.len() + piece.len() > MAX_INPUT_PIECE {
+                joined.push_back(small.split().freeze());
+            }
+            if small.is_empty() && piece.len() == MAX_INPUT_PIECE {
+                joined.push_back(piece);
+            } else {
+                small.extend_from_slice(&piece);
+            }
+        }
+        if !small.is_empty() {
+            joined.push_back(small.freeze());
+        }
+        joined.retain(|piece| !piece.is_empty());
+        self.kept = joined;
     }
 
     /// The next message that the window permits.
@@ -127,5 +149,46 @@ impl Window {
             offset: Some(offset),
             eof,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_again_is_joined_and_keeps_its_place() {
+        let mut window = Window::new(CommandId([1; 16]));
+        let source: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut rest = &source[..];
+        for length in (1..).step_by(7) {
+            let (piece, after) = rest.split_at(length.min(rest.len()));
+            window.push(Bytes::copy_from_slice(piece));
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        window.finish();
+        assert!(std::iter::from_fn(|| window.next()).count() > 100);
+        window.taken(10_000);
+        window.rewind();
+        let again: Vec<CommandInput> = std::iter::from_fn(|| window.next()).collect();
+        assert!(
+            again.len() <= source.len() / MAX_INPUT_PIECE + 2,
+            "{}",
+            again.len()
+        );
+        let mut next = again[0].offset.unwrap();
+        assert!(next <= 10_000);
+        for input in &again {
+            assert_eq!(input.offset, Some(next));
+            assert!(input.data.0.len() <= MAX_INPUT_PIECE);
+            let end = next as usize + input.data.0.len();
+            assert_eq!(input.data.0[..], source[next as usize..end]);
+            next = end as u64;
+        }
+        assert_eq!(next as usize, source.len());
+        assert!(again.last().unwrap().eof && !again[0].eof);
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Command {
     pub input_offset: u64,
     /// What is typed into it.
     pub keys: Keys,
+    /// Who sent bulk last, and has not heard since that some was refused.
+    pub bulk_from: Option<ConnId>,
     /// Messages that are typed into it.
     pub typing: Typing,
     /// The sizes of those who type into it.
@@ -68,6 +70,7 @@ impl Command {
             settled: false,
             input_offset: 0,
             keys: Keys::new(),
+            bulk_from: None,
             typing: Typing::default(),
             writers: HashMap::new(),
             told_size: None,

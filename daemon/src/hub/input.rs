@@ -13,6 +13,11 @@ pub(super) fn counted(reports: &[CommandReport]) -> Vec<CommandStatus> {
     counted.cloned().collect()
 }
 
+/// Whether the daemon keeps these and numbers them. Bulk comes again from whoever sends it, by its offsets.
+fn are_keys(input: &CommandInput) -> bool {
+    input.offset.is_none() && !input.eof
+}
+
 impl Hub {
     pub(super) fn handle_input(&mut self, conn: ConnId, id: Option<String>, input: &CommandInput) {
         let command_id = input.command_id;
@@ -30,6 +35,9 @@ impl Hub {
             Ok(summary) => summary.agent_id.clone(),
             Err((code, why)) => return self.refuse(conn, id, code, why),
         };
+        if let Some(why) = self.keeps_out(conn, input) {
+            return self.refuse(conn, id, ErrorCode::InputRejected, why);
+        }
         if input.data.0.len() > limits::MAX_INPUT_PIECE {
             let why = format!(
                 "a piece of input has at most {} bytes",
@@ -57,6 +65,20 @@ impl Hub {
         }
     }
 
+    /// Why bulk is not passed on now, to be sent again by who has it. Notes who that is.
+    fn keeps_out(&mut self, conn: ConnId, input: &CommandInput) -> Option<String> {
+        let command = self.commands.get_mut(&input.command_id)?;
+        if are_keys(input) {
+            return None;
+        }
+        command.bulk_from = Some(conn);
+        let why = command.keys.keeps_out(input)?;
+        let short = input.command_id.short();
+        Some(format!(
+            "{short} takes no such input now: {why}; nothing was sent"
+        ))
+    }
+
     /// Sends input to its agent; keys are kept until they are there. `false` when it was not taken.
     fn pass_on(&mut self, agent_id: &AgentId, input: &CommandInput, typist: Typist) -> bool {
         let link = self
@@ -66,9 +88,7 @@ impl Hub {
         let (Some(link), Some(command)) = (link, self.commands.get_mut(&input.command_id)) else {
             return false;
         };
-        // Bulk comes again from whoever sends it, by its offsets.
-        let are_keys = input.offset.is_none() && !input.eof;
-        let added = if are_keys {
+        let added = if are_keys(input) {
             command.keys.add(input.clone(), typist.clone())
         } else {
             Added::Unknown
@@ -149,8 +169,20 @@ impl Hub {
                 );
                 self.tell_lost(lost, ErrorCode::InputRejected, &why);
             }
-            (None, true) => command.keys.lose_track(),
+            (None, true) => command.keys.refused_for_now(),
             (None, false) => {}
+        }
+        if status.input_refused {
+            self.tell_bulk_refused(command_id);
+        }
+    }
+
+    /// Who sends bulk sends what was not taken again, and hears here that there is some.
+    fn tell_bulk_refused(&mut self, command_id: CommandId) {
+        let command = self.commands.get_mut(&command_id);
+        if let Some(conn) = command.and_then(|command| command.bulk_from.take()) {
+            let why = format!("{} did not take all input", command_id.short());
+            self.refuse(conn, None, ErrorCode::InputRejected, why);
         }
     }
 

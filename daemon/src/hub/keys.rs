@@ -32,6 +32,20 @@ pub(super) enum Added {
     Full,
 }
 
+/// Why bulk is not passed on to an agent that counts what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum KeptOut {
+    /// The agent has not said yet what it has, since it came back or refused some.
+    #[error("its agent has not found it again yet")]
+    Unheard,
+    /// Bytes before it went with a connection, or were refused.
+    #[error("input at {expected} was expected")]
+    Hole {
+        /// Where it would follow.
+        expected: u64,
+    },
+}
+
 /// What is known of the agent's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
@@ -107,6 +121,22 @@ impl Keys {
         }
     }
 
+    /// Why bulk cannot go to the agent now: it would refuse it, piece by piece.
+    pub(super) fn keeps_out(&self, input: &CommandInput) -> Option<KeptOut> {
+        match self.known {
+            Known::Never => None,
+            Known::Before => Some(KeptOut::Unheard),
+            Known::Now => {
+                input
+                    .offset
+                    .filter(|offset| *offset > self.next)
+                    .map(|_| KeptOut::Hole {
+                        expected: self.next,
+                    })
+            }
+        }
+    }
+
     /// Input passes that is not kept here; keys that follow stand behind it.
     pub(super) fn passed(&mut self, input: &CommandInput) {
         let from = input.offset.unwrap_or(self.next);
@@ -154,11 +184,16 @@ impl Keys {
         true
     }
 
-    /// The agent has another connection, or took something not: what it has is to be heard from it.
+    /// The agent has another connection: what it has is to be heard from it, where it ever tells.
     pub(super) fn lose_track(&mut self) {
         if self.known == Known::Now {
             self.known = Known::Before;
         }
+    }
+
+    /// The agent took something not, and will tell what it has when it takes some again.
+    pub(super) fn refused_for_now(&mut self) {
+        self.known = Known::Before;
     }
 
     /// The agent has so many bytes of input. Returns whose keys are there now, and what is to be sent once more.

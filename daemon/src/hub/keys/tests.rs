@@ -153,3 +153,45 @@ proptest! {
         prop_assert_eq!(told, asked);
     }
 }
+
+#[test]
+fn bulk_that_the_agent_would_refuse_does_not_go_there() {
+    let bulk = |offset: u64| CommandInput {
+        offset: Some(offset),
+        ..keys("12345")
+    };
+    let mut input = Keys::new();
+    assert_eq!(
+        input.keeps_out(&bulk(9)),
+        None,
+        "it may be one that never counts"
+    );
+    input.refused_for_now();
+    assert_eq!(input.keeps_out(&bulk(0)), Some(KeptOut::Unheard));
+    input.received(3);
+    assert_eq!(
+        input.keeps_out(&bulk(4)),
+        Some(KeptOut::Hole { expected: 3 })
+    );
+    assert_eq!(input.keeps_out(&bulk(0)), None, "it skips what it has");
+    input.passed(&bulk(0));
+    assert_eq!(input.keeps_out(&bulk(5)), None);
+    input.passed(&bulk(5));
+    // Another connection: what was under way is lost with the old one.
+    input.lose_track();
+    assert_eq!(input.keeps_out(&bulk(10)), Some(KeptOut::Unheard));
+    input.received(5);
+    assert_eq!(
+        input.keeps_out(&bulk(10)),
+        Some(KeptOut::Hole { expected: 5 })
+    );
+    assert_eq!(input.keeps_out(&bulk(5)), None);
+    input.passed(&bulk(5));
+    // The holder's window was full, and the rest of what was sent is refused here.
+    input.refused(7);
+    assert_eq!(
+        input.keeps_out(&bulk(10)),
+        Some(KeptOut::Hole { expected: 7 })
+    );
+    assert_eq!(input.keeps_out(&bulk(5)), None);
+}

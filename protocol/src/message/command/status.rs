@@ -116,7 +116,8 @@ pub struct CommandStatus {
         deserialize_with = "bounded_option"
     )]
     pub input_received: Option<u64>,
-    /// From agents: input was not taken. With `inputReceived`, nothing beyond that was.
+    /// From agents: input was not taken. With `inputReceived`, nothing beyond that was; without it none is taken until that
+    /// comes again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub input_refused: bool,
     /// To dashboards: the command itself.
