@@ -204,7 +204,9 @@ impl Witness {
                 return Err(format!("{channel}: number {seq} came, {wanted} was next"));
             }
         }
-        self.fresh.remove(channel);
+        if !matches!(channel, Channel::Command(_)) {
+            self.fresh.remove(channel);
+        }
         self.positions
             .insert(channel.clone(), Position { epoch, seq });
         Ok(true)
@@ -283,7 +285,10 @@ impl Witness {
             Via::Direct => None,
         };
         if let Some(channel) = channel.filter(|_| frame.seq > 0) {
-            self.numbered(&channel, None, frame.seq, false)?;
+            if self.numbered(&channel, None, frame.seq, false)? {
+                // Until here a daemon that was killed may have got output once more that was seen: left out, with its numbers.
+                self.fresh.remove(&channel);
+            }
         } else {
             // Read back from the log, it stands for numbers that are left out.
             self.fresh.insert(Channel::Command(id));

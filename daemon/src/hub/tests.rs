@@ -418,6 +418,50 @@ fn repeated_output_is_cut_and_missing_output_is_said() {
 }
 
 #[test]
+fn who_sends_bulk_hears_that_it_was_refused_and_the_agent_gets_no_more_of_it_until_it_takes_some() {
+    let mut world = World::new();
+    let (agent, heard) = world.agent("a", None, Vec::new());
+    let (conn, outbox) = world.dashboard(Role::Operator);
+    world.say(conn, request("k", "a"));
+    let id = executed(&heard)[0];
+    world.status(agent, CommandStatus::new(id, State::Running));
+    drain(&outbox);
+    let bulk = CommandInput {
+        command_id: id,
+        data: opsctl_protocol::message::Payload(bytes::Bytes::from_static(b"line\n")),
+        offset: Some(0),
+        eof: false,
+    };
+    let passed = |heard: &Heard| {
+        let heard = heard.lock().unwrap();
+        let inputs = heard.iter().filter(|to| matches!(to, ToAgent::Input(_)));
+        inputs.count()
+    };
+    let rejections = |outbox: &Outbox| {
+        let answers = drain(outbox).into_iter();
+        let rejected = |answer: &ToDashboard| matches!(answer, ToDashboard::Error(error) if error.code == ErrorCode::InputRejected);
+        answers.filter(rejected).count()
+    };
+    world.say(conn, bulk.clone());
+    assert_eq!((passed(&heard), rejections(&outbox)), (1, 0));
+    let refused = CommandStatus {
+        input_refused: true,
+        ..CommandStatus::new(id, State::Running)
+    };
+    world.status(agent, refused);
+    assert_eq!(rejections(&outbox), 1, "it is to be sent again");
+    world.say(conn, bulk.clone());
+    assert_eq!((passed(&heard), rejections(&outbox)), (1, 1));
+    let takes = CommandStatus {
+        input_received: Some(0),
+        ..CommandStatus::new(id, State::Running)
+    };
+    world.status(agent, takes);
+    world.say(conn, bulk);
+    assert_eq!((passed(&heard), rejections(&outbox)), (2, 0));
+}
+
+#[test]
 fn an_agents_gap_starts_where_the_output_ends() {
     let mut world = World::new();
     let (agent, heard) = world.agent("a", None, Vec::new());
