@@ -2,8 +2,10 @@
 //! stdout that goes away, a daemon that does.
 //!
 //! - [`news`]: what comes from the daemon.
+//! - [`interrupts`]: interrupts on their way, also to agents that are away.
 //! - [`leaving`]: Ctrl-C, other signals, and what is said at the end.
 
+mod interrupts;
 mod leaving;
 mod news;
 
@@ -28,6 +30,7 @@ use super::{input, request};
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
 use crate::output::printer::Printer;
+use interrupts::Interrupts;
 
 /// Pieces that may wait for a slow stdout: 512 KiB of output.
 const WAITING_PIECES: usize = 16;
@@ -65,8 +68,7 @@ struct Watch<'a> {
     skim: Option<Skim>,
     /// Ctrl-C was pressed; the time after which nothing is waited for any more.
     interrupted: Option<Instant>,
-    /// Interrupts that the daemon has not answered yet.
-    interrupts: JoinSet<()>,
+    interrupts: Interrupts,
     /// The connection was lost and that was said.
     lost: bool,
 }
@@ -133,7 +135,7 @@ pub(super) async fn run(
         out,
         skim: None,
         interrupted: None,
-        interrupts: JoinSet::new(),
+        interrupts: Interrupts::default(),
         lost: false,
     };
     let local = LocalSet::new();
@@ -151,7 +153,8 @@ impl Watch<'_> {
         while !self.all_done() || !self.out.is_empty() {
             let tick = self.form.deadline();
             let caught_up = self.skim.as_ref().map(Skim::deadline);
-            let give_up = self.interrupted;
+            let give_up = self.interrupted.filter(|_| !self.interrupts.is_owed());
+            let retry = self.interrupts.retry;
             tokio::select! {
                 biased;
                 _ = signals.int.recv() => self.ctrl_c()?,
@@ -159,6 +162,12 @@ impl Watch<'_> {
                 // Whoever watched has gone; what runs goes on.
                 _ = signals.hup.recv() => return Err(Stop::LetGo(128 + 1)),
                 () = self.printer.closed() => return Err(Stop::Quiet),
+                Some(answer) = self.interrupts.asked.join_next(), if !self.interrupts.asked.is_empty() => {
+                    if let Ok((at, outcome)) = answer {
+                        self.interrupt_answered(at, outcome);
+                    }
+                }
+                () = at(retry) => self.interrupt_owed(),
                 () = at(give_up) => return Err(Stop::LetGo(leaving::INTERRUPTED)),
                 printed = self.printer.print_first(&mut self.out), if !self.out.is_empty() => {
                     printed.map_err(|_| Stop::Quiet)?;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use opsctl_client::Events;
+use opsctl_protocol::message::Subscribe;
 use opsctl_protocol::message::command::DEFAULT_KILL_GRACE_MS;
-use opsctl_protocol::message::{CommandInterrupt, Signal, Subscribe};
-use opsctl_protocol::{Channel, CommandId, Pattern};
+use opsctl_protocol::{Channel, Pattern};
 use tokio::time::timeout;
 
 use super::{FOLLOWED, Stop, Watch};
@@ -24,6 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the daemon may take to answer an interrupt when this process ends.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// When commands that are interrupted now are waited for no longer.
+pub(super) fn patience_ends() -> Instant {
+    let grace = Duration::from_millis(DEFAULT_KILL_GRACE_MS);
+    Instant::now() + 2 * grace + PATIENCE
+}
 
 impl Watch<'_> {
     /// Follows everything to its end and says how it ended; returns the exit code.
@@ -82,8 +88,7 @@ impl Watch<'_> {
         if self.interrupted.is_some() {
             return Err(Stop::LetGo(INTERRUPTED));
         }
-        let grace = Duration::from_millis(DEFAULT_KILL_GRACE_MS);
-        self.interrupted = Some(Instant::now() + 2 * grace + PATIENCE);
+        self.interrupted = Some(patience_ends());
         self.interrupt_all();
         self.skip_what_waits();
         // On the agents' channels the end overtakes output that would take long to show.
@@ -115,23 +120,7 @@ impl Watch<'_> {
         }
     }
 
-    fn interrupt_all(&mut self) {
-        let ids: Vec<CommandId> = self.unfinished().map(|job| job.id).collect();
-        for id in ids {
-            let interrupt = CommandInterrupt {
-                command_id: Some(id),
-                agent_id: None,
-                signal: Signal::Int,
-                escalate: true,
-            };
-            let client = self.client.clone();
-            // A refusal says that the command has ended, which its status says too.
-            self.interrupts
-                .spawn(async move { drop(client.request(interrupt).await) });
-        }
-    }
-
-    fn unfinished(&self) -> impl Iterator<Item = &Job> {
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = &Job> {
         self.jobs.iter().filter(|job| !job.done)
     }
 
@@ -142,8 +131,16 @@ impl Watch<'_> {
     }
 
     fn name_unfinished(&mut self) {
-        let line = |job: &Job| format!("{}: has not ended: {}", job.agent, job.hint());
-        let unfinished: Vec<String> = self.unfinished().map(line).collect();
+        let line = |(at, job): (usize, &Job)| {
+            if self.interrupts.owes(at) {
+                let id = job.id.short();
+                let agent = &job.agent;
+                return format!("{agent}: not interrupted, it is away: opsctl interrupt {id}");
+            }
+            format!("{}: has not ended: {}", job.agent, job.hint())
+        };
+        let jobs = self.jobs.iter().enumerate();
+        let unfinished: Vec<String> = jobs.filter(|(_, job)| !job.done).map(line).collect();
         for line in unfinished {
             self.form.note(&line, &mut self.out);
         }
@@ -153,7 +150,17 @@ impl Watch<'_> {
     async fn farewell(mut self, events: Events) {
         // Answers may be behind output that nobody wants any more.
         drop(events);
-        let answered = async { while self.interrupts.join_next().await.is_some() {} };
+        let answered = async {
+            while let Some(answer) = self.interrupts.asked.join_next().await {
+                if let Ok((at, Err(error))) = answer
+                    && !self.jobs[at].done
+                    && !self.interrupts.owes(at)
+                {
+                    // The process ends; there is nobody else to tell.
+                    eprintln!("opsctl: {}: not interrupted: {error}", self.jobs[at].agent);
+                }
+            }
+        };
         // A daemon that does not answer is not waited for.
         let _ = timeout(FAREWELL, answered).await;
     }

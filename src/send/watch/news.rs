@@ -132,6 +132,7 @@ impl Watch<'_> {
         self.stop_skimming();
         self.jobs[at].done = true;
         self.jobs[at].input = None;
+        self.interrupts.forget(at);
         self.following -= 1;
         self.form.ended(at, &self.jobs[at], &mut self.out);
         if self.all_done() {
