@@ -192,3 +192,48 @@ fn keys_are_delivered_once_or_reported_by_the_console() {
     type_through_a_crash(&mut daemon, &agent, &console, "was not sent");
     console.wait_text("<five>");
 }
+
+#[test]
+fn stdin_under_way_goes_on_where_the_agent_has_it_and_is_refused_once() {
+    let mut daemon = TestDaemon::start();
+    let mut agent = TestAgent::start(&daemon, "a");
+    let mut send = daemon
+        .opsctl(["send", "a", "--", "cat"])
+        .open_stdin()
+        .spawn();
+    let mut whole = String::new();
+    let mut give = |send: &mut Process, lines: std::ops::Range<u32>| {
+        for line in lines {
+            let line = format!("{line}\n");
+            send.write(line.as_bytes());
+            whole.push_str(&line);
+        }
+    };
+    give(&mut send, 0..500);
+    send.wait_stdout("\n499\n");
+    for both in [false, true] {
+        agent.kill();
+        give(&mut send, 500..2500);
+        if both {
+            daemon.kill();
+            give(&mut send, 2500..4500);
+            daemon.start_again();
+        }
+        agent.start_again(&daemon);
+        give(&mut send, 4500..6500);
+        let last = format!("\n{}\n", if both { 6500 } else { 6498 });
+        if both {
+            give(&mut send, 6500..6501);
+        }
+        let all = if both { 2 } else { 1 };
+        send.wait_output("what was given", |stdout, _| {
+            stdout.matches("\n6499\n").count() == all && stdout.contains(&last)
+        });
+        let log = agent.process().stderr();
+        let refused = log.matches("input_rejected").count();
+        assert!(refused <= 2, "{refused} refusals:\n{log}");
+        assert!(!log.contains("4008"), "{log}");
+    }
+    send.close_stdin();
+    assert!(send.wait().expect_code(0).out() == whole);
+}

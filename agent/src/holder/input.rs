@@ -58,6 +58,8 @@ pub(crate) struct Input {
     last: Option<u8>,
     /// What a terminal takes for the end of input, while it is being written.
     trailer: Option<Bytes>,
+    /// A hole was told of that starts here; what was under way behind it needs no further word.
+    hole: Option<u64>,
 }
 
 impl Input {
@@ -93,6 +95,14 @@ impl Input {
             self.queue.push_back(data);
         }
         Ok(())
+    }
+
+    /// Whether a refusal is to be told: of a hole, once until it is filled.
+    pub(crate) fn is_news(&mut self, refused: &Refused) -> bool {
+        match refused {
+            Refused::Hole { expected, .. } => self.hole.replace(*expected) != Some(*expected),
+            Refused::Window | Refused::Ended => true,
+        }
     }
 
     /// Whether there are bytes to give.

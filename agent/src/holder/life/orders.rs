@@ -69,7 +69,9 @@ impl Life {
         else {
             return;
         };
-        if let Err(refused) = self.input.accept(offset, data.0, eof) {
+        if let Err(refused) = self.input.accept(offset, data.0, eof)
+            && self.input.is_news(&refused)
+        {
             let message = FromHolder::InputRefused {
                 reason: refused.to_string(),
                 received: Some(self.input.received()),
