@@ -1,6 +1,6 @@
 //! Output that waits at an agent, over the real binary: what survives, and what is said of what doesn't.
 
-use super::harness::{Sandbox, TestAgent, TestDaemon, wait_until};
+use super::harness::{Sandbox, Signal, TestAgent, TestDaemon, wait_until};
 use super::lists::{detached, wait_state};
 
 /// The sum of what `bytes are gone` says in a text.
@@ -52,6 +52,35 @@ fn what_an_agent_had_to_drop_is_said_also_after_a_restart() {
             daemon.start_again();
         }
     }
+}
+
+#[test]
+fn a_daemon_that_stands_still_holds_nobody_up_who_may_drop_output() {
+    let sandbox = Sandbox::new();
+    let settings = "[agent]\nspool_bytes = \"1MiB\"\nspool = \"drop-oldest\"\n";
+    sandbox.file("config.toml", settings);
+    let daemon = TestDaemon::start_in(sandbox, []);
+    // Over TCP, whose sockets hold more than the spool: all of it is taken, and none of it arrives.
+    let token = daemon.token(["--role", "agent", "--agent", "a"]);
+    let file = daemon.file("a.token", &token);
+    let (url, token) = (daemon.url(), file.to_str().unwrap());
+    let _agent = TestAgent::start_with(&daemon, "a", ["--url", &url, "--token-file", token]);
+    let (go, done) = (daemon.path("go"), daemon.path("done"));
+    let line = format!(
+        "while ! test -e {}; do sleep 0.02; done; seq 1 2000000; touch {}",
+        go.display(),
+        done.display()
+    );
+    let id = detached(&daemon, &line);
+    wait_state(&daemon, &id, "running");
+    daemon.process().signal(Signal::STOP);
+    daemon.file("go", "");
+    wait_until("the program's end", || done.exists().then_some(()));
+    daemon.process().signal(Signal::CONT);
+    wait_state(&daemon, &id, "exited");
+    let logs = daemon.opsctl(["logs", &id]).run().expect_code(248);
+    let whole = 14_888_896;
+    assert_eq!(logs.stdout.len() as u64 + gone(&logs.err()), whole);
 }
 
 #[test]

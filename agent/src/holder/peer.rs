@@ -33,7 +33,8 @@ pub(super) struct Peer {
     waiting: usize,
     /// What is to be said once all output was sent.
     last: Option<Bytes>,
-    /// When the socket last took output, or there was none for it.
+    /// When the socket last took something. Not when there is nothing for it: sockets on the way may hold as much as a
+    /// spool, and an agent whose daemon stands still has then taken all and passed on none.
     moved: Instant,
 }
 
@@ -127,7 +128,7 @@ impl Peer {
         spool.behind().map(|behind| behind + self.waiting as u64)
     }
 
-    /// When the socket last took output, or there was none for it.
+    /// When the socket last took something.
     pub(super) fn moved(&self) -> Instant {
         self.moved
     }
@@ -136,11 +137,7 @@ impl Peer {
     pub(super) fn flush(&mut self, spool: &mut Spool) -> io::Result<()> {
         loop {
             self.fill(spool);
-            if self.outbox.is_empty() {
-                self.moved = Instant::now();
-                return Ok(());
-            }
-            if !self.write()? {
+            if self.outbox.is_empty() || !self.write()? {
                 return Ok(());
             }
             self.moved = Instant::now();
