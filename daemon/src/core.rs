@@ -115,6 +115,10 @@ impl Core {
                 let (store, events) = (Arc::clone(&self.store), self.events.clone());
                 tasks.spawn(write_message(store, row, is_new, events));
             }
+            Effect::RecallRequest(key) => {
+                let (store, events) = (Arc::clone(&self.store), self.events.clone());
+                tasks.spawn(recall_request(store, key, events));
+            }
             Effect::Recall(key) => {
                 let (store, events) = (Arc::clone(&self.store), self.events.clone());
                 tasks.spawn(recall_message(store, key, events));
@@ -185,6 +189,17 @@ async fn journal(
                 Err(error) => Journaled::Failed(error.to_string()),
             }
         }
+        Err(error) => Journaled::Failed(error.to_string()),
+    };
+    // Without a hub there is nobody to tell.
+    let _ = events.send(Event::Journaled(key, outcome)).await;
+}
+
+/// Looks whether a request with this key is known.
+async fn recall_request(store: Arc<dyn Store>, key: String, events: mpsc::Sender<Event>) {
+    let outcome = match store.request(key.clone()).await {
+        Ok(Some(known)) => Journaled::Known(Box::new(known)),
+        Ok(None) => Journaled::Unknown,
         Err(error) => Journaled::Failed(error.to_string()),
     };
     // Without a hub there is nobody to tell.

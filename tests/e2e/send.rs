@@ -350,17 +350,30 @@ fn json_is_one_document_and_jsonl_a_line_an_event() {
 
 #[test]
 fn a_key_runs_once() {
-    let (daemon, _agent) = one();
+    let (mut daemon, mut agent) = one();
     let line = "echo ran >> runs; wc -l < runs";
     let cwd = daemon.path("").display().to_string();
-    let send = |line: &str| shell(&daemon, ["a", "--key", "k1", "--cwd", &cwd], line).run();
-    assert_eq!(send(line).expect_code(0).out().trim(), "1");
-    assert_eq!(
-        send(line).expect_code(0).out().trim(),
-        "1",
-        "the same run again"
-    );
-    send("echo other").expect_code(2);
+    let send = |daemon: &TestDaemon, line: &str| {
+        shell(daemon, ["a", "--key", "k1", "--cwd", &cwd], line).run()
+    };
+    assert_eq!(send(&daemon, line).expect_code(0).out().trim(), "1");
+    let again = |daemon: &TestDaemon| {
+        let again = send(daemon, line).expect_code(0);
+        assert_eq!(again.out().trim(), "1", "the same run again");
+    };
+    again(&daemon);
+    send(&daemon, "echo other")
+        .expect_code(2)
+        .expect_err(&["what differs: shell"]);
+    agent.stop();
+    again(&daemon);
+    daemon.kill();
+    daemon.start_again();
+    again(&daemon);
+    shell(&daemon, ["a"], "echo new")
+        .run()
+        .expect_code(241)
+        .expect_err(&["a is not connected", "--ttl"]);
 }
 
 #[test]
@@ -401,6 +414,42 @@ fn ctrl_c_interrupts_and_prints_what_came() {
     send.signal(Signal::INT);
     let ended = send.wait().expect_code(5);
     assert_eq!(ended.out(), "up\nbye\n");
+    wait_idle(&daemon);
+}
+
+/// Waits until the daemon has noticed that the agent `a` has gone.
+fn wait_away(sandbox: &Sandbox) {
+    wait_until("the agent to be away", || {
+        let status = sandbox.opsctl(["status", "--json"]).run().json();
+        (status["agents"][0]["connected"] == false).then_some(())
+    });
+}
+
+#[test]
+fn an_interrupt_waits_for_an_agent_that_is_away() {
+    let (daemon, mut agent) = one();
+    let line = "trap 'echo bye; exit 5' INT; echo up; while :; do sleep 0.05; done";
+    let first = shell(&daemon, ["a"], line).spawn();
+    let second = shell(&daemon, ["a"], line).spawn();
+    first.wait_stdout("up\n");
+    second.wait_stdout("up\n");
+    agent.kill();
+    wait_away(&daemon);
+    for send in [&first, &second] {
+        send.signal(Signal::INT);
+        send.wait_stderr("a is not connected: the interrupt will be delivered when it returns");
+    }
+    second.signal(Signal::INT);
+    second
+        .wait()
+        .expect_code(130)
+        .expect_err(&["a: not interrupted, it is away", "opsctl interrupt"]);
+    agent.start_again(&daemon);
+    let ended = first.wait().expect_code(5);
+    assert_eq!(ended.out(), "up\nbye\n");
+    let left = daemon.opsctl(["ps", "-q", "--state", "running"]).run();
+    let interrupt = ["interrupt", left.out().trim()].map(str::to_owned);
+    daemon.opsctl(interrupt).run().expect_code(0);
     wait_idle(&daemon);
 }
 

@@ -118,6 +118,8 @@ pub enum Journaled {
     New,
     /// The key was used before, by this request.
     Known(Box<RequestRow>),
+    /// It was only looked for, and is not there.
+    Unknown,
     /// It could not be written.
     Failed(String),
 }
@@ -165,6 +167,8 @@ pub enum Effect {
     Survey(Box<Survey>),
     /// Make a message durable, a new one or how a known one stands; answer with [`Event::MessageWritten`].
     Message(Box<MessageRow>, bool),
+    /// Look whether the store has a request with this key; answer with [`Event::Journaled`].
+    RecallRequest(String),
     /// Look whether the store has a message with this key; answer with [`Event::MessageWritten`], where it has none as
     /// if it were written.
     Recall(String),

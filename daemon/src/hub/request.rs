@@ -1,6 +1,7 @@
 //! What people ask for becomes commands, once: the idempotency key names the request, and nothing is accepted before it
 //! is durable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use opsctl_protocol::message::{
@@ -11,6 +12,7 @@ use opsctl_protocol::selector::Selector;
 use opsctl_protocol::{AgentId, CommandId, Timestamp, limits};
 
 use super::command::Command;
+use super::steer::Refusal;
 use super::subscribe::MAX_QUERIES;
 use super::{ConnId, Effect, Hub, Journaled, Query};
 use crate::store::{CommandRow, RequestRow};
@@ -30,12 +32,11 @@ pub(super) struct Request {
     pub row: RequestRow,
     /// Whether it is durable.
     pub durable: bool,
+    /// Why it is refused, unless the store knows that it is the repetition of another.
+    pub refusal: Option<Refusal>,
     /// Who waits for the answer, with the `id` to answer.
     pub asked_by: Vec<(ConnId, Option<String>)>,
 }
-
-/// Why a request is refused.
-type Refusal = (ErrorCode, String);
 
 impl Hub {
     pub(super) fn handle_request(
@@ -50,7 +51,8 @@ impl Hub {
         };
         if let Some(known) = self.requests.get_mut(&request.key) {
             if known.row.fingerprint != fingerprint {
-                return self.refuse(conn, id, ErrorCode::KeyReused, key_reused(&request.key));
+                let why = other_request(&request.key, &known.row.fingerprint, &fingerprint);
+                return self.refuse(conn, id, ErrorCode::KeyReused, why);
             }
             if known.durable {
                 let accepted = accepted(&known.row);
@@ -69,15 +71,12 @@ impl Hub {
             dashboard.journaling += 1;
             return known.asked_by.push((conn, id));
         }
-        let (agents, offline) = match self.resolve(&request) {
-            Ok(resolved) => resolved,
-            Err((code, why)) => return self.refuse(conn, id, code, why),
-        };
-        let Some(dashboard) = self.dashboards.get_mut(&conn) else {
-            return;
-        };
         dashboard.journaling += 1;
         let subject = dashboard.rights.subject.clone();
+        let (agents, offline, refusal) = match self.resolve(&request) {
+            Ok((agents, offline)) => (agents, offline, None),
+            Err(refusal) => (Vec::new(), Vec::new(), Some(refusal)),
+        };
         let commands = self.new_rows(&request, agents, &subject);
         let row = RequestRow {
             key: request.key.clone(),
@@ -88,12 +87,17 @@ impl Hub {
             commands,
             offline,
         };
-        self.effects.push(Effect::Journal(Box::new(row.clone())));
+        self.effects.push(match refusal {
+            // What cannot run now may be the repetition of what ran before.
+            Some(_) => Effect::RecallRequest(row.key.clone()),
+            None => Effect::Journal(Box::new(row.clone())),
+        });
         self.requests.insert(
             request.key,
             Request {
                 row,
                 durable: false,
+                refusal,
                 asked_by: vec![(conn, id)],
             },
         );
@@ -152,10 +156,7 @@ impl Hub {
                     ));
                 };
                 if agent.link.is_none() && !waits {
-                    return Err((
-                        ErrorCode::AgentOffline,
-                        format!("{agent_id} is not connected"),
-                    ));
+                    return Err((ErrorCode::AgentOffline, offline(agent_id)));
                 }
                 Ok((vec![agent_id.clone()], Vec::new()))
             }
@@ -182,13 +183,12 @@ impl Hub {
                         ErrorCode::NoMatch,
                         format!("no agent matches {text:?}; `opsctl agents` lists them"),
                     )),
-                    (true, 1) => Err((
-                        ErrorCode::AgentOffline,
-                        format!("{} is not connected", offline[0]),
-                    )),
+                    (true, 1) => Err((ErrorCode::AgentOffline, self::offline(&offline[0]))),
                     (true, n) => Err((
                         ErrorCode::AgentOffline,
-                        format!("all {n} agents that match {text:?} are offline"),
+                        format!(
+                            "all {n} agents that match {text:?} are offline; with --ttl it waits for them"
+                        ),
                     )),
                     (false, _) => Ok((online, offline)),
                 }
@@ -214,12 +214,21 @@ impl Hub {
             }
             Journaled::Known(row) => {
                 let same = row.fingerprint == request.row.fingerprint;
+                let other = other_request(key, &row.fingerprint, &request.row.fingerprint);
                 self.requests.remove(key);
                 for (conn, id) in asked_by {
                     if same {
                         self.answer(conn, id, accepted(&row));
                     } else {
-                        self.refuse(conn, id, ErrorCode::KeyReused, key_reused(key));
+                        self.refuse(conn, id, ErrorCode::KeyReused, other.clone());
+                    }
+                }
+            }
+            Journaled::Unknown => {
+                let refusal = self.requests.remove(key).and_then(|known| known.refusal);
+                for (conn, id) in asked_by {
+                    if let Some((code, why)) = &refusal {
+                        self.refuse(conn, id, *code, why.clone());
                     }
                 }
             }
@@ -280,6 +289,7 @@ impl Hub {
     pub fn restore_request(&mut self, row: RequestRow) {
         let request = Request {
             durable: true,
+            refusal: None,
             asked_by: Vec::new(),
             row,
         };
@@ -387,6 +397,10 @@ fn check(request: &CommandRequest) -> Result<(), Refusal> {
     request.spec.check().or_else(bad)
 }
 
+fn offline(agent_id: &AgentId) -> String {
+    format!("{agent_id} is not connected; with a ttl (--ttl 10m) the command waits for it")
+}
+
 /// The request without its key: what has to be the same when the key is.
 fn fingerprint(request: &CommandRequest) -> Result<String, Refusal> {
     let body = CommandRequest {
@@ -394,6 +408,34 @@ fn fingerprint(request: &CommandRequest) -> Result<String, Refusal> {
         ..request.clone()
     };
     serde_json::to_string(&body).map_err(|error| (ErrorCode::BadRequest, error.to_string()))
+}
+
+/// Why a key cannot stand for this request, from both fingerprints: with what differs.
+fn other_request(key: &str, known: &str, asked: &str) -> String {
+    let fields = |fingerprint: &str| -> serde_json::Map<String, serde_json::Value> {
+        let mut fields: serde_json::Map<_, serde_json::Value> =
+            serde_json::from_str(fingerprint).unwrap_or_default();
+        if let Some(serde_json::Value::Object(spec)) = fields.remove("spec") {
+            fields.extend(spec);
+        }
+        fields
+    };
+    let (known, asked) = (fields(known), fields(asked));
+    let names: BTreeSet<&String> = known.keys().chain(asked.keys()).collect();
+    let different: Vec<&str> = names
+        .into_iter()
+        .filter(|name| known.get(*name) != asked.get(*name))
+        .map(|name| match name.as_str() {
+            "ttlMs" => "ttlMs (--ttl)",
+            "timeoutMs" => "timeoutMs (--timeout)",
+            name => name,
+        })
+        .collect();
+    format!(
+        "{}; what differs: {}",
+        key_reused(key),
+        different.join(", ")
+    )
 }
 
 pub(super) fn key_reused(key: &str) -> String {

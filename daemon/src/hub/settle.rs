@@ -226,7 +226,12 @@ impl Hub {
             .remove(&command_id);
         self.effects.push(Effect::Forget(command_id));
         let key = &command.row.key;
-        if !self.commands.values().any(|other| other.row.key == *key) {
+        // Who asks with this key just now waits for the store's word.
+        let is_settled = self
+            .requests
+            .get(key)
+            .is_some_and(|request| request.durable);
+        if is_settled && !self.commands.values().any(|other| other.row.key == *key) {
             self.requests.remove(key);
         }
     }

@@ -142,6 +142,13 @@ impl World {
                             events.push_back(Event::Durable(vec![durable]));
                         }
                     }
+                    Effect::RecallRequest(key) => {
+                        let known = self.journaled.iter().find(|known| known.key == key);
+                        let outcome = known.map_or(Journaled::Unknown, |known| {
+                            Journaled::Known(Box::new(known.clone()))
+                        });
+                        events.push_back(Event::Journaled(key, outcome));
+                    }
                     Effect::Recall(key) => {
                         events.push_back(Event::MessageWritten(key, Written::Done));
                     }
@@ -677,4 +684,36 @@ fn a_forgotten_agent_takes_its_commands_along() {
     assert!(world.hub.agents.is_empty());
     world.say(admin, forget);
     assert_eq!(code(&outbox), ErrorCode::UnknownAgent);
+}
+
+#[test]
+fn a_repeated_request_has_its_answer_also_while_its_agent_is_away() {
+    let mut world = World::new();
+    let (agent, heard) = world.agent("a", None, Vec::new());
+    let (conn, outbox) = world.dashboard(Role::Operator);
+    world.say(conn, request("k", "a"));
+    let id = executed(&heard)[0];
+    world.handle(Event::AgentLeft(agent, "gone".to_owned()));
+    drain(&outbox);
+    // As it is known here, and as only the store knows it.
+    for forgets in [false, true] {
+        if forgets {
+            world.hub.requests.clear();
+        }
+        world.say(conn, request("k", "a"));
+        let ToDashboard::Accepted(again) = drain(&outbox).remove(0) else {
+            panic!("it was accepted before")
+        };
+        assert_eq!(again.commands[0].command_id, id);
+    }
+    let other = CommandRequest {
+        ttl_ms: Some(500),
+        ..request("k", "a")
+    };
+    world.say(conn, other);
+    let ToDashboard::Error(error) = drain(&outbox).remove(0) else {
+        panic!("the key is taken")
+    };
+    assert_eq!(error.code, ErrorCode::KeyReused);
+    assert!(error.message.ends_with("what differs: ttlMs (--ttl)"));
 }

@@ -91,6 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Work that the disk was given and has not done.
 enum Pending {
     Journal(RequestRow),
+    Recall(String),
     Save(Vec<Save>),
     Withdraw(Withdrawal),
     Log(CommandId, u64),
@@ -190,6 +191,7 @@ impl World {
                     let done = Pending::Log(record.command, record.end());
                     self.pending.push_back(done);
                 }
+                Effect::RecallRequest(key) => self.pending.push_back(Pending::Recall(key)),
                 Effect::Recall(..)
                 | Effect::Message(..)
                 | Effect::Probe(_)
@@ -230,6 +232,13 @@ impl World {
         };
         let answer = match work {
             Pending::Journal(row) => Event::Journaled(row.key.clone(), self.disk.journal(row)),
+            Pending::Recall(key) => {
+                let known = self.disk.requests.get(&key).cloned();
+                let outcome = known.map_or(Journaled::Unknown, |known| {
+                    Journaled::Known(Box::new(known))
+                });
+                Event::Journaled(key, outcome)
+            }
             Pending::Save(rows) => Event::Saved(self.disk.save(rows)),
             Pending::Withdraw(one) => {
                 for (row, _) in &one.rows {
@@ -252,6 +261,9 @@ impl World {
         match self.pending.pop_front() {
             Some(Pending::Journal(row)) => {
                 self.handle(Event::Journaled(row.key, Journaled::Failed(full())));
+            }
+            Some(Pending::Recall(key)) => {
+                self.handle(Event::Journaled(key, Journaled::Failed(full())));
             }
             Some(Pending::Withdraw(one)) if one.asked.is_some() => {
                 self.handle(Event::Withdrawn(Box::new(one), Err(full())));
