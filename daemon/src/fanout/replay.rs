@@ -17,8 +17,8 @@ const LOG_LAGS: u32 = 25;
 /// Why output is missing at the start of what the log has of a command.
 const PRUNED: &str = "older output has been pruned from the log";
 
-/// Why output is missing further on.
-const HOLE: &str = "the output log does not have it";
+/// Why output is missing further on, or where none was ever pruned.
+const HOLE: &str = "the output log does not have it: it never came, or the log was damaged";
 
 /// Reads a command's output, piece by piece.
 pub struct Replay {
@@ -118,7 +118,11 @@ impl Replay {
             .await?;
         self.offset = to;
         self.reader = None;
-        let reason = if inside { HOLE } else { PRUNED };
+        let reason = if inside || !self.log.has_pruned() {
+            HOLE
+        } else {
+            PRUNED
+        };
         Ok(Found::Gone { to, reason })
     }
 

@@ -250,6 +250,13 @@ impl Log {
         .await
     }
 
+    /// Whether output has ever gone because it was old or too much.
+    pub fn has_pruned(&self) -> bool {
+        let segments = self.shared.segments();
+        let oldest = segments.sealed.first().map(|segment| segment.number);
+        oldest.unwrap_or(segments.active.number) > segment::FIRST_SEGMENT
+    }
+
     /// Bytes of its segments.
     pub fn bytes(&self) -> u64 {
         let segments = self.shared.segments();

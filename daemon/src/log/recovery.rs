@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::LogError;
 use super::index;
-use super::segment::{self, FIRST_RECORD, MAGIC, OnDamage};
+use super::segment::{self, FIRST_RECORD, FIRST_SEGMENT, MAGIC, OnDamage};
 use super::shared::{Active, Sealed};
 
 /// More than the writer ever has unsynced, in bytes: a megabyte that forces a sync, and the largest record on top.
@@ -66,7 +66,7 @@ pub(super) fn recover(dir: &Path) -> Result<Recovered, LogError> {
     let Some(number) = last else {
         let file = segment::create(dir, 1).map_err(failed)?;
         let active = Active {
-            number: 1,
+            number: FIRST_SEGMENT,
             bytes: FIRST_RECORD,
             extents: Arc::default(),
         };

@@ -16,6 +16,9 @@ pub(super) const MAGIC: [u8; 8] = *b"opslog\0\x01";
 /// Where the first record stands.
 pub(super) const FIRST_RECORD: u64 = MAGIC.len() as u64;
 
+/// The number of the first segment of a new log. Whose oldest has another has lost some to retention.
+pub(super) const FIRST_SEGMENT: u64 = 1;
+
 /// How much is read at once: large enough that the call's cost disappears, small enough for fifty readers at a time, each of
 /// which holds one.
 const CHUNK_BYTES: usize = 64 * 1024;
