@@ -83,6 +83,11 @@ pub async fn run(args: AgentArgs, context: &Context) -> Result<u8> {
     }
 }
 
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
 /// An agent's failure with its exit code, and what to do about it.
 fn failure(error: AgentError) -> Failure {
     let (code, hint) = match &error {
@@ -92,6 +97,10 @@ fn failure(error: AgentError) -> Failure {
                 "stop it, or give this one another name with --name; `opsctl down` stops one that `opsctl up` started",
             ),
         ),
+        // What runs is known there only: an agent elsewhere would know of nothing, and its programs would be lost.
+        AgentError::State { source, .. } if is_full(source) => {
+            (ExitCode::General, Some("free some and start it again"))
+        }
         AgentError::State { .. } => (
             ExitCode::General,
             Some("--state-dir or OPSCTL_STATE_DIR names another place"),

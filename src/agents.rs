@@ -55,6 +55,8 @@ pub struct Fleet {
     pub events: Events,
     /// Ordered by name.
     pub agents: Vec<AgentInfo>,
+    /// When the list was told, by the daemon's clock: what it says of times is to be reckoned from that.
+    pub at: Timestamp,
 }
 
 /// Connects and takes the list that the daemon gives to every newcomer.
@@ -84,6 +86,7 @@ pub async fn fleet_of(
             }
             Some(Event::State(ConnState::Waiting { .. })) if was_connected => {}
             Some(Event::Message(decoded)) => {
+                let at = decoded.header.timestamp;
                 if let ToDashboard::AgentList(list) = decoded.message {
                     agents.extend(list.agents);
                     if !list.more {
@@ -91,6 +94,7 @@ pub async fn fleet_of(
                             client,
                             events,
                             agents,
+                            at,
                         });
                     }
                 }
@@ -130,6 +134,7 @@ pub async fn run(args: AgentsArgs, context: &Context) -> Result<u8> {
         client,
         events,
         agents,
+        ..
     } = fleet(context, context.client("agents")?).await?;
     let mut view = View::new(&args, selector);
     view.replace(agents);

@@ -77,10 +77,7 @@ fn refusal(context: &Context, client: &Client, error: RequestError) -> Failure {
 pub fn no_connection(context: &Context, state: ConnState) -> Failure {
     match state {
         ConnState::Waiting { reason, .. } => context.unreachable(&reason),
-        ConnState::Refused { code, message } => Failure::new(
-            code.map_or(ExitCode::NotAllowed, ExitCode::of_refusal),
-            message,
-        ),
+        ConnState::Refused { code, message } => context.not_let_in(code, message),
         ConnState::Connecting { .. } | ConnState::Connected | ConnState::Closed => {
             context.unreachable("the connection was closed")
         }

@@ -37,6 +37,7 @@ pub async fn run(args: CancelArgs, context: &Context) -> Result<u8> {
         client,
         events,
         agents,
+        ..
     } = fleet(context, context.client("cancel")?).await?;
     // From here on only answers are wanted.
     drop(events);

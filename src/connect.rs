@@ -37,8 +37,7 @@ pub async fn connect(context: &Context, command: &str) -> Result<Connection> {
                 return Err(context.unreachable(&reason).into());
             }
             Some(Event::State(ConnState::Refused { code, message })) => {
-                let code = code.map_or(ExitCode::NotAllowed, ExitCode::of_refusal);
-                return Err(Failure::new(code, message).into());
+                return Err(context.not_let_in(code, message).into());
             }
             Some(_) => {}
             None => return Err(context.unreachable("the connection was closed").into()),

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use opsctl_client as client;
 use opsctl_link::{Endpoint, Target};
+use opsctl_protocol::message::ErrorCode;
 
 use crate::exit_code::{ExitCode, Failure};
 use crate::settings::Settings;
@@ -40,6 +41,20 @@ impl Context {
             target: self.target()?,
             client: format!("opsctl {command}"),
         })
+    }
+
+    /// The failure of a command that the daemon does not let in.
+    pub fn not_let_in(&self, code: Option<ErrorCode>, message: String) -> Failure {
+        if code == Some(ErrorCode::TokenMissing) {
+            let why = format!("{} asks for a token", self.settings.endpoint());
+            return Failure::new(ExitCode::NotAllowed, why).hint(
+                "`opsctl token issue` on the daemon's host prints one; name its file with --token-file or OPSCTL_TOKEN_FILE",
+            );
+        }
+        Failure::new(
+            code.map_or(ExitCode::NotAllowed, ExitCode::of_refusal),
+            message,
+        )
     }
 
     /// The failure of a command that finds no daemon, with what to do about it.

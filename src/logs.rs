@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use clap::Args;
 use opsctl_client::{ConnState, Event, Events};
 use opsctl_protocol::message::{
-    CommandStatus, CommandSummary, Kind, Since, Subscribe, ToDashboard,
+    CommandStatus, CommandSummary, Kind, Since, State, Subscribe, ToDashboard,
 };
 use opsctl_protocol::{Channel, CommandId, OutputFrame, Pattern, Timestamp};
 
@@ -59,6 +59,12 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<u8> {
     let (client, mut events) = opsctl_client::start(context.client("logs")?);
     let command = beside(&mut events, by_prefix(context, &client, &args.id)).await?;
     let id = command.command_id;
+    if !args.follow && matches!(command.state, State::Expired | State::Cancelled) {
+        let reason = command.reason.as_deref().map(|why| format!(" ({why})"));
+        let (id, state) = (id.short(), command.state);
+        let reason = reason.unwrap_or_default();
+        eprintln!("opsctl: {id} was not run: {state}{reason}");
+    }
     // Beside the events, which the answer may be behind; a refusal shows as the end of events.
     let asked = subscribe(id, args.tail);
     let subscribed = pin!(client.subscribe(asked));

@@ -88,6 +88,7 @@ pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
         client,
         events,
         agents,
+        at,
     } = fleet(context, context.client("ps")?).await?;
     // From here on only answers are wanted.
     drop(events);
@@ -97,7 +98,7 @@ pub async fn run(args: PsArgs, context: &Context) -> Result<u8> {
     } else {
         Vec::new()
     };
-    print(&args, &commands, &messages)?;
+    print(&args, &commands, &messages, at)?;
     if more {
         let choose = if args.queued {
             "the first in long queues are left out; SELECT chooses agents"
@@ -170,7 +171,12 @@ async fn find(
     Ok((commands, more))
 }
 
-fn print(args: &PsArgs, commands: &[CommandSummary], messages: &[TerminalTyped]) -> Result<()> {
+fn print(
+    args: &PsArgs,
+    commands: &[CommandSummary],
+    messages: &[TerminalTyped],
+    now: Timestamp,
+) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let document = if args.queued {
@@ -187,7 +193,6 @@ fn print(args: &PsArgs, commands: &[CommandSummary], messages: &[TerminalTyped])
     } else {
         let color = args.color.on(&std::io::stdout());
         let table = if args.queued {
-            let now = Timestamp::now();
             let rows: Vec<Vec<Cell>> = commands
                 .iter()
                 .map(|command| queued::row(command, now))

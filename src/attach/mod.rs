@@ -72,6 +72,7 @@ pub async fn run(args: AttachArgs, context: &Context) -> Result<u8> {
         client,
         mut events,
         agents,
+        ..
     } = fleet_of(context, started).await?;
     let named = agents
         .iter()

@@ -99,6 +99,7 @@ pub(super) async fn run(args: &SendArgs, selector: &Selector, context: &Context)
         client,
         mut events,
         agents,
+        ..
     } = fleet(context, context.client("send")?).await?;
     let covered = agents
         .into_iter()

@@ -1,6 +1,6 @@
 //! Commands that wait: for a busy agent, for one that is away, over a crash of the daemon.
 
-use super::harness::{Sandbox, TestAgent, TestDaemon, wait_until};
+use super::harness::{Sandbox, TestAgent, TestDaemon, skip, wait_until};
 
 /// Asks for a command and leaves it; returns its id.
 fn queue<const N: usize>(sandbox: &Sandbox, options: [&str; N], line: &str) -> String {
@@ -117,7 +117,32 @@ fn a_time_to_live_counts_on_while_the_daemon_is_dead() {
     daemon.kill();
     daemon.start_again();
     expires.wait().expect_code(247).expect_err(&["expired"]);
+    let listed = ["ps", "-q", "--all", "--state", "expired"];
+    let id = daemon.opsctl(listed).run().expect_code(0).out();
+    daemon
+        .opsctl(["logs", id.trim()])
+        .run()
+        .expect_code(0)
+        .expect_err(&["was not run: expired"]);
     assert_eq!(places(&daemon), [(waits, 1)]);
+}
+
+#[test]
+fn the_time_that_is_left_is_by_the_daemons_clock() {
+    const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+    if !std::path::Path::new(FAKETIME).is_file() {
+        return skip("no other clock: libfaketime is not installed (Debian: faketime)");
+    }
+    let (daemon, mut agent, _first) = busy();
+    agent.stop();
+    queue(&daemon, ["--ttl", "90m"], "true");
+    let here = daemon.opsctl(["ps", "--queued"]);
+    let table = here.env("LD_PRELOAD", FAKETIME).env("FAKETIME", "+1h");
+    let table = table.run().expect_code(0).out();
+    assert!(
+        table.contains("1h29m") || table.contains("1h30m"),
+        "{table}"
+    );
 }
 
 #[test]

@@ -46,6 +46,17 @@ fn assert_refused(dial: Dial<'_>, status: u16, code: &str) {
 }
 
 #[test]
+fn a_person_without_a_token_is_told_where_one_is_given() {
+    let (daemon, _agent) = serving();
+    let url = daemon.url();
+    for command in ["status", "ps", "agents"] {
+        let asked = daemon.opsctl(["--url", &url, command]).run();
+        let asked = asked.expect_code(243);
+        asked.expect_err(&["asks for a token", "--token-file", "OPSCTL_TOKEN_FILE"]);
+    }
+}
+
+#[test]
 fn wrong_tokens_are_refused_before_the_upgrade() {
     let (daemon, _agent) = serving();
     let dashboard = || Dial::remote(&daemon, "/ws/dashboard");

@@ -120,6 +120,8 @@ fn a_full_disk_holds_everything_back_and_loses_nothing() {
     ] {
         daemon.opsctl(list).run().expect_code(0);
     }
+    let status = daemon.opsctl(["status"]).run().out();
+    assert!(status.contains("no room on the disk"), "{status}");
     daemon
         .opsctl(["interrupt", &id("trap ")])
         .run()
@@ -195,4 +197,18 @@ fn a_daemon_does_not_start_on_a_full_disk_and_says_why() {
     daemon
         .expect_code(1)
         .expect_err(&["no room on the disk", sandbox.state_dir().to_str().unwrap()]);
+}
+
+#[test]
+fn an_agent_does_not_start_on_a_full_disk_and_says_what_helps() {
+    let daemon = TestDaemon::start();
+    let place = daemon.path("agent");
+    let Some(disk) = SmallDisk::mount(&place, 1) else {
+        return;
+    };
+    disk.fill();
+    let args = ["agent", "--name", "a", "--state-dir"];
+    let agent = daemon.opsctl(args).arg(&place).run().expect_code(1);
+    let agent = agent.expect_err(&["free some and start it again"]);
+    assert!(!agent.err().contains("another place"), "{}", agent.err());
 }
