@@ -113,6 +113,37 @@ fn who_begins_to_look_still_knows_what_is_asked() {
 }
 
 #[test]
+fn an_older_word_on_a_command_changes_nothing() {
+    let mut state = asking(120, 40, ASKED);
+    let older = [
+        CommandState::Queued,
+        CommandState::Delivered,
+        CommandState::Running,
+    ];
+    for word in older {
+        state.message(status(command(2, "coder-2", "claude", word)), NOW);
+        let known = state.summary(&id(2)).unwrap();
+        assert_eq!(known.state, CommandState::Running, "after {word}");
+        assert_eq!(known.approval, Some(approval(ASKED)), "after {word}");
+    }
+    keys(&mut state, "a");
+    assert_eq!(state.mode(), Mode::Confirm);
+    // What has ended does not run again, and a queue takes back what was sent.
+    let mut state = asking(120, 40, ASKED);
+    for (word, stands) in [
+        (CommandState::Exited, CommandState::Exited),
+        (CommandState::Running, CommandState::Exited),
+    ] {
+        state.message(status(command(2, "coder-2", "claude", word)), NOW);
+        assert_eq!(state.summary(&id(2)).unwrap().state, stands);
+    }
+    for word in [CommandState::Delivered, CommandState::Queued] {
+        state.message(status(command(90, "coder-2", "claude", word)), NOW);
+        assert_eq!(state.summary(&id(90)).unwrap().state, word);
+    }
+}
+
+#[test]
 fn a_long_question_is_all_to_be_seen() {
     let lines: Vec<String> = (0..30).map(|n| format!("line {n:02}")).collect();
     let tail = format!("{} rm -rf /", "x".repeat(100));

@@ -18,9 +18,14 @@ fn screen(name: &str) -> String {
     text.split_once('\n').unwrap().1.to_owned()
 }
 
-/// Starts an agent whose terminal is a program of this name. It shows each screen until a key of as many bytes as the keys
-/// of an answer comes.
+/// Starts an agent whose terminal is a program that asks.
 fn asker(daemon: &TestDaemon, agent: &str, name: &str, screens: &[&str]) -> TestAgent {
+    let program = asking(daemon, name, screens);
+    TestAgent::start_with(daemon, agent, ["--", &program])
+}
+
+/// A program of this name that shows each screen until a key of as many bytes as the keys of an answer comes.
+fn asking(daemon: &TestDaemon, name: &str, screens: &[&str]) -> String {
     let mut script = format!(
         "#!/bin/sh\nstty -icanon -echo min 1; : > '{}'\n",
         daemon.path("keys").display()
@@ -37,7 +42,7 @@ fn asker(daemon: &TestDaemon, agent: &str, name: &str, screens: &[&str]) -> Test
     }
     let program = daemon.file(name, &script);
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    TestAgent::start_with(daemon, agent, ["--", program.to_str().unwrap()])
+    program.to_str().unwrap().to_owned()
 }
 
 fn typed(daemon: &TestDaemon) -> String {
@@ -76,6 +81,47 @@ fn a_prompt_of_claude_is_answered_from_the_inbox() {
     assert_eq!(typed(&daemon), "1");
     console.send("4");
     console.wait_text("approve: submitted");
+    leave(&console);
+}
+
+#[test]
+fn what_was_told_of_a_command_before_is_neither_its_state_nor_news() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "coder");
+    let screens = ["claude-approve-command", "claude-idle"];
+    let program = asking(&daemon, "claude", &screens);
+    let console = open(&daemon, 120, 40);
+    daemon
+        .opsctl(["send", "coder", "--pty", "--detach", "--", &program])
+        .run()
+        .expect_code(0);
+    // Both hear what its channel has told, from when it was queued on: the one that was there, and the one that comes later.
+    console.send("2");
+    console.wait_text("! blocked coder");
+    for console in [&console, &inbox(&daemon, "coder")] {
+        console.wait_text("❯ 1. Yes");
+        console.send("a");
+        console.wait_text("approve on coder by typing 1? [y/N]");
+        console.send("n");
+        console.wait_screen("the question gone", |screen| !screen.contains("[y/N]"));
+    }
+    daemon
+        .opsctl(["send", "coder", "--approve"])
+        .run()
+        .expect_code(0);
+    assert_eq!(typed(&daemon), "1");
+    let log = |console: &Pty| {
+        console.send("4");
+        let log = console.wait_text("typed \"1\": submitted");
+        log.matches("typed \"1\"").count()
+    };
+    let told = log(&console);
+    console.send("1a");
+    console.wait_text("ATTACHED");
+    console.wait_text("? for shortcuts");
+    console.send("\x1d");
+    console.wait_screen("that it is left", |screen| !screen.contains("ATTACHED"));
+    assert_eq!(log(&console), told, "{}", console.screen());
     leave(&console);
 }
 

@@ -168,9 +168,14 @@ impl Fleet {
             return;
         };
         let mut summary = summary.clone();
+        let known = self.commands.get(&summary.command_id);
+        if known.is_some_and(|known| stage(known.state) > stage(summary.state)) {
+            // Whoever was left behind by the daemon hears an older word once more, after how it stands.
+            return;
+        }
         // Who begins to hear a command is told its last status, from when its state changed. What it does, and asks, has
         // been told since with its agent.
-        if let Some(known) = self.commands.get(&summary.command_id)
+        if let Some(known) = known
             && known.state == summary.state
         {
             summary.activity = known.activity;
@@ -284,6 +289,15 @@ impl Fleet {
             .collect();
         commands.sort_by_key(|command| std::cmp::Reverse((command.created_at, command.command_id)));
         commands
+    }
+}
+
+/// How far a command is in its life: it never goes back. One that was sent may wait in its queue again.
+fn stage(state: State) -> u8 {
+    match state {
+        State::Queued | State::Delivered => 0,
+        State::Running => 1,
+        State::Exited | State::Failed | State::Cancelled | State::Expired | State::Lost => 2,
     }
 }
 
