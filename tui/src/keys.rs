@@ -240,6 +240,17 @@ const LINES: &[Mode] = &[
     Copying,
     Help,
 ];
+/// What has a first line and a last one. Copy mode has keys of its own for them.
+const ENDS: &[Mode] = &[
+    Agents,
+    Commands,
+    Inbox,
+    AllCommands,
+    Activity,
+    Connections,
+    Pane,
+    Help,
+];
 /// Where a command can be steered.
 const COMMANDS: &[Mode] = &[Agents, Commands, AllCommands, Pane];
 /// Where something can be said to a program.
@@ -261,7 +272,7 @@ pub const TABLE: &[Binding] = table! {
     &[Agents], "next-need", [plain('n')], NextNeed, "needs you", "the next that needs you: blocked, failed or done";
     &[Agents], "previous-need", [plain('N')], PreviousNeed, "", "the one before that needs you";
     &[Agents], "mark", [plain(' ')], Mark, "mark", "mark for run, interrupt, kill and open, or no longer; of a group, all in it";
-    &[Agents], "unmark", [special(KeyCode::Esc)], Back, "", "no marks any more";
+    &[Agents], "unmark", [special(KeyCode::Esc)], Back, "", "take the filter away, or else the marks";
     &[Agents], "open-terminals", [plain('+')], OpenBeside, "", "show the terminals of the marked agents, or the selected one's, in further panes";
     &[Agents], "seen", [plain('s')], See, "", "seen: it no longer needs you";
     &[Agents], "group", [plain('b')], GroupBy, "", "group by host, state, each label, or not at all";
@@ -295,7 +306,7 @@ pub const TABLE: &[Binding] = table! {
     FLEET, "zoom", [plain('z')], Zoom, "zoom", "one pane on the whole screen, and back";
     FLEET, "grid", [plain('g')], Grid, "", "all panes at once, or one";
     FLEET, "close-pane", [plain('w')], ClosePane, "", "close the pane";
-    &[Commands], "back-to-agents", [special(KeyCode::Esc), special(KeyCode::Left)], Back, "agents", "back to the agents";
+    &[Commands], "back-to-agents", [special(KeyCode::Esc), special(KeyCode::Left)], Back, "agents", "take the filter away, or back to the agents";
     &[Pane], "back-to-list", [special(KeyCode::Esc)], Back, "list", "back to the list";
     &[Inbox, AllCommands, Activity, Connections], "back-to-fleet", [special(KeyCode::Esc)], Back, "fleet", "take the filter away, or back to the fleet";
     &[Connections], "sort", [plain('s')], Sort, "sort", "sort by time, latency, rate, name or address";
@@ -304,8 +315,8 @@ pub const TABLE: &[Binding] = table! {
     LINES, "down", [special(KeyCode::Down), plain('j')], Down, "", "down, or scroll down by a line";
     LINES, "page-up", [special(KeyCode::PageUp), ctrl('b')], PageUp, "", "a page up";
     LINES, "page-down", [special(KeyCode::PageDown), ctrl('f')], PageDown, "", "a page down";
-    MAIN, "first", [special(KeyCode::Home), plain('0')], First, "", "the first, or the oldest line";
-    MAIN, "last", [special(KeyCode::End), plain('G')], Last, "", "the last; in a pane, follow the output again";
+    ENDS, "first", [special(KeyCode::Home), plain('0')], First, "", "the first, or the oldest line";
+    ENDS, "last", [special(KeyCode::End), plain('G')], Last, "", "the last; in a pane, follow the output again";
     &[Pane], "left", [special(KeyCode::Left), plain('h')], Left, "", "look further left in a wide terminal";
     &[Pane], "right", [special(KeyCode::Right), plain('l')], Right, "", "look further right in a wide terminal";
     PANES, "next-match", [plain('n')], NextMatch, "", "the next match, further up";

@@ -8,7 +8,7 @@ use opsctl_protocol::message::{
     Traffic,
 };
 use opsctl_protocol::{AgentId, Timestamp};
-use opsctl_tui::state::{Answer, Effect, Link, Message, State};
+use opsctl_tui::state::{Answer, Effect, Input, Link, Message, State};
 use opsctl_tui::view::Theme;
 use ratatui::style::Color;
 use world::*;
@@ -305,4 +305,90 @@ fn those_who_may_only_watch_are_told() {
     assert!(text(&state).contains("watching only"));
     keys(&mut state, "r");
     assert!(text(&state).contains("your role may only watch"));
+}
+
+#[test]
+fn the_help_is_one_wide_column_unless_two_have_room_and_says_that_there_is_more() {
+    let mut state = console(120, 40);
+    keys(&mut state, "?");
+    assert!(text(&state).contains(" ↓ more "), "{}", text(&state));
+    key(&mut state, KeyCode::End);
+    let end = text(&state);
+    assert!(end.contains(" ↑ more ") && end.contains(":quit"), "{end}");
+    let told = end.lines().find(|line| line.contains(":quit"));
+    let told = told.map_or(0, |line| line.split_whitespace().count());
+    assert!(told > 3, "with what it does: {end}");
+    key(&mut state, KeyCode::Up);
+    assert!(text(&state).contains(" ↑↓ more "));
+    key(&mut state, KeyCode::Home);
+    assert!(text(&state).contains(" ↓ more "));
+}
+
+#[test]
+fn esc_takes_the_filter_away_and_the_list_says_so() {
+    let mut state = console(120, 40);
+    keys(&mut state, " /nowhere\n");
+    assert!(text(&state).contains("nothing fits the filter; Esc"));
+    key(&mut state, KeyCode::Esc);
+    assert_eq!(
+        (state.list.filter.as_str(), state.list.marks.len()),
+        ("", 1)
+    );
+    assert!(text(&state).contains("build-1"));
+    key(&mut state, KeyCode::Esc);
+    assert!(state.list.marks.is_empty());
+    // In an agent's commands too; only then it leads back.
+    keys(&mut state, "\n/nothing\n");
+    assert!(text(&state).contains("nothing fits the filter; Esc"));
+    key(&mut state, KeyCode::Esc);
+    assert!(state.list.commands && state.list.command_filter.is_empty());
+    key(&mut state, KeyCode::Esc);
+    assert!(!state.list.commands);
+    // Where there is no agent, no filter hides one.
+    keys(&mut state, "/nowhere\n");
+    state.message(Message::Connected(connected(Role::Admin)), NOW);
+    state.message(Message::Agents(AgentList::default()), NOW);
+    assert!(text(&state).contains("no agents yet"));
+}
+
+#[test]
+fn a_narrow_title_keeps_the_name_and_where_keys_go() {
+    let mut state = with_pane(120, 40);
+    keys(&mut state, "/not there\n");
+    assert!(text(&state).contains("nothing matches not there"));
+    assert!(!text(&state).contains("match 0"), "{}", text(&state));
+    keys(&mut state, "/error\nG");
+    keys(&mut state, "ta");
+    for cols in [40, 60, 80, 120] {
+        state.input(Input::Resize(cols, 24), NOW);
+        let shown = text(&state);
+        let title = shown.lines().find(|line| line.contains("ATTACHED"));
+        let title = title.unwrap_or_else(|| panic!("{cols}: {shown}"));
+        assert!(title.trim_end().ends_with("build-1"), "{shown}");
+        assert!(title.contains("●"), "{shown}");
+    }
+}
+
+#[test]
+fn without_a_connection_the_fleet_is_told_as_it_was() {
+    let later = Timestamp(NOW.0 + 12_000);
+    let waiting = Link::Waiting {
+        attempt: 1,
+        until: Timestamp(later.0 + 30_000),
+        reason: "no daemon answers".to_owned(),
+    };
+    let mut state = console(120, 40);
+    assert!(text(&state).contains("4 agents, 3 connected"));
+    state.message(Message::Link(waiting.clone()), NOW);
+    state.message(Message::Link(waiting), later);
+    let bar = |state: &State| text(state).lines().next().unwrap_or_default().to_owned();
+    let wide = bar(&state);
+    assert!(
+        wide.contains("4 agents, 12 s ago") || wide.contains("4 agents, as of 12 s ago"),
+        "{wide}"
+    );
+    state.input(Input::Resize(40, 10), later);
+    assert!(bar(&state).ends_with("⚡ reconnecting in 30 s"));
+    state.message(Message::Link(Link::Connected), later);
+    assert!(bar(&state).contains("connected"));
 }

@@ -27,11 +27,10 @@ impl State {
             (Mode::Confirm, _) => return self.confirmed(action == Action::Yes),
             (Mode::Copying, _) => return self.copy_action(action),
             (Mode::Pane, Action::Back) => self.leave_pane(),
-            (Mode::Commands, Action::Back) => self.list_agents(),
+            (Mode::Agents | Mode::Commands, Action::Back) => self.leave_list(),
             (Mode::Agents, Action::Open) if self.is_at_heading() => self.toggle_group(),
             (Mode::Agents, Action::Open) => return self.open_agent(),
             (Mode::Agents, Action::OpenBeside) => return self.open_chosen(),
-            (Mode::Agents, Action::Back) => self.list.marks.clear(),
             (Mode::Agents, Action::Left) => self.fold(true),
             (Mode::Agents, Action::Right) => self.fold(false),
             (_, Action::Mark) => self.mark(),
@@ -93,6 +92,17 @@ impl State {
         }
     }
 
+    /// Undoes what was last narrowed down: the filter, then the agent or the marks.
+    fn leave_list(&mut self) {
+        if !self.current_filter().is_empty() {
+            self.filter(String::new());
+        } else if self.list.commands {
+            self.list_agents();
+        } else {
+            self.list.marks.clear();
+        }
+    }
+
     fn ask_filter(&mut self) {
         let filter = self.current_filter().clone();
         self.ask(Purpose::Filter, &filter);
@@ -116,6 +126,8 @@ impl State {
             Action::Down => *line = line.saturating_add(1),
             Action::PageUp => *line = line.saturating_sub(10),
             Action::PageDown => *line = line.saturating_add(10),
+            Action::First => *line = 0,
+            Action::Last => *line = u16::MAX,
             _ => self.overlay = None,
         }
         // Not beyond the last line, so that the way back isn't longer than what is seen.

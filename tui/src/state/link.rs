@@ -59,6 +59,8 @@ pub struct Connection {
     pub still: bool,
     /// When connections were lost lately.
     losses: Vec<Timestamp>,
+    /// When the last connection was lost, until there is another.
+    lost: Option<Timestamp>,
 }
 
 impl Default for Connection {
@@ -67,6 +69,7 @@ impl Default for Connection {
             link: Link::Connecting { attempt: 1 },
             still: false,
             losses: Vec::new(),
+            lost: None,
         }
     }
 }
@@ -76,6 +79,10 @@ impl Connection {
     pub fn change(&mut self, link: Link, now: Timestamp) {
         if self.link == Link::Connected && link != Link::Connected {
             self.losses.push(now);
+            self.lost = Some(now);
+        }
+        if link == Link::Connected {
+            self.lost = None;
         }
         self.losses
             .retain(|loss| now.0.saturating_sub(loss.0) < UNSTABLE_MS);
@@ -85,6 +92,11 @@ impl Connection {
     /// Whether the daemon can be spoken to.
     pub fn is_connected(&self) -> bool {
         self.link == Link::Connected
+    }
+
+    /// Since when what is known of the fleet has been no news any more.
+    pub fn lost(&self) -> Option<Timestamp> {
+        self.lost
     }
 
     fn is_degraded(&self, now: Timestamp) -> bool {
@@ -120,13 +132,8 @@ impl Connection {
             }
             Link::Connected => (Grade::Good, "● connected".to_owned()),
             Link::Waiting { attempt, until, .. } => {
-                let seconds = until.0.saturating_sub(now.0).div_ceil(1000);
                 let next = attempt + 1;
-                let when = match seconds {
-                    _ if self.still => String::new(),
-                    0 => " now".to_owned(),
-                    seconds => format!(" in {seconds} s"),
-                };
+                let when = self.countdown(*until, now);
                 (
                     Grade::Warning,
                     format!("⚡ reconnecting, attempt {next}{when}"),
@@ -134,6 +141,26 @@ impl Connection {
             }
             Link::Refused { .. } => (Grade::Bad, "✗ offline".to_owned()),
             Link::Closed => (Grade::Bad, "✗ offline, closed".to_owned()),
+        }
+    }
+
+    /// The same in fewer words, where there is little room.
+    pub fn brief(&self, now: Timestamp) -> String {
+        match &self.link {
+            Link::Connecting { .. } => "◌ connecting".to_owned(),
+            Link::Connected if self.is_degraded(now) => "▲ degraded".to_owned(),
+            Link::Waiting { until, .. } => {
+                format!("⚡ reconnecting{}", self.countdown(*until, now))
+            }
+            Link::Connected | Link::Refused { .. } | Link::Closed => self.label(now).1,
+        }
+    }
+
+    fn countdown(&self, until: Timestamp, now: Timestamp) -> String {
+        match until.0.saturating_sub(now.0).div_ceil(1000) {
+            _ if self.still => String::new(),
+            0 => " now".to_owned(),
+            seconds => format!(" in {seconds} s"),
         }
     }
 
@@ -153,6 +180,11 @@ impl Connection {
                 let left = until.0.saturating_sub(now.0);
                 // The next whole second of the countdown.
                 (left > 0).then(|| Timestamp(until.0 - (left - 1) / 1000 * 1000))
+            }
+            Link::Connecting { .. } if !self.still => {
+                // How long ago what is shown was known.
+                let since = now.0.saturating_sub(self.lost?.0);
+                Some(Timestamp(now.0 + 1000 - since % 1000))
             }
             Link::Connected if self.is_degraded(now) => {
                 let oldest = self.losses.iter().min()?;

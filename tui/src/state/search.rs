@@ -130,6 +130,11 @@ impl Search {
         self.current
     }
 
+    /// Whether there are matches at all.
+    pub fn found_any(&self) -> bool {
+        !self.found.is_empty()
+    }
+
     /// Which match is shown, and of how many: `3/17`.
     pub fn count(&self) -> String {
         let all = match self.found.len() {

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use super::peers::size;
 use super::theme::{Glyph, Role, Theme};
 use super::{fit, put_line, question};
+use crate::age;
 use crate::keys::{Action, Binding, Key, Mode};
 use crate::state::work::{Progress, Work, cancels};
 use crate::state::{Overlay, Prompt, State, View};
@@ -26,20 +27,17 @@ pub(super) fn header(state: &State, area: Rect, theme: &Theme, buffer: &mut Buff
     } else {
         ""
     };
-    let mut right = format!("{label}{offer} ");
+    let rights = [
+        format!("{label}{offer} "),
+        format!("{label} "),
+        format!("{} ", state.connection.brief(state.now)),
+    ];
     let width = usize::from(area.width);
     let endpoint = format!("{}  ", state.endpoint);
-    let (all, connected) = state.fleet.counts();
-    let left = match all {
-        0 => String::new(),
-        1 => format!("  1 agent, {connected} connected"),
-        _ => format!("  {all} agents, {connected} connected"),
-    };
     let banner = banner(state);
-    right = fit(&right, width);
     let tabs = tabs(state, width, theme);
     let tabs_width = tabs.iter().map(Span::width).sum::<usize>() + banner.width();
-    let left = fit(&left, width.saturating_sub(tabs_width + right.width() + 1));
+    let (left, right) = counts_and_link(&counts(state), &rights, width.saturating_sub(tabs_width));
     let room = width.saturating_sub(tabs_width + left.width() + right.width());
     let endpoint = if room > endpoint.width() + 2 {
         endpoint
@@ -81,6 +79,45 @@ pub(super) fn header(state: &State, area: Rect, theme: &Theme, buffer: &mut Buff
         Span::styled(right, theme.grade(grade_of_link)),
     ]);
     put_line(buffer, area, &Line::from(spans));
+}
+
+/// How many agents there are, in ever fewer words. Without a connection that is what was known when it was lost.
+fn counts(state: &State) -> [String; 3] {
+    let (all, connected) = state.fleet.counts();
+    let agents = match all {
+        0 => return Default::default(),
+        1 => "  1 agent".to_owned(),
+        _ => format!("  {all} agents"),
+    };
+    if state.connection.is_connected() {
+        let whole = format!("{agents}, {connected} connected");
+        return [whole.clone(), whole, agents];
+    }
+    let Some(lost) = state.connection.lost().filter(|_| !state.still) else {
+        let known = format!("{agents}, as last known");
+        return [known.clone(), known, agents];
+    };
+    let ago = match state.now.0.saturating_sub(lost.0) / 1000 {
+        seconds @ ..60 => format!("{seconds} s"),
+        _ => age::text(lost, state.now),
+    };
+    [
+        format!("{agents}, as of {ago} ago"),
+        format!("{agents}, {ago} ago"),
+        agents,
+    ]
+}
+
+/// The longest texts of both that have room together. The line at the bottom offers to connect too, so that goes first;
+/// how the connection stands matters more than counts.
+fn counts_and_link(lefts: &[String; 3], rights: &[String; 3], room: usize) -> (String, String) {
+    let fits = |left: &str, right: &str| left.width() + right.width() < room;
+    let [_, known, _] = lefts;
+    let both = rights.iter().take(2).find(|right| fits(known, right));
+    let right = both.or_else(|| rights.iter().find(|right| fits("", right)));
+    let right = right.map_or_else(|| fit(&rights[2], room), Clone::clone);
+    let left = lefts.iter().find(|left| fits(left, &right));
+    (left.cloned().unwrap_or_default(), right)
 }
 
 /// What must be known whatever else is shown.

@@ -125,7 +125,7 @@ fn no_agents(endpoint: &str, local: bool) -> Vec<String> {
         ]);
     }
     // What the local socket doesn't say: where the daemon is for others.
-    let url = if local { "ws://HOST:7600" } else { endpoint };
+    let url = if local { "ws://HOST:PORT" } else { endpoint };
     lines.extend([
         "for an agent named web-1 on another host, with a token from the daemon's".to_owned(),
         format!("{COMMAND} token issue --role agent --agent web-1 > web-1.token"),
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_long_command_is_still_one_command() {
-        let text = "  opsctl agent --name web-1 --url ws://HOST:7600 --token-file web-1.token";
+        let text = "  opsctl agent --name web-1 --url ws://HOST:PORT --token-file web-1.token";
         for width in [30, 40, 60, 200] {
             let lines = wrap(text, width);
             assert!(lines.iter().all(|line| line.width() <= width), "{lines:?}");

@@ -54,9 +54,10 @@ impl Page {
         };
         let sections = sections(state, width.into(), theme);
         let highest = sections.iter().map(Vec::len).max().unwrap_or(0);
-        let total = sections.iter().map(Vec::len).sum::<usize>();
+        // All in one column, with the blank lines between sections.
+        let total = sections.iter().map(|section| section.len() + 1).sum();
         let fits = |height: &usize| pack(&sections, *height).len() <= usize::from(count);
-        let height = (highest..total).find(fits).unwrap_or(total);
+        let height = (highest..=total).find(fits).unwrap_or(total);
         let columns = pack(&sections, height);
         Self { columns, width }
     }
@@ -157,6 +158,16 @@ fn fold(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// What the border says of lines that aren't seen, above and below.
+fn more(above: bool, below: bool) -> Option<&'static str> {
+    match (above, below) {
+        (false, false) => None,
+        (true, false) => Some(" ↑ more "),
+        (false, true) => Some(" ↓ more "),
+        (true, true) => Some(" ↑↓ more "),
+    }
+}
+
 /// Draws the help over everything, from its line `first`.
 pub(super) fn draw(state: &State, first: u16, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     let page = Page::of(state, area.width, theme);
@@ -169,10 +180,14 @@ pub(super) fn draw(state: &State, first: u16, area: Rect, theme: &Theme, buffer:
         height,
     };
     Clear.render(over, buffer);
-    let block = Block::bordered().title(" keys, / searches, Esc closes ");
+    let mut block = Block::bordered().title(" keys, / searches, Esc closes ");
     let inside = block.inner(over);
+    let last = page.height().saturating_sub(inside.height);
+    let first = first.min(last);
+    if let Some(more) = more(first > 0, first < last) {
+        block = block.title_bottom(Line::from(more).right_aligned());
+    }
     block.render(over, buffer);
-    let first = first.min(page.height().saturating_sub(inside.height));
     for (column, at) in page.columns.iter().zip(0..) {
         let x = inside.x + at * (page.width + GAP);
         let lines = column.iter().skip(first.into());

@@ -60,8 +60,10 @@ fn empty(state: &State) -> &'static str {
     } else {
         &state.list.filter
     };
-    if !filter.is_empty() {
-        " nothing has these words"
+    let (agents, _) = state.fleet.counts();
+    let hides = !filter.is_empty() && (state.list.commands || agents > 0);
+    if hides {
+        " nothing fits the filter; Esc takes it away"
     } else if state.list.commands {
         " no commands yet; r runs one"
     } else if state.fleet.known {

@@ -59,26 +59,7 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: &Theme, bu
     } else {
         theme.bar()
     };
-    let (cols, rows) = pane.screen.size();
-    let mut right = String::new();
-    let lines = pane.beside_times(area);
-    if lines != area {
-        right.push_str(times_badge(state, attached && cols > lines.width));
-    }
-    right.push_str(&badges(pane, attached, state.still));
-    if mirrored {
-        right.push_str(" MIRRORED");
-    }
-    let agent = format!(" {} ", pane.agent);
-    if area.width > 60 {
-        let size = if pane.pty {
-            format!(" {cols}x{rows}")
-        } else {
-            String::new()
-        };
-        right = format!("{right}{size}");
-    }
-    right = format!("{right}{agent}");
+    let signs = signs(state, pane, area, attached, mirrored);
     let state_text = state
         .summary(&pane.command)
         .map_or_else(|| "? unknown".to_owned(), ending);
@@ -92,15 +73,19 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: &Theme, bu
     } else {
         String::new()
     };
-    let left = format!(" {number}{state_text}  {program}");
     let bar = Rect {
         height: area.height.min(1),
         ..area
     };
     buffer.set_style(bar, style);
     let width = usize::from(area.width);
-    let right = fit(&right, width * 2 / 3);
-    let left = fit(&left, width.saturating_sub(right.width()));
+    let head = format!(" {number}{state_text}  ");
+    let right = fitting(signs, width, head.width());
+    let right = fit(&right, width);
+    let left = fit(
+        &format!("{head}{program}"),
+        width.saturating_sub(right.width()),
+    );
     let gap = width.saturating_sub(left.width() + right.width());
     let line = Line::from(vec![
         Span::raw(left),
@@ -108,6 +93,75 @@ fn title(state: &State, index: usize, pane: &Pane, area: Rect, theme: &Theme, bu
         Span::raw(right),
     ]);
     put_line(buffer, bar, &line);
+}
+
+/// How soon a sign goes where there is too little room: the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// What can be seen otherwise.
+    Least,
+    /// What is nice to know of what is looked at.
+    Lesser,
+    /// What is needed to understand what is looked at.
+    Reading,
+    /// Where keys go, and whose pane it is: never left out.
+    Loud,
+}
+
+type Sign = (Weight, String);
+
+/// What stands at the right of a title, in its order.
+fn signs(state: &State, pane: &Pane, area: Rect, attached: bool, mirrored: bool) -> Vec<Sign> {
+    let (cols, rows) = pane.screen.size();
+    let mut signs = Vec::new();
+    let lines = pane.beside_times(area);
+    if lines != area {
+        let hides = attached && cols > lines.width;
+        let weight = if hides {
+            Weight::Reading
+        } else {
+            Weight::Lesser
+        };
+        signs.push((weight, times_badge(state, hides).to_owned()));
+    }
+    signs.extend(badges(pane, state.still));
+    if attached && pane.follows() {
+        signs.push((Weight::Loud, " ATTACHED".to_owned()));
+        signs.push((Weight::Reading, ", Ctrl-] leaves".to_owned()));
+    }
+    if mirrored {
+        signs.push((Weight::Loud, " MIRRORED".to_owned()));
+    }
+    if area.width > 60 && pane.pty {
+        signs.push((Weight::Least, format!(" {cols}x{rows}")));
+    }
+    signs.push((Weight::Loud, format!(" {} ", pane.agent)));
+    signs
+}
+
+/// Columns for a pane's number and the sign of its state.
+const STATE: usize = 5;
+
+/// The signs that have room, the last of the least left out first. What is needed for reading takes some of the `head`
+/// columns too, but not the sign of the state.
+fn fitting(mut signs: Vec<Sign>, width: usize, head: usize) -> String {
+    let needed = |signs: &[Sign]| signs.iter().map(|(_, text)| text.width()).sum::<usize>();
+    loop {
+        let lesser = signs.iter().enumerate().rev();
+        let lesser = lesser.filter(|(_, (weight, _))| *weight < Weight::Loud);
+        let Some((at, (weight, _))) = lesser.min_by_key(|(_, (weight, _))| *weight) else {
+            break;
+        };
+        let taken = match weight {
+            Weight::Reading => head.min(STATE),
+            _ => head,
+        };
+        if needed(&signs) + taken <= width {
+            break;
+        }
+        signs.remove(at);
+    }
+    signs.into_iter().map(|(_, text)| text).collect()
 }
 
 /// What the person should know about the times: in which zone they are, and that they hide some of the terminal, whose
@@ -122,41 +176,41 @@ fn times_badge(state: &State, hides: bool) -> &'static str {
 }
 
 /// What the person should know about what is looked at.
-fn badges(pane: &Pane, attached: bool, still: bool) -> String {
-    let mut badges = String::new();
+fn badges(pane: &Pane, still: bool) -> Vec<Sign> {
+    let mut badges = Vec::new();
     if pane.gap {
-        badges.push_str(" GAP");
+        badges.push((Weight::Reading, " GAP".to_owned()));
     }
     if let Some(copy) = pane.copy {
-        badges.push_str(match (copy.anchor, copy.kind) {
+        let text = match (copy.anchor, copy.kind) {
             (None, _) => " COPY",
             (_, Kind::Char) => " COPY chars",
             (_, Kind::Word) => " COPY words",
             (_, Kind::Line) => " COPY lines",
             (_, Kind::Block) => " COPY block",
-        });
+        };
+        badges.push((Weight::Reading, text.to_owned()));
     }
-    if let Some(search) = &pane.search {
-        badges.push_str(" match ");
-        badges.push_str(&search.count());
+    // That there is none is told once, in a notice.
+    if let Some(search) = pane.search.as_ref().filter(|search| search.found_any()) {
+        badges.push((Weight::Lesser, format!(" match {}", search.count())));
     }
     if let Some(loading) = pane.past.loading {
-        badges.push_str(" LOADING older");
+        let mut text = " LOADING older".to_owned();
         if !still {
             // Writing to a String can't fail.
-            let _ = write!(badges, " {}%", loading.progress.percent());
+            let _ = write!(text, " {}%", loading.progress.percent());
         }
+        badges.push((Weight::Reading, text));
     }
     if !pane.follows() {
-        // Writing to a String can't fail.
-        let _ = match pane.lines_since() {
-            0 if pane.copy.is_some() => Ok(()),
-            0 => write!(badges, " PAUSED, G follows"),
-            1 => write!(badges, " PAUSED, 1 new line"),
-            lines => write!(badges, " PAUSED, {lines} new lines"),
+        let text = match pane.lines_since() {
+            0 if pane.copy.is_some() => return badges,
+            0 => " PAUSED, G follows".to_owned(),
+            1 => " PAUSED, 1 new line".to_owned(),
+            lines => format!(" PAUSED, {lines} new lines"),
         };
-    } else if attached {
-        badges.push_str(" ATTACHED, Ctrl-] leaves");
+        badges.push((Weight::Reading, text));
     }
     badges
 }
