@@ -114,7 +114,7 @@ pub struct TerminalTyped {
     /// `submitted`: how that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// How the message begins, on one line.
+    /// How the message begins, on one line; of an answer its keys, `Esc` and `Enter` by these names.
     pub text: String,
     /// Whose it is: a token's subject, or `uid:N`.
     pub requested_by: String,

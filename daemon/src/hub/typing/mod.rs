@@ -120,10 +120,11 @@ impl Hub {
         let Some(dashboard) = self.dashboards.get(&conn) else {
             return;
         };
-        let shown = asked.text.as_deref().or_else(|| {
-            let answer = asked.answer.as_ref()?;
-            Some(answer.keys())
-        });
+        let shown = match (&asked.text, &asked.answer) {
+            (Some(text), _) => text::glimpse(text),
+            (None, Some(answer)) => text::glimpse_keys(answer.keys()),
+            (None, None) => String::new(),
+        };
         let expires_at = asked.ttl_ms.filter(|_| asked.when_idle);
         let typed = TerminalTyped {
             key: asked.key.clone(),
@@ -134,7 +135,7 @@ impl Hub {
             obstacle: None,
             reason: None,
             evidence: None,
-            text: text::glimpse(shown.unwrap_or_default()),
+            text: shown,
             requested_by: dashboard.rights.subject.clone(),
             created_at: self.now,
             expires_at: expires_at.map(|ttl| Timestamp(self.now.0.saturating_add(ttl))),

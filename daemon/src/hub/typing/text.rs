@@ -51,6 +51,12 @@ pub(super) fn glimpse(text: &str) -> String {
     line
 }
 
+/// The same of an answer's keys: those that are no characters by their names, as they are written on keyboards.
+pub(super) fn glimpse_keys(keys: &str) -> String {
+    let named = keys.replace('\u{1b}', "Esc").replace('\r', "Enter");
+    glimpse(&named)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +78,7 @@ mod tests {
     fn a_glimpse_is_one_short_line() {
         assert_eq!(glimpse("one\ntwo"), "one two");
         assert_eq!(glimpse(&"x".repeat(81)).chars().count(), 81);
+        assert_eq!(glimpse_keys("1"), "1");
+        assert_eq!(glimpse_keys("\u{1b}"), "Esc");
     }
 }
