@@ -403,9 +403,13 @@ impl Emulator {
         let wide = Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER;
         let row = &self.grid()[Line(0)];
         let point = self.grid().cursor.point;
-        let end = point.column.0 + c.width().unwrap_or(0);
+        let width = c.width().unwrap_or(0);
+        let end = point.column.0 + width;
+        // What is inserted takes the place of what it pushes out at the end of its row.
+        let inserts = self.term.mode().contains(TermMode::INSERT) && end < self.cols();
+        let moved = if inserts { self.cols() - end } else { 0 };
         let overwritten =
-            (point.column.0..end.min(2)).any(|col| row[Column(col)].flags.intersects(wide));
+            (point.column.0..end.min(2)).any(|col| row[Column(col + moved)].flags.intersects(wide));
         if overwritten && !self.term.mode().contains(TermMode::ALT_SCREEN) {
             self.history
                 .change_newest(|cell| cell.flags.remove(Flags::LEADING_WIDE_CHAR_SPACER));

@@ -139,6 +139,17 @@ fn a_mark_that_was_moved_from_the_end_of_its_line_is_none() {
     compare(&pieces).unwrap();
 }
 
+/// What is inserted before a wide character moves it, and its line above still ends with the blank that it left.
+#[test]
+fn a_wide_character_that_is_moved_keeps_its_blank() {
+    let wraps = "\u{fb00}    e\u{301}aa\x1b[7b    表示a界longer than many others \x1b8a";
+    let pieces = [
+        (vec![b"\x1b[4h".to_vec()], Some((22, 2))),
+        (vec![wraps.as_bytes().to_vec()], None),
+    ];
+    compare(&pieces).unwrap();
+}
+
 #[test]
 fn many_columns_of_text_take_little_memory() {
     let mut screen = Screen::new(200, 60, 10_000);
