@@ -6,7 +6,7 @@
 //! - [`serve`]: connections on the listeners; [`turn_away`]: those for which there is no place.
 //! - [`mod@router`]: which route does what.
 //! - [`upgrade`]: who may open a WebSocket, in which subprotocol.
-//! - [`line`]: a connection below its messages.
+//! - [`mod@line`]: a connection below its messages.
 //! - [`hello`]: a fresh connection says who it is, in time.
 //! - [`agent`], [`dashboard`]: a connection's life.
 //! - [`intake`]: an agent's output on its way into the log.
