@@ -19,6 +19,7 @@ use crossterm::terminal::{
 use crossterm::{execute, queue};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
+use rustix::process::{Pid, Signal, getpid, getppid, kill_current_process_group};
 
 /// Presses, releases, the wheel, and movement with a button down, in the form without a limit on columns.
 /// Not every movement (1003), which would wake the console for nothing.
@@ -206,7 +207,7 @@ impl Stage for Tty {
         give_back();
         // The whole group, so that the shell also gets the terminal back from what it started us by. Not SIGTSTP,
         // which this program catches.
-        rustix::process::kill_current_process_group(rustix::process::Signal::STOP)?;
+        kill_current_process_group(Signal::STOP)?;
         // Here the shell has continued this program.
         self.clear()?;
         Ok(true)
@@ -251,9 +252,18 @@ impl Stage for Tty {
 /// Whether somebody in this session could continue this program when it stops. There is nobody where it is all that runs
 /// in its terminal.
 fn has_shell() -> bool {
-    let session = |pid| rustix::process::getsid(pid).ok();
-    let parent = rustix::process::getppid();
-    parent.is_some_and(|parent| session(Some(parent)) == session(None))
+    let session =
+        |pid: Pid| session_in(&std::fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?);
+    let parent = getppid().and_then(session);
+    parent.is_some() && parent == session(getpid())
+}
+
+/// The session in a `/proc/PID/stat` (proc(5)), behind the name, which may hold anything. It is not asked for by getsid(2):
+/// where the session began outside of this container it is 0, which [`Pid`] cannot hold.
+fn session_in(stat: &[u8]) -> Option<i32> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let words = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
+    words.split_ascii_whitespace().nth(3)?.parse().ok()
 }
 
 fn enter() -> io::Result<()> {

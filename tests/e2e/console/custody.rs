@@ -4,7 +4,7 @@ use opsctl_terminal::{CursorShape, Mouse, Screen};
 use rustix::process::{Pid, kill_process};
 
 use super::is_restored;
-use crate::harness::{Pty, Signal, TestDaemon, has_program, wait_until};
+use crate::harness::{Pty, Signal, TestDaemon, has_program, skip, wait_until};
 
 const OPSCTL: &str = env!("CARGO_BIN_EXE_opsctl");
 
@@ -165,4 +165,28 @@ fn without_a_shell_it_does_not_stop() {
     console.wait_text("nothing could continue the console here");
     console.send("q");
     assert_eq!(console.wait(), 0);
+}
+
+/// As `docker exec` starts programs: their parent's session began outside of their container, and has no number in it.
+#[test]
+fn in_a_container_it_does_not_stop_either() {
+    const CONTAINER: [&str; 3] = ["--pid", "--fork", "--mount-proc"];
+    if !has_program("unshare") || !has_program("setsid") {
+        return;
+    }
+    let daemon = TestDaemon::start();
+    let probe = ["true"];
+    let arguments = CONTAINER.iter().chain(&probe);
+    if daemon.command("unshare", arguments).run().code != 0 {
+        return skip("no namespace of processes can be made");
+    }
+    let script = ["sh", "-c", "setsid --wait \"$OPSCTL\" tui; exit $?"];
+    let console = daemon
+        .command("unshare", CONTAINER.iter().chain(&script))
+        .env("OPSCTL", OPSCTL)
+        .pty(120, 40);
+    console.wait_text("● connected");
+    console.send("\x1a");
+    console.wait_text("nothing could continue the console here");
+    super::leave(&console);
 }
