@@ -10,6 +10,7 @@ use super::doing::Doing;
 use super::keys::Keys;
 use super::settle::Version;
 use super::typing::Typing;
+use super::withdraw::Ending;
 use super::{ConnId, Effect, Hub};
 use crate::fanout::channel::Body;
 use crate::fanout::{Piece, Stream};
@@ -32,8 +33,8 @@ pub(super) struct Command {
     pub is_sent: bool,
     /// The store calls it delivered already, so that it can be sent at once.
     pub is_stored_as_delivered: bool,
-    /// Its end without a start is being made durable; it is not given out meanwhile.
-    pub is_withdrawn: bool,
+    /// Its end without a start is being made durable; it is not given out meanwhile, and no other row of it is written.
+    pub ending: Option<Ending>,
     /// The command's end is durable in the store.
     pub end_saved: bool,
     /// The agent has been told that it may forget the command.
@@ -65,7 +66,7 @@ impl Command {
             version: Version::default(),
             is_sent: false,
             is_stored_as_delivered: false,
-            is_withdrawn: false,
+            ending: None,
             end_saved: false,
             settled: false,
             input_offset: 0,

@@ -79,7 +79,7 @@ impl Hub {
             return false;
         };
         let expires_at = command.row.summary.expires_at;
-        if command.is_withdrawn || expires_at.is_some_and(|at| at <= self.now) {
+        if command.ending.is_some() || expires_at.is_some_and(|at| at <= self.now) {
             return false;
         }
         let key = &command.row.key;

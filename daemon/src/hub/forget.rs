@@ -69,23 +69,19 @@ impl Hub {
         asked: Asked,
     ) {
         let Asked { conn, id, .. } = asked;
-        for (row, _) in rows {
-            if let Some(command) = self.commands.get_mut(&row.summary.command_id) {
-                command.is_withdrawn = false;
-            }
-        }
         if let Some(agent) = self.agents.get(&agent_id)
             && agent.link.is_some()
         {
             let row = Save::Agent(agent.row.clone());
             self.effects.push(Effect::Save(vec![row]));
             for (row, _) in rows {
-                self.mark_unsaved(row.summary.command_id);
+                self.hold_again(row.summary.command_id);
             }
             let why = format!("{agent_id} has come back; stop it first");
             return self.refuse(conn, id, ErrorCode::BadRequest, why);
         }
         for (row, _) in rows {
+            self.count_answer(row.summary.command_id);
             self.apply_status(row.summary.command_id, &end_of(row));
         }
         tracing::info!(agent = %agent_id, "an agent was forgotten");

@@ -98,7 +98,7 @@ impl Hub {
             // After a crash, a command that the store knows as ended is not asked for again: its output must be there.
             // The row of one that is withdrawn is on its way already.
             let ended = command.row.summary.state.is_final();
-            if command.is_withdrawn || ended && !command.is_output_durable() {
+            if command.ending.is_some() || ended && !command.is_output_durable() {
                 self.unsaved.insert(command_id);
             } else {
                 rows.push(Save::Command(command.row.clone(), command.version));
@@ -131,7 +131,7 @@ impl Hub {
             }
             let state = command.row.summary.state;
             command.end_saved |= state.is_final();
-            let waits = state == State::Delivered && !command.is_sent && !command.is_withdrawn;
+            let waits = state == State::Delivered && !command.is_sent && command.ending.is_none();
             if waits {
                 self.send_out(*command_id);
             }

@@ -4,6 +4,7 @@ mod bounds;
 mod far_agent;
 mod others;
 mod reconcile;
+mod withdraw;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};

@@ -2,6 +2,10 @@
 //!
 //! Such an end is durable before anybody is told of it: a crash right after must not bring a command back to life of
 //! which somebody heard that it will never run. Until then the command stays in its queue and is not given out.
+//!
+//! Several may take the same command back while the disk is busy. All write the same end, and the command waits again only
+//! when the last of their writes has failed: no other row of it is written while one of them is under way, so that an end
+//! that the store took is the last that the store heard.
 
 use opsctl_protocol::message::{CommandList, CommandStatus, CommandSummary, ErrorCode, State};
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
@@ -31,6 +35,16 @@ pub struct Asked {
     pub id: Option<String>,
     /// Commands that the same message reached otherwise.
     pub reached: Vec<CommandSummary>,
+}
+
+/// A command's end on its way to the store.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// The command as it will be.
+    row: CommandRow,
+    version: Version,
+    /// Withdrawals that carry it and that the store has not answered; never 0.
+    writes: usize,
 }
 
 impl Hub {
@@ -66,13 +80,21 @@ impl Hub {
         reason: &str,
     ) -> Option<(CommandRow, Version)> {
         let command = self.commands.get_mut(&command_id)?;
-        command.is_withdrawn = true;
+        if let Some(ending) = &mut command.ending {
+            ending.writes += 1;
+            return Some((ending.row.clone(), ending.version));
+        }
         command.version.advance();
         let mut row = command.row.clone();
         row.summary.state = state;
         row.summary.reason = Some(reason.to_owned());
         row.summary.finished_at = Some(self.now);
         let version = command.version;
+        command.ending = Some(Ending {
+            row: row.clone(),
+            version,
+            writes: 1,
+        });
         self.forget_deadline(command_id);
         self.unsaved.remove(&command_id);
         Some((row, version))
@@ -91,13 +113,13 @@ impl Hub {
             }
             (forgotten, asked, _) => (forgotten, asked),
         };
+        let all = rows.len();
         let mut ended = Vec::new();
         for (row, _) in rows {
-            let command_id = row.summary.command_id;
-            match &outcome {
-                Ok(()) => ended.extend(self.end_withdrawn(&row)),
-                Err(_) => self.hold_again(command_id),
-            }
+            ended.extend(match &outcome {
+                Ok(()) => self.end_withdrawn(&row),
+                Err(_) => self.hold_again(row.summary.command_id),
+            });
         }
         let Some(Asked {
             conn,
@@ -108,8 +130,18 @@ impl Hub {
             return;
         };
         match outcome {
-            Ok(()) if id.is_none() => {}
-            Ok(()) => {
+            // Another's withdrawal of the same commands may have come through.
+            Err(why) if forgotten.is_some() || ended.len() < all => {
+                let what = if forgotten.is_some() {
+                    "forgotten"
+                } else {
+                    "taken back"
+                };
+                let why = format!("nothing was {what}: {why}");
+                self.refuse(conn, id, ErrorCode::StorageFailed, why);
+            }
+            _ if id.is_none() => {}
+            _ => {
                 reached.extend(ended);
                 let commands = reached;
                 self.answer(
@@ -121,15 +153,6 @@ impl Hub {
                     },
                 );
             }
-            Err(why) => {
-                let what = if forgotten.is_some() {
-                    "forgotten"
-                } else {
-                    "taken back"
-                };
-                let why = format!("nothing was {what}: {why}");
-                self.refuse(conn, id, ErrorCode::StorageFailed, why);
-            }
         }
     }
 
@@ -137,8 +160,8 @@ impl Hub {
     /// older copy of its state did not know).
     fn end_withdrawn(&mut self, row: &CommandRow) -> Option<CommandSummary> {
         let command_id = row.summary.command_id;
-        let command = self.commands.get_mut(&command_id)?;
-        command.is_withdrawn = false;
+        self.count_answer(command_id);
+        let command = self.commands.get(&command_id)?;
         if command.is_held_back() {
             self.apply_status(command_id, &end_of(row));
         } else {
@@ -149,16 +172,33 @@ impl Hub {
             .map(|command| command.row.summary.clone())
     }
 
-    /// The store did not take the end: the command waits as before.
-    fn hold_again(&mut self, command_id: CommandId) {
+    /// The store did not take the end, or it does not hold any more: the command waits as before, unless somebody else
+    /// takes it back too. Returns the command if it has ended all the same.
+    pub(super) fn hold_again(&mut self, command_id: CommandId) -> Option<CommandSummary> {
+        self.count_answer(command_id);
+        let command = self.commands.get(&command_id)?;
+        let summary = command.row.summary.clone();
+        if command.ending.is_some() {
+            return summary.state.is_final().then_some(summary);
+        }
+        let is_held_back = command.is_held_back();
+        self.mark_unsaved(command_id);
+        if is_held_back {
+            self.note_deadline(command_id);
+            self.dispatch(&summary.agent_id);
+        }
+        summary.state.is_final().then_some(summary)
+    }
+
+    /// The store has answered one of the writes that carry a command's end.
+    pub(super) fn count_answer(&mut self, command_id: CommandId) {
         let Some(command) = self.commands.get_mut(&command_id) else {
             return;
         };
-        command.is_withdrawn = false;
-        let agent_id = command.row.summary.agent_id.clone();
-        self.mark_unsaved(command_id);
-        self.note_deadline(command_id);
-        self.dispatch(&agent_id);
+        command.ending = command.ending.take().and_then(|ending| {
+            let writes = ending.writes.checked_sub(1).filter(|left| *left > 0)?;
+            Some(Ending { writes, ..ending })
+        });
     }
 
     /// Ends commands that have waited longer than they may.
@@ -168,10 +208,8 @@ impl Hub {
             && at <= self.now
         {
             self.deadlines.pop_first();
-            let withdrawn = |command: &Command| command.is_withdrawn;
-            if self.is_held_back(command_id)
-                && !self.commands.get(&command_id).is_some_and(withdrawn)
-            {
+            let ends = |command: &Command| command.ending.is_some();
+            if self.is_held_back(command_id) && !self.commands.get(&command_id).is_some_and(ends) {
                 due.push(command_id);
             }
         }

@@ -535,6 +535,8 @@ fn check_always(world: &World) -> Result<(), TestCaseError> {
         );
         if let Some(State::Cancelled | State::Expired) = ends.first() {
             prop_assert_eq!(starts, 0, "{} was told to be taken back: {:?}", id, told);
+            let stored = world.disk.commands.get(id).map(|row| row.summary.state);
+            prop_assert_eq!(stored, ends.first().copied(), "{} is stored otherwise", id);
         }
         if ends.first() == Some(&State::Lost) {
             let died = world.agents.iter().any(|agent| agent.died.contains(id));
