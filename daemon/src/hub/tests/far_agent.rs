@@ -204,6 +204,12 @@ impl FarAgent {
         self.tasks.get(&id).is_some_and(running)
     }
 
+    /// Whether it knows the end of a command.
+    pub(super) fn has_ended(&self, id: CommandId) -> bool {
+        let ended = |task: &Task| task.state.is_final();
+        self.tasks.get(&id).is_some_and(ended)
+    }
+
     fn end(&mut self, id: CommandId, state: State) {
         let task = self.tasks.get_mut(&id).expect("it is there");
         task.state = state;
