@@ -5,7 +5,8 @@ mod world;
 use std::path::PathBuf;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use opsctl_protocol::Timestamp;
+use opsctl_protocol::message::{Payload, TerminalSnapshot};
+use opsctl_protocol::{AgentId, Timestamp};
 use opsctl_tui::keys::Mode;
 use opsctl_tui::state::older::Older;
 use opsctl_tui::state::work::Job;
@@ -137,6 +138,30 @@ fn loading_older_lines_is_cancelled_until_they_are_scrolled_to_again() {
     assert!(!loading(&state), "nobody has asked again");
     later(&mut state, KeyCode::Up);
     assert!(loading(&state));
+}
+
+/// What stood above a screen that came in place of a flood is loaded by itself; not for whoever has just cancelled that.
+#[test]
+fn what_was_cancelled_is_not_loaded_by_itself_either() {
+    let mut state = console(120, 24);
+    keys(&mut state, "\n\n");
+    let snapshot = TerminalSnapshot {
+        agent_id: AgentId::new("build-1").unwrap(),
+        command_id: id(1),
+        cols: 80,
+        rows: 24,
+        offset: 1_000_000,
+        data: Payload("the end".into()),
+    };
+    state.message(Message::Snapshot(snapshot), NOW);
+    state.message(output(1, 1_000_000, &numbered(100)), NOW);
+    oldest(&mut state);
+    let effects = later(&mut state, KeyCode::Esc);
+    assert_eq!(effects, [Effect::Abandon(Job::Older(id(1)))]);
+    let calm = Timestamp(NOW.0 + 60_000);
+    let effects = state.input(Input::Tick, calm).effects;
+    let loads = |effect: &Effect| matches!(effect, Effect::LoadOlder(_));
+    assert!(!effects.iter().any(loads), "{effects:?}");
 }
 
 #[test]

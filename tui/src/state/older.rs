@@ -139,9 +139,10 @@ impl Past {
         loading.map(|loading| loading.progress)
     }
 
-    /// What is being loaded isn't wanted any more.
+    /// What is being loaded isn't wanted any more, and nothing comes by itself in its place.
     pub(super) fn give_up(&mut self) {
         self.loading = None;
+        self.restores_at = None;
         self.declined = true;
     }
 
