@@ -104,6 +104,19 @@ struct Seen {
     seq: u64,
 }
 
+/// Runs a test in a world of its own.
+fn in_world(test: impl AsyncFnOnce(World)) {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
+        test(World::new(log)).await;
+    });
+}
+
 impl World {
     fn new(log: Log) -> Self {
         let agent_id: AgentId = "a".parse().unwrap();
@@ -166,6 +179,26 @@ impl World {
         self.push(number, &Body::Output(Arc::new(piece)));
     }
 
+    /// A command puts out so much that its ring drops what it held.
+    async fn flood(&mut self, number: usize) {
+        for _ in 0..3 * COMMAND_RING.entries {
+            self.output(number, 10_000).await;
+        }
+    }
+
+    /// Somebody begins to watch a command from its first byte on, and misses none.
+    fn late(&self, number: usize) -> Watcher {
+        let late = Watcher::new(&self.commands[number], true, &self.sources);
+        late.outbox.wake(&late.subscription);
+        late
+    }
+
+    fn push_state(&self, number: usize, state: State) {
+        let status = CommandStatus::new(COMMANDS[number], state);
+        let status = Arc::new(ToDashboard::Status(status));
+        self.push(number, &Body::Message(status));
+    }
+
     fn push(&self, number: usize, body: &Body) {
         for stream in [&self.agent, &self.commands[number]] {
             stream.push(body.clone(), Timestamp(1));
@@ -221,20 +254,14 @@ impl World {
     /// Lets everybody read all that there is.
     async fn settle(&mut self) {
         for watcher in &mut self.watchers {
-            while watcher.outbox.has_ready() {
-                watcher.turn().await;
-            }
+            watcher.read().await;
         }
     }
 
     /// Ends all commands and lets everybody read to the end.
     async fn finish(&mut self) {
-        for (number, id) in COMMANDS.into_iter().enumerate() {
-            let status = CommandStatus::new(id, State::Exited);
-            self.push(
-                number,
-                &Body::Message(Arc::new(ToDashboard::Status(status))),
-            );
+        for number in 0..COMMANDS.len() {
+            self.push_state(number, State::Exited);
         }
         self.settle().await;
     }
@@ -262,6 +289,13 @@ impl Watcher {
             subscription,
             delivery,
             seen: Seen::default(),
+        }
+    }
+
+    /// Reads all that there is.
+    async fn read(&mut self) {
+        while self.outbox.has_ready() {
+            self.turn().await;
         }
     }
 
@@ -320,14 +354,7 @@ proptest! {
 
     #[test]
     fn nothing_is_missing_without_a_word(steps in steps()) {
-        let dir = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
-            let mut world = World::new(log);
+        in_world(async |mut world| {
             for step in steps {
                 match step {
                     Step::Output(command, bytes) => world.output(command, bytes).await,
@@ -375,14 +402,7 @@ proptest! {
 /// The screen that stood for what it had missed was of the past by the time it was made.
 #[test]
 fn who_skips_gets_a_newer_screen_rather_than_the_past_from_the_log() {
-    let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
-        let mut world = World::new(log);
+    in_world(async |mut world| {
         world.output(0, 1000).await;
         world.watchers[1].turn().await;
         let screen = world.ends[0];
@@ -408,17 +428,8 @@ fn who_skips_gets_a_newer_screen_rather_than_the_past_from_the_log() {
 
 #[test]
 fn whoever_comes_late_with_an_offset_hears_that_the_command_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
-        let mut world = World::new(log);
-        let running = CommandStatus::new(COMMANDS[1], State::Running);
-        let running = Arc::new(ToDashboard::Status(running));
-        world.push(1, &Body::Message(running));
+    in_world(async |mut world| {
+        world.push_state(1, State::Running);
         // At first the ring has it still, before the offset; at last it has moved past it.
         for _ in 0..2 * COMMAND_RING.entries {
             world.output(1, 100).await;
@@ -432,9 +443,7 @@ fn whoever_comes_late_with_an_offset_hears_that_the_command_runs() {
                 ..Cursor::default()
             }));
             late.outbox.wake(&late.subscription);
-            while late.outbox.has_ready() {
-                late.turn().await;
-            }
+            late.read().await;
             assert!(late.seen.runs, "from {offset} of {end}");
             assert_eq!(late.seen.next[&COMMANDS[1]], end);
         }
@@ -443,34 +452,17 @@ fn whoever_comes_late_with_an_offset_hears_that_the_command_runs() {
 
 #[test]
 fn whoever_reads_the_log_while_the_ring_drops_the_state_hears_it_all_the_same() {
-    let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
-        let mut world = World::new(log);
-        let more_than_the_ring = 3 * COMMAND_RING.entries;
-        for _ in 0..more_than_the_ring {
-            world.output(1, 10_000).await;
-        }
-        let running = CommandStatus::new(COMMANDS[1], State::Running);
-        let running = Arc::new(ToDashboard::Status(running));
-        world.push(1, &Body::Message(running));
-        let mut late = Watcher::new(&world.commands[1], true, &world.sources);
-        late.outbox.wake(&late.subscription);
+    in_world(async |mut world| {
+        world.flood(1).await;
+        world.push_state(1, State::Running);
+        let mut late = world.late(1);
         late.turn().await;
         assert!(
             !late.seen.runs,
             "the ring has it, behind what is read first"
         );
-        for _ in 0..more_than_the_ring {
-            world.output(1, 10_000).await;
-        }
-        while late.outbox.has_ready() {
-            late.turn().await;
-        }
+        world.flood(1).await;
+        late.read().await;
         assert!(late.seen.runs);
         assert_eq!(late.seen.next[&COMMANDS[1]], world.ends[1]);
     });
@@ -479,31 +471,14 @@ fn whoever_reads_the_log_while_the_ring_drops_the_state_hears_it_all_the_same() 
 /// It was told an older state before the output that it reads from the log; `opsctl send` would keep its input for ever.
 #[test]
 fn whoever_was_told_a_state_before_the_log_hears_the_one_that_the_ring_has_dropped_since() {
-    let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
-        let mut world = World::new(log);
-        let delivered = CommandStatus::new(COMMANDS[1], State::Delivered);
-        let delivered = Arc::new(ToDashboard::Status(delivered));
-        world.push(1, &Body::Message(delivered));
-        let more_than_the_ring = 3 * COMMAND_RING.entries;
-        for _ in 0..more_than_the_ring {
-            world.output(1, 10_000).await;
-        }
-        let mut late = Watcher::new(&world.commands[1], true, &world.sources);
-        late.outbox.wake(&late.subscription);
+    in_world(async |mut world| {
+        world.push_state(1, State::Delivered);
+        world.flood(1).await;
+        let mut late = world.late(1);
         late.turn().await;
         world.status(1);
-        for _ in 0..more_than_the_ring {
-            world.output(1, 10_000).await;
-        }
-        while late.outbox.has_ready() {
-            late.turn().await;
-        }
+        world.flood(1).await;
+        late.read().await;
         assert!(late.seen.runs);
         assert_eq!(late.seen.next[&COMMANDS[1]], world.ends[1]);
     });

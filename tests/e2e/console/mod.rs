@@ -23,6 +23,36 @@ fn open(daemon: &TestDaemon, cols: u16, rows: u16) -> Pty {
     console
 }
 
+/// Starts a daemon with these agents, and a console that shows them.
+#[track_caller]
+fn open_with<const N: usize>(names: [&str; N]) -> (TestDaemon, [TestAgent; N], Pty) {
+    let daemon = TestDaemon::start();
+    let agents = names.map(|name| TestAgent::start(&daemon, name));
+    let console = open(&daemon, 120, 40);
+    for name in names {
+        console.wait_text(name);
+    }
+    (daemon, agents, console)
+}
+
+/// The lines of the pane on the right, its title first.
+fn pane(screen: &str) -> Vec<&str> {
+    let rows = screen.lines().filter_map(|line| line.split_once('│'));
+    rows.map(|(_, pane)| pane).collect()
+}
+
+/// Scrolls the selected pane to the line "1", which comes from the daemon's log in pieces.
+#[track_caller]
+fn scroll_to_first(console: &Pty) {
+    console.wait_screen("the first line", |screen| {
+        let first = pane(screen).get(1) == Some(&"1");
+        if !first && !screen.contains("LOADING") {
+            console.send("\x1b[H");
+        }
+        first
+    });
+}
+
 /// Leaves the console as a person does, and sees that it ends well.
 #[track_caller]
 fn leave(console: &Pty) {
@@ -65,10 +95,7 @@ fn a_person_runs_a_command_sees_its_output_and_leaves() {
 
 #[test]
 fn attached_every_key_goes_to_the_program() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (_daemon, [_agent], console) = open_with(["web-1"]);
     run(
         &console,
         "trap 'echo caught' INT; echo ready; cat -v; cat -v",
@@ -92,10 +119,7 @@ fn attached_every_key_goes_to_the_program() {
 
 #[test]
 fn a_flood_is_interrupted_at_once() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (_daemon, [_agent], console) = open_with(["web-1"]);
     run(&console, "yes flood");
     console.wait_text("│flood");
     console.send("x");
@@ -107,10 +131,7 @@ fn a_flood_is_interrupted_at_once() {
 
 #[test]
 fn a_killed_daemon_is_shown_and_come_back_to() {
-    let mut daemon = TestDaemon::start();
-    let agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (mut daemon, [agent], console) = open_with(["web-1"]);
     run(&console, "echo before; read line; echo got $line");
     console.wait_text("│before");
     daemon.kill();
@@ -134,10 +155,7 @@ fn a_killed_daemon_is_shown_and_come_back_to() {
 
 #[test]
 fn a_late_console_sees_the_same_screen() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let first = open(&daemon, 120, 40);
-    first.wait_text("web-1");
+    let (daemon, [_agent], first) = open_with(["web-1"]);
     // A screen of its own, drawn out of order, with a mark that comes last.
     let program = r"printf '\033[?1049h\033[2J\033[5;10H\033[7mbar\033[m\033[2;2H表示\033[20;40Hmark'; read x";
     run(&first, program);
@@ -146,17 +164,11 @@ fn a_late_console_sees_the_same_screen() {
     second.wait_text("$ printf");
     second.send("\r\r");
     first.wait_text("● running  printf");
-    let pane = |screen: &str| -> Vec<String> {
-        let rows = screen
-            .lines()
-            .skip(2)
-            .filter_map(|line| line.split_once('│'));
-        rows.map(|(_, pane)| pane.to_owned()).collect()
-    };
-    let shown = pane(&first.screen());
+    let screen = first.screen();
+    let shown = pane(&screen);
     // What stands there before the pane is open is a preview.
     second.wait_screen("the same in a pane", |screen| {
-        screen.contains("● running  printf") && pane(screen) == shown
+        screen.contains("● running  printf") && pane(screen)[1..] == shown[1..]
     });
     for console in [first, second] {
         leave(&console);
@@ -165,10 +177,7 @@ fn a_late_console_sees_the_same_screen() {
 
 #[test]
 fn a_storm_of_sizes_ends_in_the_last() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (_daemon, [_agent], console) = open_with(["web-1"]);
     for step in 0..60_u16 {
         console.resize(10 + step * 3, 5 + step % 40);
     }
@@ -200,16 +209,11 @@ fn without_a_terminal_it_says_so() {
 
 #[test]
 fn after_a_flood_the_pane_shows_its_end() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let other = TestAgent::start(&daemon, "web-2");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-2");
+    let (_daemon, [_agent, other], console) = open_with(["web-1", "web-2"]);
     run(&console, "seq 1 400000");
     console.wait_text("✓ exit 0");
     console.wait_screen("the last lines in place", |screen| {
-        let pane = screen.lines().filter_map(|line| line.split_once('│'));
-        let pane: Vec<&str> = pane.map(|(_, pane)| pane).collect();
+        let pane = pane(screen);
         let last = pane.iter().position(|line| *line == "400000");
         last.is_some_and(|at| pane[at - 1] == "399999" && pane[at - 20] == "399980")
     });
@@ -224,10 +228,7 @@ fn after_a_flood_the_pane_shows_its_end() {
 
 #[test]
 fn only_who_is_attached_decides_the_size() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (daemon, [_agent], console) = open_with(["web-1"]);
     run(
         &console,
         "while read line; do echo size $(stty size) $line; done",
@@ -265,23 +266,13 @@ fn only_who_is_attached_decides_the_size() {
 
 #[test]
 fn scrolling_up_reaches_the_first_line_of_all() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (_daemon, [_agent], console) = open_with(["web-1"]);
     run(&console, "seq 1 60000");
     console.wait_text("✓ exit 0");
     console.wait_text("│60000");
     // The pane keeps 10,000 lines; the others are in the daemon's log.
     console.send("\t");
-    console.wait_screen("the first line", |screen| {
-        let pane = screen.lines().filter_map(|line| line.split_once('│'));
-        let first = pane.map(|(_, pane)| pane).nth(1) == Some("1");
-        if !first && !screen.contains("LOADING") {
-            console.send("\x1b[H");
-        }
-        first
-    });
+    scroll_to_first(&console);
     console.send("G");
     console.wait_text("│60000");
     leave(&console);

@@ -2,8 +2,8 @@
 
 use opsctl_terminal::{Mouse, Screen};
 
-use super::{leave, open, run};
-use crate::harness::{Pty, TestAgent, TestDaemon, wait_until};
+use super::{leave, open, open_with, run};
+use crate::harness::{Pty, TestDaemon, wait_until};
 
 /// Where the screen shows a text first: column and row, from 1.
 fn place(console: &Pty, text: &str) -> (usize, usize) {
@@ -38,9 +38,7 @@ fn has_mouse(screen: &Screen) -> bool {
 
 #[test]
 fn clicks_select_and_open_in_the_fleet_and_in_views() {
-    let daemon = TestDaemon::start();
-    let _agents = ["web-1", "web-2"].map(|name| TestAgent::start(&daemon, name));
-    let console = open(&daemon, 120, 40);
+    let (_daemon, _agents, console) = open_with(["web-1", "web-2"]);
     for name in ["web-1", "web-2"] {
         click(&console, name);
         console.send("r");
@@ -62,10 +60,7 @@ fn clicks_select_and_open_in_the_fleet_and_in_views() {
 
 #[test]
 fn in_a_pane_the_mouse_scrolls_and_selects_unless_the_program_asks_for_it() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (_daemon, [_agent], console) = open_with(["web-1"]);
     run(
         &console,
         "seq 1 500; printf 'asks\\033[?1000;1006h\\n'; stty raw -echo; exec cat -v",

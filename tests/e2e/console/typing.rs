@@ -1,14 +1,10 @@
 //! What comes from the terminal, in whatever pieces.
 
-use super::{leave, open, run};
-use crate::harness::{TestAgent, TestDaemon};
+use super::{leave, open_with, run};
 
 #[test]
 fn sequences_in_pieces_are_still_keys() {
-    let daemon = TestDaemon::start();
-    let _agents = ["web-1", "web-2"].map(|name| TestAgent::start(&daemon, name));
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-2");
+    let (_daemon, _agents, console) = open_with(["web-1", "web-2"]);
     for byte in b"\x1b[B" {
         console.send([*byte]);
     }
@@ -28,10 +24,7 @@ fn sequences_in_pieces_are_still_keys() {
 
 #[test]
 fn pasted_text_is_typed_and_never_pressed() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (_daemon, [_agent], console) = open_with(["web-1"]);
     // In the list nothing takes it: were it pressed, `q` would end the console.
     console.send("\x1b[200~q\x1b[201~");
     run(&console, "cat -v");
@@ -50,10 +43,7 @@ fn pasted_text_is_typed_and_never_pressed() {
 #[test]
 fn a_large_paste_arrives_whole() {
     const LINES: usize = 2000;
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (daemon, [_agent], console) = open_with(["web-1"]);
     run(
         &console,
         &format!("stty -echo; echo ready; echo sum $(head -n {LINES} | cksum)"),

@@ -1,14 +1,11 @@
 //! Long work says how far it is, and Esc cancels it.
 
-use super::{leave, open, run};
-use crate::harness::{Signal, TestAgent, TestDaemon, wait_until};
+use super::{leave, open_with, run, scroll_to_first};
+use crate::harness::{Signal, wait_until};
 
 #[test]
 fn a_recording_and_older_lines_are_cancelled_and_asked_for_again() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "web-1");
-    let console = open(&daemon, 120, 40);
-    console.wait_text("web-1");
+    let (daemon, [_agent], console) = open_with(["web-1"]);
     run(&console, "seq 1 60000");
     console.wait_text("✓ exit 0");
     console.wait_text("│60000");
@@ -31,13 +28,6 @@ fn a_recording_and_older_lines_are_cancelled_and_asked_for_again() {
     daemon.process().signal(Signal::CONT);
     console.send(format!(":export cast {}\r", cast.display()));
     console.wait_text("seconds of output are in");
-    console.wait_screen("the first line", |screen| {
-        let pane = screen.lines().filter_map(|line| line.split_once('│'));
-        let first = pane.map(|(_, pane)| pane).nth(1) == Some("1");
-        if !first && !screen.contains("LOADING") {
-            console.send("\x1b[H");
-        }
-        first
-    });
+    scroll_to_first(&console);
     leave(&console);
 }
