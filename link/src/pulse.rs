@@ -307,7 +307,7 @@ mod tests {
         (Metered::new(near, Arc::new(Pulse::new(patience))), far)
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_is_stalled() {
         let (mut near, _far) = metered(16);
         let pulse = Arc::clone(&near.pulse);
@@ -315,7 +315,7 @@ mod tests {
         assert!(matches!(written, Err(Stalled)));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_slow_reader_is_not_stalled() {
         let (mut near, mut far) = metered(16);
         let pulse = Arc::clone(&near.pulse);
@@ -333,7 +333,7 @@ mod tests {
         reader.await.unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn bytes_are_a_sign_of_life_and_the_beginning_of_a_message() {
         let (mut near, mut far) = metered(16);
         let pulse = Arc::clone(&near.pulse);

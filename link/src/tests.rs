@@ -14,7 +14,7 @@ use super::*;
 /// What fits into the pipe between the two.
 const ROOM: usize = 4096;
 
-/// Long enough for a busy machine not to look like a silent peer.
+/// In the tests' own time, which goes on when nobody has anything to do.
 const MOMENT: Duration = Duration::from_millis(300);
 
 const PATIENCE: Patience = Patience {
@@ -49,7 +49,7 @@ fn endless() -> Patience {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_nothing_loses_its_connection() {
     let patience = Patience {
         stall: MOMENT,
@@ -62,7 +62,7 @@ async fn a_peer_that_takes_nothing_loses_its_connection() {
     assert_eq!(sender.control(String::new()), Err(SendError::Closed));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_control_lane_that_overflows_closes_with_4008() {
     let (mut reader, sender, far) = connection(endless()).await;
     while sender.control("x".repeat(64)).is_ok() {}
@@ -86,7 +86,7 @@ async fn a_control_lane_that_overflows_closes_with_4008() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_silent_peer_is_gone_and_one_that_only_pongs_is_not() {
     let patience = Patience {
         heartbeat: MOMENT,
@@ -115,7 +115,7 @@ async fn a_silent_peer_is_gone_and_one_that_only_pongs_is_not() {
 /// A text frame of ten bytes from a client, without its end.
 const HALF: [u8; 9] = [0x81, 0x8a, 0, 0, 0, 0, b'a', b'b', b'c'];
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_that_never_ends_does() {
     let patience = Patience {
         message: MOMENT,
@@ -130,7 +130,7 @@ async fn a_message_that_never_ends_does() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn pings_within_a_message_do_not_keep_it_alive() {
     let patience = Patience {
         message: MOMENT,
@@ -158,7 +158,7 @@ async fn pings_within_a_message_do_not_keep_it_alive() {
     pinging.await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whole_messages_take_as_long_as_they_like() {
     let patience = Patience {
         message: MOMENT,
@@ -178,7 +178,7 @@ async fn whole_messages_take_as_long_as_they_like() {
     later.await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn time_without_a_listener_is_not_held_against_a_peer() {
     let patience = Patience {
         message: MOMENT,
@@ -196,7 +196,7 @@ async fn time_without_a_listener_is_not_held_against_a_peer() {
     assert!(matches!(reader.next().await, Ok(Frame::Text(text)) if text == "abcdefghij"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_heartbeat_that_was_announced_counts() {
     let (mut reader, sender, mut far) = connection(endless()).await;
     sender.set_heartbeat(PATIENCE.heartbeat);

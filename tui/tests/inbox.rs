@@ -27,15 +27,6 @@ fn inbox(cols: u16, rows: u16) -> State {
     state
 }
 
-fn heard(effects: &[Effect]) -> Vec<String> {
-    let channels = effects.iter().filter_map(|effect| match effect {
-        Effect::Subscribe(subscribe) => Some(format!("+{}", subscribe.channel.as_str())),
-        Effect::Unsubscribe(pattern) => Some(format!("-{}", pattern.as_str())),
-        _ => None,
-    });
-    channels.collect()
-}
-
 /// The selection stays where it is until its terminal is heard.
 fn rest(state: &mut State) -> Vec<Effect> {
     let due = state.next_change().unwrap();

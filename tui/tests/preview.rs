@@ -36,15 +36,6 @@ fn select(state: &mut State, agent: &str) -> Vec<Effect> {
     effects
 }
 
-fn heard(effects: &[Effect]) -> Vec<String> {
-    let channels = effects.iter().filter_map(|effect| match effect {
-        Effect::Subscribe(subscribe) => Some(format!("+{}", subscribe.channel.as_str())),
-        Effect::Unsubscribe(pattern) => Some(format!("-{}", pattern.as_str())),
-        _ => None,
-    });
-    channels.collect()
-}
-
 fn later(state: &State, ms: u64) -> Timestamp {
     Timestamp(state.now.0 + ms)
 }

@@ -152,6 +152,16 @@ pub fn output(number: u8, offset: u64, text: &str) -> Message {
     })
 }
 
+/// The channels that are subscribed (`+`) and left (`-`), in this order.
+pub fn heard(effects: &[Effect]) -> Vec<String> {
+    let channels = effects.iter().filter_map(|effect| match effect {
+        Effect::Subscribe(subscribe) => Some(format!("+{}", subscribe.channel.as_str())),
+        Effect::Unsubscribe(pattern) => Some(format!("-{}", pattern.as_str())),
+        _ => None,
+    });
+    channels.collect()
+}
+
 pub fn status(summary: CommandSummary) -> Message {
     Message::Status(CommandStatus::of(&summary))
 }
