@@ -247,6 +247,7 @@ impl Reading {
             FromHolder::Ready
             | FromHolder::Hello { .. }
             | FromHolder::Report(_)
+            | FromHolder::Foreground(_)
             | FromHolder::Notice { .. } => Ok(()),
         };
         if passed.is_err() {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use opsctl_protocol::CommandId;
-use opsctl_protocol::message::{CommandReport, CommandSpec, CommandStatus, State};
+use opsctl_protocol::message::{CommandReport, CommandSpec, CommandStatus, Foreground, State};
 
 use crate::attach::Attachment;
 use crate::pool::Fresh;
@@ -60,6 +60,8 @@ pub(crate) struct Held {
     pub(crate) progress: Progress,
     /// What the program said last that it is doing.
     pub(crate) report: Option<Report>,
+    /// What was in front in its terminal last.
+    pub(crate) foreground: Option<Foreground>,
     /// What else it said and the daemon may not have, numbered, oldest first; the holder keeps them few.
     pub(crate) notices: VecDeque<(u64, Said)>,
 }

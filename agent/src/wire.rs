@@ -6,7 +6,7 @@
 //! understand it: fields are only ever added, and have defaults.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use opsctl_protocol::message::{CommandSpec, Signal};
+use opsctl_protocol::message::{CommandSpec, Foreground, Signal};
 use opsctl_protocol::{CommandId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,8 @@ pub(crate) enum FromHolder {
     },
     /// What the program says that it is doing; each takes the place of the one before.
     Report(Report),
+    /// What is in front in the program's terminal; each takes the place of the one before.
+    Foreground(Foreground),
     /// Something else that the program says. Said again to each agent until one answers with [`ToHolder::Noticed`].
     Notice {
         /// Its number, from 1.

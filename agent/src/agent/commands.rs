@@ -173,6 +173,7 @@ impl Agent {
             begun: false,
             progress: Progress::default(),
             report: None,
+            foreground: None,
             notices: VecDeque::new(),
         });
         self.holders.insert(key, id);
@@ -366,6 +367,7 @@ impl Agent {
             }
             FromHolder::Ready | FromHolder::Hello { .. } | FromHolder::Resumed { .. } => {}
             FromHolder::Report(report) => self.program_reports(id, report),
+            FromHolder::Foreground(foreground) => self.has_in_front(id, foreground),
             FromHolder::Notice { number, said } => self.program_says(id, number, said),
         }
     }
@@ -447,6 +449,7 @@ impl Agent {
             begun: true,
             progress: progress.clone(),
             report: None,
+            foreground: None,
             notices: VecDeque::new(),
         };
         self.commands.insert(

@@ -4,7 +4,7 @@
 //! status is kept by the holder until the daemon has handled it, which the answer to a ping shows that was sent right
 //! behind: both travel in the same lane. So none is lost with an agent or a connection; one may be told twice.
 
-use opsctl_protocol::message::{ActivitySource, AgentMessage, AgentReport, Nothing};
+use opsctl_protocol::message::{ActivitySource, AgentMessage, AgentReport, Foreground, Nothing};
 use opsctl_protocol::{CommandId, Header, encode};
 
 use super::Agent;
@@ -18,6 +18,14 @@ impl Agent {
         self.send(told(id, &report));
         if let Some(held) = self.held_mut(id) {
             held.report = Some(report);
+        }
+    }
+
+    /// Something else has come to the front in a program's terminal.
+    pub(super) fn has_in_front(&mut self, id: CommandId, foreground: Foreground) {
+        self.send(in_front(id, &foreground));
+        if let Some(held) = self.held_mut(id) {
+            held.foreground = Some(foreground);
         }
     }
 
@@ -35,6 +43,10 @@ impl Agent {
             let Phase::Held(held) = &command.phase else {
                 continue;
             };
+            // First, so that the report is known to be of it.
+            if let Some(foreground) = &held.foreground {
+                self.send(in_front(*id, foreground));
+            }
             if let Some(report) = &held.report {
                 self.send(told(*id, report));
             }
@@ -94,6 +106,15 @@ fn told(id: CommandId, report: &Report) -> AgentReport {
         source: Some(ActivitySource::Program),
         command_id: Some(id),
         since: Some(report.since),
+        ..AgentReport::default()
+    }
+}
+
+/// What is in front, for the daemon.
+fn in_front(id: CommandId, foreground: &Foreground) -> AgentReport {
+    AgentReport {
+        command_id: Some(id),
+        foreground: Some(foreground.clone()),
         ..AgentReport::default()
     }
 }

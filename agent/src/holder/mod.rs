@@ -8,9 +8,11 @@
 //! - [`processes`], [`signals`]: which processes a signal means, and what follows.
 //! - [`remains`]: what is left of a program whose holder died.
 //! - [`reports`]: what the program tells of itself.
+//! - [`front`]: what is in front in its terminal.
 //! - [`peer`]: the connection to the agent.
 //! - [`life`]: the loop that ties these together.
 
+mod front;
 mod input;
 mod life;
 mod peer;

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::command::Program;
+
 /// What an agent or one of its commands is doing, as a person would put it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -102,4 +104,31 @@ pub struct Approval {
     pub approve: String,
     /// What to type to deny it.
     pub deny: String,
+}
+
+/// What is in front in a terminal: the process group that the keys go to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Foreground {
+    /// The words that its leader was started with; empty where nobody can read them. Beyond 512 bytes they are cut off.
+    pub argv: Vec<String>,
+    /// It is the command's own process, not one that was started from it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
+    /// It waits for input, as far as its host can see: it reads single keys (its terminal is not in canonical mode), or
+    /// it sleeps and has no children.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reads: bool,
+}
+
+impl Foreground {
+    /// The same within its bound.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let argv = match Program::Argv(self.argv).abridged() {
+            Program::Argv(argv) => argv,
+            Program::Shell(line) => vec![line],
+        };
+        Self { argv, ..self }
+    }
 }

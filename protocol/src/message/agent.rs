@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::activity::{Activity, ActivitySource};
+use super::activity::{Activity, ActivitySource, Foreground};
 use super::command::{CommandReport, CommandSummary};
 use crate::ids::{AgentId, CommandId, Timestamp};
 use crate::limits::{MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES};
@@ -52,6 +52,9 @@ pub struct AgentReport {
     /// Since when, by the agent's clock; absent, since the daemon heard of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// What is in front in the command's terminal now; only with `commandId`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foreground: Option<Foreground>,
     /// Facts that changed.
     #[serde(
         skip_serializing_if = "BTreeMap::is_empty",

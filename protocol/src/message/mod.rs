@@ -26,7 +26,7 @@ pub mod typing;
 use schemars::{Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
-pub use activity::{Activity, ActivitySource, Approval};
+pub use activity::{Activity, ActivitySource, Approval, Foreground};
 pub use agent::{
     AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo, AgentList,
     AgentReport, Presence, check_attributes,

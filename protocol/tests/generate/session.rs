@@ -3,8 +3,8 @@
 use opsctl_protocol::message::{
     Activity, ActivityLog, ActivitySource, AgentConnect, AgentConnected, AgentDisconnected,
     AgentForget, AgentInfo, AgentList, AgentReport, Connected, DashboardConnect, ErrorCode,
-    ErrorPayload, Event, Level, LimitsInfo, Notification, Position, Presence, Priority, Publish,
-    RateInfo, Rights, Role, Since, Subscribe, Subscribed, SubscribedStream, TaskStatus,
+    ErrorPayload, Event, Foreground, Level, LimitsInfo, Notification, Position, Presence, Priority,
+    Publish, RateInfo, Rights, Role, Since, Subscribe, Subscribed, SubscribedStream, TaskStatus,
     Unsubscribe, check_attributes,
 };
 use proptest::collection::{btree_map, vec};
@@ -160,16 +160,26 @@ pub(super) fn activity_source() -> impl Strategy<Value = ActivitySource> {
 pub(super) fn agent_report() -> impl Strategy<Value = AgentReport> {
     let said = (option::of(activity()), option::of(text()));
     let about = (option::of(activity_source()), option::of(command_id()));
-    (said, about, option::of(timestamp()), attributes()).prop_map(
-        |((activity, reason), (source, command_id), since, facts)| AgentReport {
+    let front = option::of(foreground());
+    (said, about, option::of(timestamp()), front, attributes()).prop_map(
+        |((activity, reason), (source, command_id), since, foreground, facts)| AgentReport {
             activity,
             reason,
             source,
             command_id,
             since,
+            foreground,
             facts,
         },
     )
+}
+
+fn foreground() -> impl Strategy<Value = Foreground> {
+    (vec(text(), 0..4), any::<bool>(), any::<bool>()).prop_map(|(argv, own, reads)| Foreground {
+        argv,
+        own,
+        reads,
+    })
 }
 
 pub(super) fn agent_info() -> impl Strategy<Value = AgentInfo> {

@@ -22,6 +22,7 @@ impl Life {
             self.remains.as_ref().map(super::Remains::due),
             self.given_up_at(),
             self.input.report_at(),
+            self.look_in_front_at(),
             self.directory_is_looked_for_at(),
         ]
         .into_iter()
@@ -47,6 +48,11 @@ impl Life {
         let alone = Duration::from_millis(self.job.alone_ms?);
         let runs = self.running.is_some() && self.exit.is_none();
         (self.peer.is_none() && runs && self.lost.is_none()).then(|| self.alone_since + alone)
+    }
+
+    fn look_in_front_at(&self) -> Option<Instant> {
+        let runs = self.running.is_some() && self.exit.is_none();
+        self.front.due().filter(|_| runs)
     }
 
     fn directory_is_looked_for_at(&self) -> Option<Instant> {
@@ -78,6 +84,9 @@ impl Life {
         {
             self.looked = now;
             self.forgotten = !self.dir.exists();
+        }
+        if self.look_in_front_at().is_some_and(|at| at <= now) {
+            self.look_in_front();
         }
         self.program_is_due(now);
     }

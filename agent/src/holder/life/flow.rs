@@ -111,6 +111,7 @@ impl Life {
             }
         }
         self.add(length, Kind::Output);
+        self.front.put_out(Instant::now());
         if !open && let Some(running) = &mut self.running {
             running.terminal = None;
         }

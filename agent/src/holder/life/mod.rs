@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use self::ending::Exit;
+use super::front::{self, Front};
 use super::input::Input;
 use super::peer::Peer;
 use super::processes;
@@ -54,6 +55,8 @@ pub(super) struct Life {
     calls: Option<mpsc::Receiver<Call>>,
     /// What it has said.
     reports: Reports,
+    /// What is in front in its terminal.
+    front: Front,
     /// Since when there is no agent.
     alone_since: Instant,
     /// When its directory was last looked for.
@@ -216,6 +219,7 @@ impl Life {
             peer: Some(peer),
             calls: None,
             reports: Reports::default(),
+            front: Front::default(),
             alone_since: now,
             looked: now,
             forgotten: false,
@@ -320,6 +324,7 @@ impl Life {
         let mut peer = Peer::new(socket);
         peer.say(&self.hello());
         self.reports.tell_again();
+        self.front.tell_again();
         self.peer = Some(peer);
     }
 
@@ -353,6 +358,15 @@ impl Life {
         }
     }
 
+    /// Looks who is in front in the terminal.
+    fn look_in_front(&mut self) {
+        let seen = self.running.as_ref().and_then(|running| {
+            let terminal = running.terminal.as_ref()?;
+            front::look(terminal, running.pid)
+        });
+        self.front.seen(seen, Instant::now());
+    }
+
     fn tell_end(&mut self) {
         let progress = FromHolder::Progress(self.progress());
         if let Some(peer) = &mut self.peer {
@@ -362,6 +376,7 @@ impl Life {
 
     fn flush(&mut self) {
         if let Some(peer) = &mut self.peer {
+            self.front.tell(peer);
             self.reports.tell(peer);
             if peer.flush(&mut self.spool).is_err() {
                 self.lose_peer();
