@@ -221,6 +221,77 @@ fn a_screen_shows_what_a_program_asks() {
 }
 
 #[test]
+fn a_program_within_a_shell_counts_as_itself_and_the_prompt_is_idle() {
+    let mut daemon = TestDaemon::start();
+    let mut one = TestAgent::start(&daemon, "a");
+    let screens = ["claude-approve-command", "claude-working"];
+    let program = showing(&daemon, "claude", &screens);
+    // A prompt that no rule knows.
+    let rc = daemon.file("rc", "PS1='next, please: '\n");
+    let shell = daemon
+        .opsctl(["send", "a", "--pty", "--", "bash", "--rcfile"])
+        .arg(&rc)
+        .pty(100, 40);
+    shell.wait_text("next, please:");
+    wait_doing(&daemon, "idle", "process");
+    shell.send(&format!("{program}\r"));
+    let seen = wait_doing(&daemon, "blocked", "rule");
+    assert_eq!(seen["activityReason"], "approval");
+    assert_eq!(seen["commands"][0]["approval"]["approve"], "1");
+    // Both learn it anew.
+    daemon.kill();
+    one.kill();
+    daemon.start_again();
+    one.start_again(&daemon);
+    wait_doing(&daemon, "blocked", "rule");
+    // It doesn't get as far as to say that it has ended, and its screen stays where it is.
+    let id = agent(&daemon)["commands"][0]["commandId"].clone();
+    daemon
+        .opsctl(["interrupt", id.as_str().unwrap()])
+        .run()
+        .expect_code(0);
+    let seen = wait_doing(&daemon, "idle", "process");
+    assert_eq!(seen["commands"][0].get("approval"), None);
+    // What is typed at the prompt doesn't make the shell work.
+    let sent = daemon
+        .opsctl(["send", "a", "--type", "echo $((40 + 2))"])
+        .args(["--when-idle", "--wait"])
+        .run()
+        .expect_code(0);
+    assert_eq!(sent.out(), "a: submitted\n");
+    wait_doing(&daemon, "idle", "process");
+}
+
+#[test]
+fn what_a_program_within_a_shell_said_goes_with_it() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    let rc = daemon.file("rc", "PS1='next, please: '\n");
+    let shell = daemon
+        .opsctl(["send", "a", "--pty", "--", "bash", "--rcfile"])
+        .arg(&rc)
+        .pty(100, 40);
+    shell.wait_text("next, please:");
+    wait_doing(&daemon, "idle", "process");
+    let reporting = daemon.file(
+        "reporting",
+        &format!("read a; {} report working; read b\n", opsctl()),
+    );
+    shell.send(&format!("sh '{}'\r", reporting.display()));
+    wait_doing(&daemon, "working", "process");
+    shell.send("\r");
+    wait_doing(&daemon, "working", "program");
+    shell.send("\r");
+    wait_doing(&daemon, "idle", "process");
+    // A person's own word, typed at the prompt, holds.
+    shell.send(&format!("{} report blocked --reason lunch\r", opsctl()));
+    wait_doing(&daemon, "blocked", "program");
+    shell.send("echo $((40 + 2))\r");
+    shell.wait_text("42");
+    wait_doing(&daemon, "blocked", "program");
+}
+
+#[test]
 fn what_a_screen_shows_is_known_again_after_a_restart() {
     let mut daemon = TestDaemon::start();
     let one = TestAgent::start(&daemon, "a");

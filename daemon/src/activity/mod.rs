@@ -1,5 +1,6 @@
 //! What programs are doing, as far as it can be known, for the hub to tell.
 //!
+//! - [`front`]: what is in front in a terminal, and what that means.
 //! - [`rules`]: what stands on a screen, and what that means.
 //! - [`screens`]: the screens that rules are held against.
 //! - [`standing`]: what several sources say about one command, and which of them counts.
@@ -7,6 +8,7 @@
 //! All of it lives in the daemon, not with the agent: what is found out here survives that an agent goes and comes, works
 //! for agents in any language, and needs no newer holder for a newer rule.
 
+pub mod front;
 pub mod rules;
 pub mod screens;
 pub mod standing;

@@ -6,10 +6,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use opsctl_protocol::message::{Activity, Approval, Program};
+use opsctl_protocol::message::{Activity, Approval, Foreground, Program};
 use regex::Regex;
 use serde::Deserialize;
 use toml::Spanned;
+
+use super::front;
 
 /// The version of the form of rule books that is read here.
 const VERSION: u32 = 1;
@@ -163,36 +165,52 @@ impl Rules {
         (Self { books }, errors)
     }
 
-    /// The book for a program whose terminal has this title: one that knows the title goes before one that knows the name,
-    /// as a program that was started from a shell is the one that is seen.
-    pub fn book(&self, program: &Program, title: &str) -> Option<&Book> {
-        let titled = |book: &&Book| book.titles.iter().any(|known| known.is_match(title));
-        let named = |book: &&Book| {
-            names(program).any(|name| book.programs.iter().any(|known| known == name))
+    /// The book for what runs in a command's terminal. What is in front there is the surest sign, then the title, as a
+    /// program that was started from another is the one that is seen, then what the command was started with.
+    pub fn book(
+        &self,
+        program: &Program,
+        front: Option<&Foreground>,
+        title: &str,
+    ) -> Option<&Book> {
+        let titled = || {
+            let fits = |book: &&Book| book.titles.iter().any(|known| known.is_match(title));
+            self.books.iter().find(fits)
         };
-        let mut books = self.books.iter();
-        books.find(titled).or_else(|| self.books.iter().find(named))
+        let named = |program: &Program| {
+            let knows = |book: &&Book, name: &str| book.programs.iter().any(|known| known == name);
+            let fits = |book: &&Book| names(program).any(|name| knows(book, name));
+            self.books.iter().find(fits)
+        };
+        front
+            .and_then(|front| named(&front::program(front)))
+            .or_else(titled)
+            .or_else(|| named(program))
     }
 
-    /// What is made of the screen of a program, whose lines are separated by line feeds.
-    pub fn judge(&self, program: &Program, title: &str, screen: &str) -> Option<Finding> {
-        self.book(program, title)?.judge(title, screen)
+    /// What is made of the screen of a command, whose lines are separated by line feeds.
+    pub fn judge(
+        &self,
+        program: &Program,
+        front: Option<&Foreground>,
+        title: &str,
+        screen: &str,
+    ) -> Option<Finding> {
+        self.book(program, front, title)?.judge(title, screen)
     }
 }
 
 /// The names that a command's program may have.
-fn names(program: &Program) -> impl Iterator<Item = &str> {
-    let words: Vec<&str> = match program {
-        Program::Argv(argv) => argv
-            .iter()
-            .take(WORDS)
-            .flat_map(|word| word.split_whitespace())
-            .collect(),
-        Program::Shell(line) => line
-            .split(|char: char| char.is_whitespace() || ";|&()".contains(char))
-            .collect(),
+pub(super) fn names(program: &Program) -> impl Iterator<Item = &str> {
+    let texts = match program {
+        Program::Argv(argv) => &argv[..argv.len().min(WORDS)],
+        Program::Shell(line) => std::slice::from_ref(line),
     };
-    words.into_iter().map(|word| {
+    // A word may be a whole line for a shell.
+    let words = texts
+        .iter()
+        .flat_map(|text| text.split(|char: char| char.is_whitespace() || ";|&()".contains(char)));
+    words.map(|word| {
         let name = word.rsplit('/').next().unwrap_or(word);
         // `node cli/codex.js`, `python aider.py`
         [".js", ".py", ".mjs", ".exe"]

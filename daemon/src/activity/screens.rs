@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use opsctl_protocol::message::Program;
+use opsctl_protocol::message::{Foreground, Program};
 use opsctl_protocol::{AgentId, CommandId};
 use opsctl_terminal::Screen;
 
@@ -26,8 +26,10 @@ pub struct Look {
     pub agent_id: AgentId,
     /// Whose screen.
     pub command_id: CommandId,
-    /// What runs there.
+    /// What was started there.
     pub program: Program,
+    /// What is in front there, where that is known.
+    pub front: Option<Foreground>,
     /// Its terminal's title.
     pub title: String,
     /// Its size now, for output that doesn't say it.
@@ -73,7 +75,8 @@ impl Screens {
         }
         watched.advance(look).await?;
         let text = watched.screen.text();
-        Ok(self.rules.judge(&look.program, &look.title, &text))
+        let front = look.front.as_ref();
+        Ok(self.rules.judge(&look.program, front, &look.title, &text))
     }
 
     /// Drops a command's screen.

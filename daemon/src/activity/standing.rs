@@ -133,7 +133,7 @@ impl Standing {
     }
 
     /// What ran under a shell has ended.
-    fn left(&mut self) {
+    pub fn left(&mut self) {
         self.progress = None;
         if self.program.as_ref().is_some_and(|word| !word.is_outcome()) {
             self.program = None;

@@ -248,7 +248,10 @@ impl Hub {
         }
         agent.row.facts = facts;
         self.handle_activity(agent_id, report);
-        self.push_agent(agent_id);
+        // What follows from something else in front is told in its turn.
+        if report.activity.is_some() || !report.facts.is_empty() {
+            self.push_agent(agent_id);
+        }
     }
 
     pub(super) fn handle_latency(&mut self, conn: ConnId, ms: u64) {

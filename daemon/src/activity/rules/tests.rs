@@ -25,7 +25,7 @@ macro_rules! screen {
 fn judge(program: &str, screen: &str) -> Option<(Activity, Option<String>, Option<Approval>)> {
     let (rules, errors) = Rules::new(&[]);
     assert_eq!(errors, []);
-    let found = rules.judge(&argv(&[program]), "", screen)?;
+    let found = rules.judge(&argv(&[program]), None, "", screen)?;
     Some((found.activity, found.reason, found.approval))
 }
 
@@ -148,8 +148,10 @@ fn nothing_is_guessed() {
 #[test]
 fn programs_are_known_by_their_words_and_by_their_title() {
     let (rules, _) = Rules::new(&[]);
-    let name =
-        |program: &Program, title: &str| rules.book(program, title).map(|book| book.name.clone());
+    let name = |program: &Program, title: &str| {
+        let book = rules.book(program, None, title);
+        book.map(|book| book.name.clone())
+    };
     let claude = Some("claude".to_owned());
     assert_eq!(name(&argv(&["/usr/bin/claude", "-c"]), ""), claude);
     assert_eq!(
@@ -163,6 +165,43 @@ fn programs_are_known_by_their_words_and_by_their_title() {
     assert_eq!(name(&argv(&["bash"]), ""), Some("shells".to_owned()));
     assert_eq!(name(&argv(&["bash"]), "✳ Claude Code"), claude);
     assert_eq!(name(&argv(&["vim", "claude-notes"]), "vim"), None);
+    let line = argv(&["bash", "-lc", "cd /x; claude; exec bash"]);
+    assert_eq!(name(&line, ""), claude);
+}
+
+#[test]
+fn what_is_in_front_counts_before_a_title_and_what_was_started() {
+    let (rules, _) = Rules::new(&[]);
+    let name = |program: &str, front: &str, title: &str| {
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        let front = Foreground {
+            argv: words(front),
+            ..Foreground::default()
+        };
+        let program = Program::Argv(words(program));
+        let book = rules.book(&program, Some(&front), title);
+        book.map(|book| book.name.as_str())
+    };
+    for (program, front, title, book) in [
+        // What was started, what is in front, the title, and whose rules count.
+        ("bash", "bash", "", Some("shells")),
+        ("bash", "node /usr/bin/codex", "", Some("codex")),
+        ("bash", "/bin/sh ./claude -c", "", Some("claude")),
+        ("bash", "bash", "✳ Claude Code", Some("shells")),
+        ("bash", "ssh far", "✳ Claude Code", Some("claude")),
+        ("bash", "ssh far", "", Some("shells")),
+        ("bash", "sh ./wrap", "✳ Claude Code", Some("claude")),
+        ("sh -c claude;bash", "sh -c claude;bash", "", Some("claude")),
+        ("sh -c claude;bash", "bash", "", Some("shells")),
+        ("claude", "", "", Some("claude")),
+        ("top", "top", "", None),
+    ] {
+        assert_eq!(
+            name(program, front, title),
+            book,
+            "{program:?} {front:?} {title}"
+        );
+    }
 }
 
 #[test]
@@ -220,16 +259,16 @@ fn a_users_book_goes_first_and_a_bad_one_says_where() {
             "{told}"
         );
     }
-    let found = rules.judge(&argv(&["claude"]), "", "fin").unwrap();
+    let found = rules.judge(&argv(&["claude"]), None, "", "fin").unwrap();
     assert_eq!(found.activity, Activity::Done);
     assert!(
         rules
-            .judge(&argv(&["claude"]), "", screen!("claude-idle"))
+            .judge(&argv(&["claude"]), None, "", screen!("claude-idle"))
             .is_none()
     );
     assert!(
         rules
-            .judge(&argv(&["codex"]), "", screen!("codex-idle"))
+            .judge(&argv(&["codex"]), None, "", screen!("codex-idle"))
             .is_some()
     );
 }

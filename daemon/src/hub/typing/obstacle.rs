@@ -108,11 +108,14 @@ impl Hub {
     }
 }
 
-/// Whether what a program does is known by more than its process.
+/// Whether what a program does is known by more than that it puts something out. A shell at its prompt is seen in its
+/// process alone, and that is enough.
 pub(super) fn is_known(summary: &CommandSummary) -> bool {
-    summary
-        .activity_source
-        .is_some_and(|source| source != ActivitySource::Process)
+    match summary.activity_source {
+        Some(ActivitySource::Process) => summary.activity == Activity::Idle,
+        Some(_) => true,
+        None => false,
+    }
 }
 
 /// What a program waits for a person for, if it does.

@@ -1,24 +1,24 @@
 //! What commands and agents are doing, brought together from what programs, terminals, screens and processes tell.
+//!
+//! - [`front`]: what is in front in a terminal.
+//! - [`look`]: looks at screens.
+
+mod front;
+mod look;
 
 use opsctl_protocol::message::{
-    Activity, ActivitySource, AgentInfo, AgentReport, Notification, Priority, State,
+    Activity, ActivitySource, AgentInfo, AgentReport, Foreground, Notification, Priority, State,
 };
 use opsctl_protocol::{AgentId, Channel, CommandId, Timestamp};
 use opsctl_terminal::{Signal, Signals};
 
+use super::Hub;
 use super::clock::earlier;
 use super::command::Command;
-use super::{Effect, Hub};
-use crate::activity::{Finding, Look, Standing, Word};
+use crate::activity::{Standing, Word};
 
 /// After how long without output a program no longer counts as busy by that alone. What it does then isn't known.
 const QUIET_AFTER_MS: u64 = 10_000;
-
-/// How long output must have rested before its screen is looked at: between two keys, or two steps of a spinner, it isn't.
-const REST_MS: u64 = 200;
-
-/// How long a screen that never rests goes without a look.
-const RESTLESS_MS: u64 = 1000;
 
 /// How long after a change another one is told at the soonest: a person sees no faster, and a program could change more
 /// often than anybody can be told.
@@ -42,6 +42,10 @@ pub(super) struct Doing {
     signals: Signals,
     /// Its terminal's title.
     title: String,
+    /// What is in front in its terminal, where its agent tells.
+    front: Option<Foreground>,
+    /// What came to the front since its shell last showed a prompt has reported.
+    has_reported: bool,
     /// When it last put something out.
     put_out: Timestamp,
     /// It counts as busy because it puts something out.
@@ -83,6 +87,9 @@ impl Said {
 impl Hub {
     /// An agent tells what it, or one of its commands, is doing.
     pub(super) fn handle_activity(&mut self, agent_id: &AgentId, report: &AgentReport) {
+        if let (Some(command_id), Some(front)) = (report.command_id, &report.foreground) {
+            self.handle_foreground(agent_id, command_id, front.clone());
+        }
         let Some(activity) = report.activity else {
             return;
         };
@@ -110,6 +117,7 @@ impl Hub {
         match own {
             Some(command) => {
                 command.doing.standing.said(source, word);
+                command.doing.has_reported |= command.doing.is_front_speaking();
                 command.show_doing();
             }
             None => {
@@ -164,8 +172,10 @@ impl Hub {
         let mut heard = Vec::new();
         doing.signals.scan(data, |signal| heard.push(signal));
         doing.put_out = now;
-        let mut changed = !doing.is_busy || !heard.is_empty();
-        if !doing.is_busy {
+        let was_busy = doing.is_busy;
+        let mut changed = !heard.is_empty();
+        // What a shell puts out at its prompt is what somebody types there, until something else comes to the front.
+        if !doing.is_busy && !doing.is_at_prompt() {
             doing.is_busy = true;
             doing.standing.shows(Activity::Working, now);
         }
@@ -181,11 +191,10 @@ impl Hub {
                 signal => notices.extend(doing.notice(signal, now)),
             }
         }
+        changed |= doing.is_busy != was_busy;
         if doing.unseen.is_none() {
-            let program = &command.row.spec.program;
-            doing.is_watched = self.options.rules.book(program, &doing.title).is_some();
-            doing.unseen = Some(now);
-            changed |= doing.is_watched;
+            command.choose_rules(&self.options.rules, now);
+            changed |= command.doing.is_watched;
         }
         let agent_id = command.row.summary.agent_id.clone();
         if changed {
@@ -235,23 +244,6 @@ impl Hub {
         });
     }
 
-    /// Has the screen of a command that the last run of the daemon knew looked at.
-    pub(super) fn restore_look(&mut self, command_id: CommandId) {
-        let now = self.now;
-        let Some(command) = self.commands.get_mut(&command_id) else {
-            return;
-        };
-        let doing = &mut command.doing;
-        let book = self
-            .options
-            .rules
-            .book(&command.row.spec.program, &doing.title);
-        if command.row.summary.pty && command.end > 0 && book.is_some() {
-            (doing.is_watched, doing.unseen, doing.put_out) = (true, Some(now), now);
-            self.schedule_doing(command_id);
-        }
-    }
-
     /// Does what is due: screens that rest are looked at, and programs that are quiet no longer count as busy.
     pub(super) fn note_due(&mut self) {
         while let Some((at, command_id)) = self.doing_due.first().copied()
@@ -278,57 +270,6 @@ impl Hub {
             }
             self.schedule_doing(command_id);
         }
-    }
-
-    /// Has a command's screen looked at as it is now; [`Event::Looked`] tells what is there.
-    ///
-    /// [`Event::Looked`]: super::Event::Looked
-    pub(super) fn look(&mut self, command_id: CommandId) {
-        let stream = self.channels.get(&Channel::Command(command_id));
-        if let (Some(command), Some(state)) = (self.commands.get(&command_id), stream) {
-            let summary = &command.row.summary;
-            self.effects.push(Effect::Look(Box::new(Look {
-                agent_id: summary.agent_id.clone(),
-                command_id,
-                program: command.row.spec.program.clone(),
-                title: command.doing.title.clone(),
-                size: (summary.cols, summary.rows),
-                stream: std::sync::Arc::clone(&state.stream),
-                end: command.end,
-            })));
-        }
-    }
-
-    /// A screen was looked at, with all output up to `offset` on it.
-    pub(super) fn handle_looked(
-        &mut self,
-        command_id: CommandId,
-        offset: u64,
-        found: Option<Finding>,
-    ) {
-        let now = self.now;
-        let Some(command) = self.commands.get_mut(&command_id) else {
-            return;
-        };
-        let doing = &mut command.doing;
-        if command.row.summary.state.is_final() || offset < doing.seen_to {
-            return;
-        }
-        doing.seen_to = offset;
-        let (word, approval) = match found {
-            Some(found) => {
-                let word = Word {
-                    activity: found.activity,
-                    reason: found.reason,
-                    since: now,
-                };
-                (Some(word), found.approval)
-            }
-            None => (None, None),
-        };
-        doing.standing.seen(word, approval);
-        doing.is_untold |= doing.standing.show(&mut command.row.summary);
-        self.schedule_doing(command_id);
     }
 
     /// Fills in what an agent is doing: what it says itself, else the one of its commands that needs a person most.
@@ -387,14 +328,6 @@ impl Doing {
         }
         self.unseen = self.unseen.map(|at| earlier(at, by));
         self.due = self.due.map(|at| earlier(at, by));
-    }
-
-    /// When its screen is to be looked at.
-    fn look_at(&self) -> Option<Timestamp> {
-        let unseen = self.unseen.filter(|_| self.is_watched)?;
-        Some(Timestamp(
-            (self.put_out.0 + REST_MS).min(unseen.0 + RESTLESS_MS),
-        ))
     }
 
     /// When something is due next.
