@@ -8,6 +8,6 @@ if [[ $- == *i* && -z ${OPSCTL_OSC133-} ]]; then
     return "$code"
   }
   PROMPT_COMMAND="__opsctl_prompt${PROMPT_COMMAND:+;$PROMPT_COMMAND}"
-  # Expanded after a command was read and before it runs.
-  PS0="${PS0-}\[\e]133;C\a\]"
+  # Put out after a command was read and before it runs. Not within \[ \], which only a prompt that is edited takes back out.
+  PS0="${PS0-}\e]133;C\a"
 fi

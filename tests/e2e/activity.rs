@@ -1,6 +1,6 @@
 //! What programs are doing, and how everybody learns of it.
 
-use super::harness::{Sandbox, TestAgent, TestDaemon, wait_until};
+use super::harness::{Sandbox, TestAgent, TestDaemon, has_program, wait_until};
 use super::lists::wait_state;
 use super::raw::Raw;
 
@@ -397,27 +397,51 @@ fn the_ready_hooks_report() {
     wait_doing(&daemon, "done", "program");
 }
 
-#[test]
-fn a_shell_with_prompt_marks_tells_what_it_does() {
-    let daemon = TestDaemon::start();
-    let _agent = TestAgent::start(&daemon, "a");
-    let rc = daemon.file(
-        "rc",
-        &format!("PS1='ready> '\n{}", hook_file("osc133.bash")),
-    );
+/// A shell that marks its prompts with a file of docs/hooks tells by them what it does, and puts nothing else out.
+fn tells_by_its_marks(daemon: &TestDaemon, shell: &[&str]) {
     let shell = daemon
-        .opsctl(["send", "a", "--pty", "--", "bash", "--rcfile"])
-        .arg(&rc)
+        .opsctl(["send", "a", "--pty", "--"])
+        .args(shell)
         .pty(80, 24);
     shell.wait_text("ready>");
-    wait_doing(&daemon, "idle", "signal");
+    wait_doing(daemon, "idle", "signal");
     shell.send("read x\r");
-    wait_doing(&daemon, "working", "signal");
+    wait_doing(daemon, "working", "signal");
     shell.send("x\r");
-    wait_doing(&daemon, "idle", "signal");
+    wait_doing(daemon, "idle", "signal");
     shell.send("(exit 3)\r");
-    let seen = wait_doing(&daemon, "error", "signal");
+    let seen = wait_doing(daemon, "error", "signal");
     assert_eq!(seen["activityReason"], "exit 3");
     shell.send("true\r");
-    wait_doing(&daemon, "idle", "signal");
+    let seen = wait_doing(daemon, "idle", "signal");
+    let id = seen["commands"][0]["commandId"].as_str().unwrap();
+    let log = daemon.opsctl(["logs", id]).run().expect_code(0);
+    let stray = |byte: &&u8| matches!(byte, 1 | 2);
+    assert_eq!(log.stdout.iter().find(stray), None, "{}", log.out());
+}
+
+#[test]
+fn a_bash_with_prompt_marks_tells_what_it_does() {
+    if !has_program("bash") {
+        return;
+    }
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    let rc = format!("PS1='ready> '\n{}", hook_file("osc133.bash"));
+    let rc = daemon.file("rc", &rc).display().to_string();
+    tells_by_its_marks(&daemon, &["bash", "--rcfile", &rc]);
+}
+
+#[test]
+fn a_zsh_with_prompt_marks_tells_what_it_does() {
+    if !has_program("zsh") {
+        return;
+    }
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    std::fs::create_dir(daemon.path("zsh")).unwrap();
+    let rc = format!("PS1='ready> '\n{}", hook_file("osc133.zsh"));
+    daemon.file("zsh/.zshrc", &rc);
+    let home = format!("ZDOTDIR={}", daemon.path("zsh").display());
+    tells_by_its_marks(&daemon, &["env", &home, "zsh"]);
 }
