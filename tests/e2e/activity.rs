@@ -292,6 +292,26 @@ fn what_a_program_within_a_shell_said_goes_with_it() {
 }
 
 #[test]
+fn who_subscribes_to_a_command_is_told_what_it_does_now() {
+    let daemon = TestDaemon::start();
+    let _agent = TestAgent::start(&daemon, "a");
+    let program = showing(&daemon, "codex", &["codex-approve-command"]);
+    let sized = ["send", "a", "--detach", "--pty", "--", &program];
+    let id = daemon.opsctl(sized).run().expect_code(0).out();
+    let channel = format!("command:{}", id.trim());
+    wait_doing(&daemon, "blocked", "rule");
+    let mut watching = Raw::dashboard(&daemon);
+    watching.ask("subscribe", &serde_json::json!({ "channel": channel }));
+    // What was told before may come first, as it was told.
+    let told = watching.until("how it stands now", |message| {
+        message["payload"]["command"]["activity"] == "blocked"
+    });
+    assert_eq!(told["type"], "command:status");
+    assert_eq!(told["channel"], channel.as_str());
+    assert_eq!(told["payload"]["command"]["approval"]["approve"], "y");
+}
+
+#[test]
 fn what_a_screen_shows_is_known_again_after_a_restart() {
     let mut daemon = TestDaemon::start();
     let one = TestAgent::start(&daemon, "a");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use opsctl_protocol::message::{CommandStatus, Gap, State};
+use opsctl_protocol::message::{CommandStatus, CommandSummary, Gap, State};
 use opsctl_protocol::{AgentId, Channel, CommandId, OutputFrame, ToDashboard};
 
 use super::doing::Doing;
@@ -233,14 +233,37 @@ impl Hub {
             return;
         };
         let agent = Channel::Agent(command.row.summary.agent_id.clone());
-        let status = CommandStatus {
+        let message = Arc::new(ToDashboard::Status(self.status_of(command)));
+        self.push_shared(&Channel::Command(command_id), &message);
+        self.push_shared(&agent, &message);
+    }
+
+    /// Tells a command's state on its channel once more, where what was told there last no longer says what it does: that
+    /// is told with its agent, and who comes to this channel alone would take the old word for it.
+    pub(super) fn push_status_afresh(&mut self, command_id: CommandId) {
+        let channel = Channel::Command(command_id);
+        let last = self
+            .channels
+            .get(&channel)
+            .map(|state| state.stream.latest());
+        let (Some(command), Some(Some(last))) = (self.commands.get(&command_id), last) else {
+            return;
+        };
+        let status = self.status_of(command);
+        if let (ToDashboard::Status(told), Some(now)) = (&*last, &status.command)
+            && let Some(told) = &told.command
+            && !is_doing_the_same(told, now)
+        {
+            self.push(&channel, status);
+        }
+    }
+
+    fn status_of(&self, command: &Command) -> CommandStatus {
+        CommandStatus {
             offset: Some(command.end),
             input_offset: (command.input_offset > 0).then_some(command.input_offset),
             ..CommandStatus::of(&self.shown(command))
-        };
-        let message = Arc::new(ToDashboard::Status(status));
-        self.push_shared(&Channel::Command(command_id), &message);
-        self.push_shared(&agent, &message);
+        }
     }
 
     /// A command has ended: its place is free, and people see the agent without it.
@@ -351,6 +374,19 @@ impl Hub {
         self.push_shared(&own, &message);
         self.push_shared(&agent, &message);
     }
+}
+
+fn is_doing_the_same(one: &CommandSummary, other: &CommandSummary) -> bool {
+    let doing = |summary: &CommandSummary| {
+        (
+            summary.activity,
+            summary.activity_source,
+            summary.activity_since,
+        )
+    };
+    doing(one) == doing(other)
+        && one.activity_reason == other.activity_reason
+        && one.approval == other.approval
 }
 
 fn record(piece: &Piece) -> Record {

@@ -149,6 +149,9 @@ impl Hub {
         self.remember(conn, &subscribe.channel, options);
         let (mut streams, mut copies, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
         for channel in self.uncovered(conn, &subscribe.channel) {
+            if let Channel::Command(command_id) = &channel {
+                self.push_status_afresh(*command_id);
+            }
             let watched = self.watch(conn, &subscribe.channel, &channel, options, &since);
             let Some((stream, subscription)) = watched else {
                 continue;
