@@ -7,13 +7,7 @@ use opsctl_protocol::{CommandId, Timestamp};
 
 use super::super::Hub;
 use super::super::command::Command;
-
-/// How long a program must have put out nothing to count as idle: what it draws last may be what shows that it isn't.
-const QUIET_MS: u64 = 400;
-
-/// How long after one message the next that waits for an idle program goes at the earliest: as long as a program takes to
-/// show that it works on the first.
-const BETWEEN_MS: u64 = 1000;
+use super::pace;
 
 impl Hub {
     /// Why a message can't be typed now, unless it permits it.
@@ -87,8 +81,8 @@ impl Hub {
             return Some((format!("it is {}", summary.activity), None));
         }
         let typing = &command.typing;
-        let at = (typing.put_out.0 + QUIET_MS).max(typing.ended.0 + BETWEEN_MS);
-        (self.now.0 < at).then(|| ("it has just been busy".to_owned(), Some(Timestamp(at))))
+        let at = pace::is_idle_at(typing.put_out, typing.ended);
+        (self.now < at).then(|| ("it has just been busy".to_owned(), Some(at)))
     }
 
     /// What somebody has begun to type.
