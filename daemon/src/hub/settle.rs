@@ -13,7 +13,7 @@ pub(super) const SAVE_AFTER_MS: u64 = 50;
 
 /// How far behind the store may be with when connected agents were last heard: so much too old is what is known of them
 /// after the daemon was killed. Signs of life come far more often, and are no reason to write each time.
-const SEEN_AFTER_MS: u64 = 5 * 60 * 1000;
+const SEEN_AFTER_MS: u64 = 15 * 1000;
 
 /// Ended commands kept in memory, so that those who ask for one right after need not wait for the disk.
 pub const RECENT_COMMANDS: usize = 64;
