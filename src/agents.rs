@@ -368,6 +368,11 @@ fn looks_same(a: &AgentInfo, b: &AgentInfo) -> bool {
         == (b.status, doing(b), &b.labels, &b.facts, commands(b))
 }
 
+/// What it is doing, in the words of the contract; the console tells the same.
+pub fn word(agent: &AgentInfo) -> &'static str {
+    agent.doing().map_or("offline", Activity::as_str)
+}
+
 fn row(agent: &AgentInfo) -> Vec<Cell> {
     let now = Timestamp::now();
     let labels: Vec<String> = agent
@@ -376,18 +381,14 @@ fn row(agent: &AgentInfo) -> Vec<Cell> {
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     let host = agent.facts.get("hostname").cloned().unwrap_or_default();
-    let (state, style) = match (agent.is_connected(), agent.activity) {
-        (false, _) => ("offline".to_owned(), Style::Bad),
-        (true, Activity::Unknown) => ("connected".to_owned(), Style::Good),
-        (true, activity) => {
-            let style = match activity {
-                Activity::Blocked => Style::Warn,
-                Activity::Error => Style::Bad,
-                _ => Style::Good,
-            };
-            let reason = agent.activity_reason.as_deref();
-            (crate::ps::doing(activity, reason), style)
-        }
+    let style = match agent.doing() {
+        None | Some(Activity::Error) => Style::Bad,
+        Some(Activity::Blocked) => Style::Warn,
+        Some(_) => Style::Good,
+    };
+    let state = match agent.activity_reason.as_deref() {
+        Some(reason) if agent.is_connected() => format!("{}: {reason}", word(agent)),
+        _ => word(agent).to_owned(),
     };
     vec![
         agent.agent_id.as_str().into(),

@@ -7,10 +7,11 @@ use clap::Args;
 use opsctl_client::{Client, RequestError};
 use opsctl_protocol::Timestamp;
 use opsctl_protocol::message::{
-    AgentInfo, DaemonQuery, DaemonStatus, ErrorCode, Role, State, ToDashboard, Traffic,
+    Activity, AgentInfo, DaemonQuery, DaemonStatus, ErrorCode, Role, State, ToDashboard, Traffic,
 };
 use serde::Serialize;
 
+use crate::agents::word;
 use crate::connect::{Connection, connect, request_failure};
 use crate::context::Context;
 use crate::exit_code::ExitCode;
@@ -50,6 +51,8 @@ struct Status {
 struct AgentLine {
     name: String,
     connected: bool,
+    /// What it is doing, or `offline`.
+    doing: &'static str,
     /// Running or waiting on it.
     commands: usize,
 }
@@ -135,6 +138,7 @@ impl AgentLine {
         Self {
             name: agent.agent_id.to_string(),
             connected: agent.is_connected(),
+            doing: word(agent),
             commands: agent.commands.len(),
         }
     }
@@ -150,17 +154,12 @@ fn print(out: &mut impl Write, status: &Status, context: &Context) -> Result<()>
     row("you", &format!("{} ({})", status.role, status.subject))?;
     let connected = status.agents.iter().filter(|agent| agent.connected).count();
     let offline = status.agents.len() - connected;
-    let doing = status.daemon.as_ref().map_or(String::new(), activities);
+    let doing = activities(&status.agents);
     let counts = format!("{connected} connected, {offline} offline{doing}");
     row("agents", &counts)?;
     for agent in &status.agents {
-        let state = if agent.connected {
-            "connected"
-        } else {
-            "offline"
-        };
-        let commands = agent.commands;
-        let line = format!("  {:<24} {state}, {commands} commands", agent.name);
+        let (doing, commands) = (agent.doing, agent.commands);
+        let line = format!("  {:<24} {doing}, {commands} commands", agent.name);
         row("", &line)?;
     }
     let Commands { queued, running } = status.commands;
@@ -194,18 +193,11 @@ fn print(out: &mut impl Write, status: &Status, context: &Context) -> Result<()>
     Ok(())
 }
 
-/// What connected agents are doing, as far as anything is known of any.
-fn activities(daemon: &DaemonStatus) -> String {
-    let counts = &daemon.agents;
-    let doing = [
-        ("blocked", counts.blocked),
-        ("error", counts.error),
-        ("working", counts.working),
-        ("starting", counts.starting),
-        ("done", counts.done),
-        ("idle", counts.idle),
-    ];
-    let some = doing.iter().filter(|(_, count)| *count > 0);
+/// How many connected agents do what, those first that need a person most.
+fn activities(agents: &[AgentLine]) -> String {
+    let count = |word: &str| agents.iter().filter(|agent| agent.doing == word).count();
+    let counts = Activity::ALL.map(|activity| (activity, count(activity.as_str())));
+    let some = counts.iter().filter(|(_, count)| *count > 0);
     let words: Vec<String> = some
         .map(|(word, count)| format!("{count} {word}"))
         .collect();

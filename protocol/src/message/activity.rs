@@ -41,18 +41,22 @@ impl Activity {
         }
     }
 
-    /// How much it needs a person, most first: `blocked`, `error`, `done`, `working`, `starting`, `idle`, `unknown`.
-    /// Of an agent's commands the one with the largest speaks for it.
-    pub fn need(self) -> u8 {
-        match self {
-            Self::Blocked => 6,
-            Self::Error => 5,
-            Self::Done => 4,
-            Self::Working => 3,
-            Self::Starting => 2,
-            Self::Idle => 1,
-            Self::Unknown => 0,
-        }
+    /// All of them, what needs a person most first: the order of lists and counts.
+    pub const ALL: [Self; 7] = [
+        Self::Blocked,
+        Self::Error,
+        Self::Done,
+        Self::Working,
+        Self::Starting,
+        Self::Idle,
+        Self::Unknown,
+    ];
+
+    /// How much it needs a person: larger, the sooner it stands in [`Self::ALL`]. Of an agent's commands the one with the
+    /// largest speaks for it.
+    pub fn need(self) -> usize {
+        let at = Self::ALL.iter().position(|activity| *activity == self);
+        Self::ALL.len() - at.unwrap_or(Self::ALL.len())
     }
 }
 

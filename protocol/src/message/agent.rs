@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::activity::{Activity, ActivitySource, Foreground};
-use super::command::{CommandReport, CommandSummary};
+use super::command::{CommandReport, CommandSummary, State};
 use crate::ids::{AgentId, CommandId, Timestamp};
 use crate::limits::{MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES};
 
@@ -148,6 +148,21 @@ impl AgentInfo {
     /// Whether the agent has a live connection.
     pub fn is_connected(&self) -> bool {
         self.status == Presence::Connected
+    }
+
+    /// What it is doing, as people are told it. Where nobody says anything, the commands that there are do: one between pipes
+    /// runs or not, and what goes on in a terminal isn't guessed. `None` while there is no connection.
+    pub fn doing(&self) -> Option<Activity> {
+        let has = |state| self.commands.iter().any(|command| command.state == state);
+        let is_in_terminal =
+            |command: &CommandSummary| command.state == State::Running && command.pty;
+        self.is_connected().then(|| match self.activity {
+            Activity::Unknown if self.commands.iter().any(is_in_terminal) => Activity::Unknown,
+            Activity::Unknown if has(State::Running) => Activity::Working,
+            Activity::Unknown if has(State::Delivered) => Activity::Starting,
+            Activity::Unknown => Activity::Idle,
+            said => said,
+        })
     }
 }
 

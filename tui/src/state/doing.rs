@@ -1,9 +1,12 @@
 //! What an agent does, as the console tells it: a glyph and a word for each state, and what needs a person.
 
-use opsctl_protocol::message::{Activity, AgentInfo, State};
+use opsctl_protocol::message::{Activity, AgentInfo};
 use opsctl_protocol::{CommandId, Timestamp};
 
-/// What an agent does. Nothing is guessed: where only a process is known to be there, so it says.
+/// What an agent that has no connection does, in a word.
+const OFFLINE: &str = "offline";
+
+/// What an agent does, as [`AgentInfo::doing`] tells it, and whether somebody here has looked at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doing {
     /// It waits for a person.
@@ -14,8 +17,6 @@ pub enum Doing {
     Done,
     /// It is busy.
     Working,
-    /// It runs a command without a terminal, and more can't be known of it.
-    Running,
     /// It has begun and shown nothing yet.
     Starting,
     /// It has nothing to do.
@@ -63,7 +64,7 @@ impl Occurrence {
 
 impl Doing {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 8;
 
     /// All, what needs a person first.
     pub const ALL: [Self; Self::COUNT] = [
@@ -71,7 +72,6 @@ impl Doing {
         Self::Error,
         Self::Done,
         Self::Working,
-        Self::Running,
         Self::Starting,
         Self::Idle,
         Self::Unknown,
@@ -80,36 +80,15 @@ impl Doing {
 
     /// What the agent does; `seen`, whether somebody here has looked at it since.
     pub fn of(agent: &AgentInfo, seen: bool) -> Self {
-        if !agent.is_connected() {
-            return Self::Disconnected;
-        }
-        match agent.activity {
-            Activity::Starting => Self::Starting,
-            Activity::Working => Self::Working,
-            Activity::Blocked => Self::Blocked,
-            Activity::Done if !seen => Self::Done,
-            Activity::Done | Activity::Idle => Self::Idle,
-            Activity::Error => Self::Error,
-            Activity::Unknown => Self::by_commands(agent),
-        }
-    }
-
-    /// What is known where nobody says anything: which commands there are.
-    fn by_commands(agent: &AgentInfo) -> Self {
-        let state = |state, pty: Option<bool>| {
-            agent
-                .commands
-                .iter()
-                .any(|command| command.state == state && pty.is_none_or(|pty| command.pty == pty))
-        };
-        if state(State::Running, Some(true)) {
-            Self::Unknown
-        } else if state(State::Running, None) {
-            Self::Running
-        } else if state(State::Delivered, None) {
-            Self::Starting
-        } else {
-            Self::Idle
+        match agent.doing() {
+            None => Self::Disconnected,
+            Some(Activity::Starting) => Self::Starting,
+            Some(Activity::Working) => Self::Working,
+            Some(Activity::Blocked) => Self::Blocked,
+            Some(Activity::Done) if !seen => Self::Done,
+            Some(Activity::Done | Activity::Idle) => Self::Idle,
+            Some(Activity::Error) => Self::Error,
+            Some(Activity::Unknown) => Self::Unknown,
         }
     }
 
@@ -124,18 +103,18 @@ impl Doing {
         }
     }
 
-    /// Its word.
+    /// Its word, the contract's own.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Blocked => "blocked",
-            Self::Error => "error",
-            Self::Done => "done",
-            Self::Working => "working",
-            Self::Running => "running",
-            Self::Starting => "starting",
-            Self::Idle => "idle",
-            Self::Unknown => "unknown",
-            Self::Disconnected => "offline",
+            Self::Blocked => Activity::Blocked,
+            Self::Error => Activity::Error,
+            Self::Done => Activity::Done,
+            Self::Working => Activity::Working,
+            Self::Starting => Activity::Starting,
+            Self::Idle => Activity::Idle,
+            Self::Unknown => Activity::Unknown,
+            Self::Disconnected => return OFFLINE,
         }
+        .as_str()
     }
 }

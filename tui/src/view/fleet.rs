@@ -14,19 +14,18 @@ use crate::state::fleet::{age as since, current, host};
 use crate::state::roster::{Counts, Group, GroupName, Grouping, Row};
 use crate::state::{Focus, Shown, State};
 
-/// States that titles count, those with one sign together; how many have nothing to do is no news.
-const COUNTED: [&[Doing]; 5] = [
-    &[Doing::Blocked],
-    &[Doing::Error],
-    &[Doing::Done],
-    &[Doing::Working, Doing::Running],
-    &[Doing::Disconnected],
+/// States that titles count; how many have nothing to do is no news.
+const COUNTED: [Doing; 5] = [
+    Doing::Blocked,
+    Doing::Error,
+    Doing::Done,
+    Doing::Working,
+    Doing::Disconnected,
 ];
 
 /// What is counted of a fleet or a group: a state, and how many are in it.
 fn counted(counts: &Counts) -> impl Iterator<Item = (Doing, usize)> {
-    let count = |states: &&[Doing]| states.iter().map(|doing| counts.of(*doing)).sum();
-    let all = COUNTED.map(|states| (states[0], count(&states)));
+    let all = COUNTED.map(|doing| (doing, counts.of(doing)));
     all.into_iter().filter(|(_, count)| *count > 0)
 }
 

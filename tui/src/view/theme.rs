@@ -157,7 +157,7 @@ impl Theme {
     /// The sign of what an agent does.
     pub fn sign(&self, doing: Doing) -> &'static str {
         self.glyph(match doing {
-            Doing::Working | Doing::Running => Glyph::Working,
+            Doing::Working => Glyph::Working,
             Doing::Blocked => Glyph::Blocked,
             Doing::Done => Glyph::Done,
             Doing::Idle => Glyph::Idle,
@@ -171,7 +171,7 @@ impl Theme {
     /// What an agent does.
     pub fn doing(&self, doing: Doing) -> Style {
         self.style(match doing {
-            Doing::Working | Doing::Running => Role::Working,
+            Doing::Working => Role::Working,
             Doing::Blocked => Role::Blocked,
             Doing::Done => Role::Done,
             Doing::Idle => Role::Idle,
