@@ -119,20 +119,13 @@ pub fn of_status(status: &CommandStatus) -> u8 {
 
 /// The code for a command's end, from its parts.
 pub fn of_end(state: State, timed_out: bool, exit_code: Option<i32>, signal: Option<i32>) -> u8 {
-    match state {
-        State::Exited => {}
-        State::Expired => return ExitCode::Expired.into(),
-        _ => return ExitCode::NoStatus.into(),
-    }
-    if timed_out {
-        return ExitCode::Timeout.into();
-    }
-    match (exit_code, signal) {
-        // Exit statuses have eight bits; anything else is a peer's mistake and must not read as success.
-        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
-        (None, Some(signal)) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-        (None, None) => ExitCode::NoStatus.into(),
-    }
+    let none = match state {
+        State::Expired => ExitCode::Expired,
+        _ => ExitCode::NoStatus,
+    };
+    state
+        .exit_status(timed_out, exit_code, signal)
+        .unwrap_or(none.into())
 }
 
 /// A failure with a code of its own, and perhaps a hint what to do. Travels inside [`anyhow::Error`]; `main` prints it.

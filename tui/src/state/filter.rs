@@ -1,6 +1,6 @@
 //! What a filter line means: words that must all fit. `state:failed agent:web-* exit:!0 make`.
 
-use opsctl_protocol::message::CommandSummary;
+use opsctl_protocol::message::{CommandSummary, State};
 
 /// A filter, read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,11 +73,12 @@ impl Filter {
                 Some(Field::State) => command.state.as_str().starts_with(&word.text),
                 Some(Field::Agent | Field::Source) => is(command.agent_id.as_str()),
                 Some(Field::By) => is(&command.requested_by),
-                Some(Field::Exit) => match command.exit_code {
-                    Some(code) => is(&code.to_string()),
-                    // What hasn't ended by itself has no code that could be told from another.
-                    None => return false,
-                },
+                Some(Field::Exit) if !is_over(command.state) => return false,
+                Some(Field::Exit) => {
+                    let (code, signal) = (command.exit_code, command.signal);
+                    let status = command.state.exit_status(command.timed_out, code, signal);
+                    status.is_some_and(|status| is(&status.to_string()))
+                }
                 Some(Field::Level) => false,
                 None => {
                     has(command.agent_id.as_str())
@@ -103,6 +104,12 @@ impl Filter {
             fits != word.not
         })
     }
+}
+
+/// Whether a command was to run and no longer does: what goes on, and what was taken back, has no exit status that could be
+/// told from another.
+fn is_over(state: State) -> bool {
+    matches!(state, State::Exited | State::Failed | State::Lost)
 }
 
 /// Whether `text` is what the pattern says, where `*` stands for anything. By backtracking to the last `*` only,
@@ -136,6 +143,9 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use opsctl_protocol::message::{CommandSpec, Program};
+    use opsctl_protocol::{AgentId, CommandId};
+
     use super::*;
 
     #[test]
@@ -151,6 +161,45 @@ mod tests {
             ("*", "", true),
         ] {
             assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn what_a_signal_or_the_time_limit_ended_did_not_exit_with_0() {
+        let ended = |state, exit_code, signal, timed_out| {
+            let spec = CommandSpec::new(Program::Shell("make".to_owned()));
+            let agent = AgentId::new("web-1").expect("a name");
+            CommandSummary {
+                state,
+                exit_code,
+                signal,
+                timed_out,
+                ..CommandSummary::queued(CommandId([1; 16]), agent, &spec)
+            }
+        };
+        for (command, fitting) in [
+            (ended(State::Exited, Some(0), None, false), &["exit:0"][..]),
+            (
+                ended(State::Exited, Some(7), None, false),
+                &["exit:!0", "exit:7"],
+            ),
+            (
+                ended(State::Exited, None, Some(9), false),
+                &["exit:!0", "exit:137"],
+            ),
+            (
+                ended(State::Exited, None, Some(9), true),
+                &["exit:!0", "exit:124"],
+            ),
+            (ended(State::Failed, None, None, false), &["exit:!0"]),
+            (ended(State::Lost, None, None, false), &["exit:!0"]),
+            (ended(State::Cancelled, None, None, false), &[]),
+            (ended(State::Running, None, None, false), &[]),
+        ] {
+            let filters = ["exit:0", "exit:!0", "exit:7", "exit:137", "exit:124"];
+            let fits = |filter: &&str| Filter::new(filter).fits_command(&command);
+            let found: Vec<&str> = filters.into_iter().filter(fits).collect();
+            assert_eq!(found, fitting, "{:?} {:?}", command.state, command.signal);
         }
     }
 

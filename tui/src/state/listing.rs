@@ -120,38 +120,20 @@ impl Listing {
 #[cfg(test)]
 mod tests {
     use opsctl_protocol::Timestamp;
-    use opsctl_protocol::message::{Activity, Program};
+    use opsctl_protocol::message::{CommandSpec, Program};
     use proptest::prelude::*;
 
     use super::*;
 
     fn command(id: u8, state: State, created: u64, place: Option<u32>) -> CommandSummary {
+        let line = if id.is_multiple_of(3) { "make" } else { "ls" };
+        let spec = CommandSpec::new(Program::Shell(line.to_owned()));
+        let agent = AgentId::new(format!("web-{}", id % 2)).expect("a name");
         CommandSummary {
-            command_id: CommandId([id; 16]),
-            agent_id: AgentId::new(format!("web-{}", id % 2)).expect("a name"),
-            program: Program::Shell(if id.is_multiple_of(3) { "make" } else { "ls" }.to_owned()),
-            pty: true,
-            cols: 80,
-            rows: 24,
-            cwd: None,
-            requested_by: "uid:0".to_owned(),
             created_at: Timestamp(created),
-            main: false,
             state,
-            exit_code: None,
-            signal: None,
-            timed_out: false,
-            reason: None,
-            started_at: None,
-            finished_at: None,
-            output_bytes: 0,
             queue_position: place,
-            expires_at: None,
-            activity: Activity::Unknown,
-            activity_reason: None,
-            activity_source: None,
-            activity_since: None,
-            approval: None,
+            ..CommandSummary::queued(CommandId([id; 16]), agent, &spec)
         }
     }
 

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use opsctl_protocol::frame::Via;
 use opsctl_protocol::message::{
-    Activity, ActivitySource, AgentInfo, AgentList, CommandStatus, CommandSummary, Connected, Kind,
-    LimitsInfo, Presence, Program, Rights, Role, State as CommandState,
+    Activity, ActivitySource, AgentInfo, AgentList, CommandSpec, CommandStatus, CommandSummary,
+    Connected, Kind, LimitsInfo, Presence, Program, Rights, Role, State as CommandState,
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Timestamp};
 use opsctl_tui::state::{Effect, Input, Link, Message, State};
@@ -34,32 +34,16 @@ pub fn id(number: u8) -> CommandId {
 
 pub fn command(number: u8, agent: &str, line: &str, state: CommandState) -> CommandSummary {
     let ended = state.is_final();
+    let mut spec = CommandSpec::new(Program::Shell(line.to_owned()));
+    spec.pty = true;
     CommandSummary {
-        command_id: id(number),
-        agent_id: AgentId::new(agent).unwrap(),
-        program: Program::Shell(line.to_owned()),
-        pty: true,
-        cols: 80,
-        rows: 24,
-        cwd: None,
         requested_by: "uid:1000".to_owned(),
         created_at: Timestamp(NOW.0 - 200_000 + u64::from(number) * 1000),
-        main: false,
         state,
         exit_code: ended.then_some(i32::from(number % 3)),
-        signal: None,
-        timed_out: false,
-        reason: None,
         started_at: Some(Timestamp(NOW.0 - 100_000)),
         finished_at: ended.then_some(Timestamp(NOW.0 - 97_700)),
-        output_bytes: 0,
-        queue_position: None,
-        expires_at: None,
-        activity: Activity::Unknown,
-        activity_reason: None,
-        activity_source: None,
-        activity_since: None,
-        approval: None,
+        ..CommandSummary::queued(id(number), AgentId::new(agent).unwrap(), &spec)
     }
 }
 

@@ -7,6 +7,9 @@ use super::super::activity::{Activity, ActivitySource, Approval};
 use super::spec::{CommandSpec, Program, default_cols, default_rows};
 use crate::ids::{AgentId, CommandId, Timestamp, bounded, bounded_option};
 
+/// The exit status of a command whose time limit passed, as of timeout(1).
+const TIMED_OUT: u8 = 124;
+
 /// Where a command is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -33,6 +36,27 @@ impl State {
     /// Whether nothing more will happen to the command.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Delivered | Self::Running)
+    }
+
+    /// The exit status that a shell would show for a command in this state: its own, 124 where its time limit passed, 128 + n
+    /// where signal n ended it. `None` where it has none: it has not ended, never started, or nobody knows how it ended.
+    pub fn exit_status(
+        self,
+        timed_out: bool,
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+    ) -> Option<u8> {
+        if self != Self::Exited {
+            return None;
+        }
+        if timed_out {
+            return Some(TIMED_OUT);
+        }
+        // Exit statuses have eight bits; anything else is a peer's mistake and must not read as success.
+        let byte = |code: i32| u8::try_from(code).unwrap_or(u8::MAX);
+        exit_code
+            .map(byte)
+            .or_else(|| signal.map(|signal| byte(signal.saturating_add(128))))
     }
 
     /// The word on the wire.
