@@ -6,7 +6,7 @@ use std::path::Path;
 
 use opsctl_terminal::{Attributes, Cell, Color, Lines, Row, Screen, Underline, Width};
 
-use crate::hand_over::NewFile;
+use crate::hand_over::{NewFile, not_written};
 
 /// Lines that are written before keys and frames have their turn: about a millisecond.
 const SLICE: usize = 200;
@@ -64,7 +64,7 @@ pub(crate) async fn write(
     form: Form,
     mut told: impl FnMut(u64),
 ) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let failed = |error| not_written(path, &error);
     let mut file = NewFile::create(path).map_err(failed)?;
     let (mut writer, mut text) = (Writer::new(form), String::new());
     for at in 0..lines.len() {

@@ -80,6 +80,24 @@ impl NewFile {
     }
 }
 
+/// Why a file could not be written, and what to do about it.
+pub(crate) fn not_written(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            format!("{path} is there already and stays as it is: choose another name")
+        }
+        io::ErrorKind::NotFound => format!("{path} was not written: there is no such directory"),
+        io::ErrorKind::PermissionDenied => {
+            format!("{path} was not written: you may not write there; choose another directory")
+        }
+        io::ErrorKind::StorageFull => {
+            format!("{path} was not written: no room on its disk; free some, or choose another")
+        }
+        _ => format!("{path} was not written: {error}"),
+    }
+}
+
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.write(bytes)
@@ -120,5 +138,34 @@ pub(crate) async fn copy_by(command: &str, text: String) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("`{command}` ended with {status}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_file_is_not_written_says_which_and_what_to_do() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.txt");
+        let refused = |path: &Path| {
+            let error = NewFile::create(path).err().expect("it is refused");
+            not_written(path, &error)
+        };
+        fs::write(&path, "mine").expect("it can be written");
+        let there = refused(&path);
+        assert!(there.contains("a.txt is there already"), "{there}");
+        assert!(there.ends_with("choose another name"), "{there}");
+        assert_eq!(fs::read_to_string(&path).expect("it can be read"), "mine");
+        let nowhere = refused(&dir.path().join("none/a.txt"));
+        assert!(nowhere.contains("no such directory"), "{nowhere}");
+        let full = not_written(&path, &io::ErrorKind::StorageFull.into());
+        assert!(full.contains("no room on its disk"), "{full}");
+        assert!(
+            [there, nowhere, full]
+                .iter()
+                .all(|why| !why.contains("os error"))
+        );
     }
 }

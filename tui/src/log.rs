@@ -8,7 +8,7 @@ use opsctl_client::{ConnState, Event};
 use opsctl_protocol::message::{Since, Subscribe, ToDashboard};
 use opsctl_protocol::{Channel, CommandId, OutputFrame, Pattern};
 
-use crate::hand_over::NewFile;
+use crate::hand_over::{NewFile, not_written};
 
 /// Reads a command's output from an offset on, up to another, which must exist. Cutting
 /// pieces at the ends is for `take`, which may give an error to stop.
@@ -81,7 +81,7 @@ pub(crate) async fn record(
     path: &Path,
     mut told: impl FnMut(u64),
 ) -> Result<String, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let failed = |error| not_written(path, &error);
     let mut cast = Cast::new(NewFile::create(path).map_err(failed)?, size);
     read(options, command, 0, to, |frame| {
         told(frame.end());
