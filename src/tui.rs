@@ -14,7 +14,7 @@ use crate::settings::values::ThemeName;
 /// Open the console
 #[derive(Debug, Default, Args)]
 pub struct TuiArgs {
-    /// Only watch: run nothing, signal nothing, attach to nothing
+    /// Only watch: run nothing, signal nothing, attach to nothing, and take nothing off that needs a person
     #[arg(long)]
     read_only: bool,
     /// The theme: auto, dark, light, 16, contrast, none, or one of your own [setting: tui.theme]

@@ -368,6 +368,26 @@ fn who_may_only_watch_sees_it_at_every_size() {
 }
 
 #[test]
+fn who_only_watches_takes_nothing_off() {
+    let mut state = coders(120, 40);
+    state.read_only = true;
+    let waiting = state.fleet.roster().inbox_len();
+    for (keyed, finished) in [("2x", "coder-2"), ("1s", "coder-2"), ("1+", "coder-3")] {
+        state.list.agent = AgentId::new(finished).ok();
+        state.notice = None;
+        keys(&mut state, keyed);
+        assert_eq!(state.fleet.roster().inbox_len(), waiting, "{keyed}");
+        let refused = text(&state).contains("stays until it is dealt with");
+        assert_eq!(refused, keyed != "1+", "{}", text(&state));
+    }
+    // Who has the rights has not: it is this person's own list.
+    state.read_only = false;
+    state.message(Message::Connected(connected(Role::Viewer)), NOW);
+    keys(&mut state, "2x");
+    assert!(state.fleet.roster().inbox_len() < waiting);
+}
+
+#[test]
 fn without_focus_everything_is_dim_and_says_so() {
     let mut state = pane(80, 24);
     state.input(Input::Focus(false), NOW);

@@ -249,6 +249,9 @@ impl State {
 
     /// Takes note that the person knows of what the chosen agents are at.
     pub(super) fn see_chosen(&mut self) {
+        if let Err(why) = self.may_see() {
+            return self.notify(why, true);
+        }
         for agent in self.chosen_agents() {
             self.fleet.see(&agent);
         }
@@ -256,6 +259,9 @@ impl State {
 
     /// What is open on the screen has been seen.
     pub(super) fn see_shown(&mut self) {
+        if self.may_see().is_err() {
+            return;
+        }
         let panes = self.layout.panes.iter();
         let looked_at: Vec<AgentId> = panes
             .filter_map(|(index, _)| self.panes.get(*index))

@@ -75,6 +75,9 @@ impl State {
 
     /// Takes the item off: the person knows.
     pub(super) fn see_item(&mut self) {
+        if let Err(why) = self.may_see() {
+            return self.notify(why, true);
+        }
         if let Some(agent) = self.inbox.selected.clone() {
             self.fleet.see(&agent);
             self.keep_item();

@@ -33,7 +33,10 @@ impl State {
                 !self.only_watches() && selected.is_some_and(|command| waits(command.state))
             }
             Action::Open => self.has_something_to_open(),
-            Action::See => self.view != View::Inbox || self.inbox.selected.is_some(),
+            Action::See => {
+                let is_one = self.view != View::Inbox || self.inbox.selected.is_some();
+                is_one && self.may_see().is_ok()
+            }
             _ => true,
         }
     }

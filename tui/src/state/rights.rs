@@ -16,6 +16,18 @@ impl State {
         }
     }
 
+    /// Whether the person may say that they know of something, and if not, why. It lasts: the next console of this person no
+    /// longer shows it either. On a screen that is only looked at, nobody has.
+    pub(super) fn may_see(&self) -> Result<(), &'static str> {
+        if self.read_only {
+            Err(
+                "this console only watches (--read-only): what needs you stays until it is dealt with",
+            )
+        } else {
+            Ok(())
+        }
+    }
+
     /// Whether nothing can be changed from here, by this console's own wish or by the daemon's.
     pub fn only_watches(&self) -> bool {
         self.read_only || self.role.is_some_and(|role| !role.may_operate())
