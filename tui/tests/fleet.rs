@@ -95,6 +95,34 @@ fn what_needs_a_person_comes_first_and_n_jumps_through_it() {
 }
 
 #[test]
+fn who_waits_for_an_answer_stays_in_sight() {
+    let mut state = with(40, 10, one_of_each());
+    state.list.agent = Some(name("web-2"));
+    let shown = text(&state);
+    let first = shown.lines().nth(2).unwrap_or_default();
+    assert!(first.contains("blocked  coder-2"), "{shown}");
+    assert!(shown.contains("web-2"), "{shown}");
+    // In a group further down as well; where all are seen, each stands once.
+    let mut agents = one_of_each();
+    agents[7] = doing(agents[7].clone(), Activity::Blocked, None);
+    for (cols, rows, times) in [(40, 10, 1), (120, 40, 1)] {
+        let mut state = with(cols, rows, agents.clone());
+        state.list.agent = Some(name("coder-2"));
+        let shown = text(&state);
+        assert_eq!(shown.matches("blocked  web-1").count(), times, "{shown}");
+        assert_eq!(shown.matches("blocked  coder-2").count(), 1, "{shown}");
+    }
+    // Those who wait don't push each other away.
+    let all = (0..20).map(|n| numbered_agent(n, Activity::Blocked));
+    let mut state = with(40, 10, all.collect());
+    keys(&mut state, ":group none\n0");
+    let shown = text(&state);
+    let order: Vec<&str> = shown.lines().skip(2).take(3).collect();
+    assert!(order[0].contains("agent-0"), "{shown}");
+    assert!(order[1].contains("agent-1"), "{shown}");
+}
+
+#[test]
 fn what_is_looked_at_in_a_pane_is_seen() {
     let mut state = with(120, 40, one_of_each());
     state.list.agent = Some(name("coder-3"));

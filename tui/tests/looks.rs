@@ -388,6 +388,22 @@ fn who_only_watches_takes_nothing_off() {
 }
 
 #[test]
+fn news_leave_the_keys_that_have_room() {
+    let mut state = coders(120, 40);
+    keys(&mut state, "m");
+    let shown = text(&state);
+    let last = shown.lines().last().unwrap_or_default();
+    assert!(last.starts_with(" the mouse is your terminal's"), "{last}");
+    assert!(last.contains("? help") && last.contains("Enter"), "{last}");
+    let shown = text(&{
+        let mut narrow = coders(40, 10);
+        keys(&mut narrow, "m");
+        narrow
+    });
+    assert!(shown.contains("the mouse is your terminal's"), "{shown}");
+}
+
+#[test]
 fn without_focus_everything_is_dim_and_says_so() {
     let mut state = pane(80, 24);
     state.input(Input::Focus(false), NOW);

@@ -13,6 +13,9 @@ use super::{Effect, Focus, State, View, fleet};
 /// Lists at least this wide show two lines for each agent, where all fit so.
 const ROOMY: u16 = 16;
 
+/// One of so many rows of the list is for those who wait for an answer and would be out of sight.
+const PINNED: u16 = 4;
+
 /// A row of the fleet as it is shown.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {
@@ -104,13 +107,64 @@ impl State {
         self.select(cursor);
     }
 
-    /// The fleet's rows on the screen, in `area` without its title.
+    /// The fleet's rows on the screen, in `area` without its title. Those who wait for an answer and would be out of sight
+    /// stand above all others.
     pub fn shown_rows(&self, area: Rect) -> Vec<Shown<'_>> {
+        let rows = self.rows_from(self.selected(), area);
+        let out_of_sight = self.blocked_beside(&rows, area);
+        if out_of_sight.is_empty() {
+            return rows;
+        }
+        let taken = out_of_sight.len() as u16;
+        let pinned = out_of_sight.into_iter().zip(area.y..);
+        let mut shown: Vec<Shown<'_>> = pinned
+            .map(|(agent, y)| Shown {
+                row: Row::Agent(agent),
+                area: Rect {
+                    y,
+                    height: 1,
+                    ..area
+                },
+                selected: false,
+            })
+            .collect();
+        let below = Rect {
+            y: area.y + taken,
+            height: area.height - taken,
+            ..area
+        };
+        shown.extend(self.rows_from(self.selected(), below));
+        shown
+    }
+
+    /// The first of those who wait for an answer and are in none of these rows; never so many that the list is lost.
+    fn blocked_beside(&self, rows: &[Shown<'_>], area: Rect) -> Vec<&AgentId> {
+        let roster = self.fleet.roster();
+        let is_shown = |agent: &AgentId| {
+            let is_it =
+                |shown: &Shown<'_>| matches!(shown.row, Row::Agent(shown) if shown == agent);
+            rows.iter().any(is_it)
+        };
+        let is_blocked = |agent: &AgentId| roster.need(agent) == Need::Answer;
+        // Only others make room.
+        let has_others = rows
+            .iter()
+            .any(|shown| matches!(shown.row, Row::Agent(agent) if !is_blocked(agent)));
+        let blocked = roster
+            .needy()
+            .filter(|agent| has_others && is_blocked(agent));
+        blocked
+            .filter(|agent| !is_shown(agent))
+            .take(usize::from(area.height / PINNED))
+            .collect()
+    }
+
+    /// The rows in `area`, around the selected one.
+    fn rows_from(&self, selected: Option<Cursor>, area: Rect) -> Vec<Shown<'_>> {
         let roster = self.fleet.roster();
         let lines = usize::from(area.height);
         let all_fit = area.width >= ROOMY && roster.height(2, lines + 1) <= lines;
         let each = if all_fit { 2 } else { 1 };
-        let selected = self.selected();
         let mut next = roster.window(selected, lines, each);
         let mut rows = Vec::with_capacity(lines);
         let mut y = area.y;

@@ -13,6 +13,9 @@ const WIDE: u16 = 100;
 /// From this many rows on the screen has room below the list.
 const HIGH: u16 = 6;
 
+/// Below this many rows the view has no title: the bar at the top tells as much.
+const TITLED: u16 = 12;
+
 /// What the view shows.
 #[derive(Debug, Default)]
 pub struct Inbox {
@@ -84,6 +87,15 @@ impl State {
         }
     }
 
+    /// The view's room without its title, which it has where there is room.
+    pub fn inbox_body(room: Rect) -> Rect {
+        if room.height < TITLED {
+            room
+        } else {
+            list_body(room)
+        }
+    }
+
     /// Where the view's list is, and where the selected item, in `body` below the title.
     pub fn inbox_places(&self, body: Rect) -> (Rect, Rect) {
         divide(body, self.fleet.roster().inbox_len())
@@ -98,7 +110,7 @@ impl State {
 
     /// How many rows the item at a place is from the selected one.
     pub(super) fn item_at_place(&self, room: Rect, position: Position) -> Option<i64> {
-        let (list, _) = self.inbox_places(list_body(room));
+        let (list, _) = self.inbox_places(Self::inbox_body(room));
         let row = usize::from(position.y.checked_sub(list.y)?);
         let at = self.first_item(list) + row;
         let is_item = list.contains(position) && at < self.fleet.roster().inbox_len();

@@ -16,6 +16,9 @@ use crate::state::{Overlay, Prompt, State, View};
 /// From this many columns on all views are named, not only the one that is shown.
 const WIDE: usize = 120;
 
+/// Columns that keys need beside something else in the line at the bottom.
+const HINTS: usize = 12;
+
 /// Views and counts at the left, the connection at the right; where there is room for one, the connection.
 pub(super) fn header(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer) {
     if area.is_empty() {
@@ -134,22 +137,15 @@ fn banner(state: &State) -> String {
 /// The views with their keys; where there is little room, the one that is shown.
 fn tabs(state: &State, width: usize, theme: &Theme) -> Vec<Span<'static>> {
     if width < WIDE {
-        return vec![Span::styled(
-            format!(" {} ", state.view.title()),
-            theme.focused_bar(),
-        )];
+        let view = state.view;
+        let text = format!(" {}{} ", view.title(), waiting(state, view));
+        return vec![Span::styled(text, theme.focused_bar())];
     }
     let mut spans = Vec::new();
     for view in View::ALL {
         let key = state.keys.shown(Mode::Agents, view.action());
         let key = key.map_or_else(String::new, |key| format!("{key} "));
-        let waiting = state.fleet.roster().inbox_len();
-        let count = match (view, state.activity.unseen) {
-            (View::Activity, new @ 1..) => format!(" {new} new"),
-            (View::Inbox, _) if waiting > 0 => format!(" ({waiting})"),
-            _ => String::new(),
-        };
-        let text = format!(" {key}{}{count} ", view.title());
+        let text = format!(" {key}{}{} ", view.title(), waiting(state, view));
         let style = if view == state.view {
             theme.focused_bar()
         } else {
@@ -158,6 +154,19 @@ fn tabs(state: &State, width: usize, theme: &Theme) -> Vec<Span<'static>> {
         spans.push(Span::styled(text, style));
     }
     spans
+}
+
+/// How much waits for a person in a view.
+fn waiting(state: &State, view: View) -> String {
+    match (
+        view,
+        state.activity.unseen,
+        state.fleet.roster().inbox_len(),
+    ) {
+        (View::Activity, new @ 1.., _) => format!(" {new} new"),
+        (View::Inbox, _, waiting @ 1..) => format!(" ({waiting})"),
+        _ => String::new(),
+    }
 }
 
 /// The view whose name is in a column of the line at the top.
@@ -211,7 +220,14 @@ pub(super) fn footer(
                 } else {
                     theme.strong()
                 };
-                Line::styled(fit(&format!(" {}", notice.text), width), style)
+                let text = fit(&format!(" {} ", notice.text), width);
+                // The keys that have room beside it stay.
+                let left = width.saturating_sub(text.width());
+                let mut line = Line::styled(text, style);
+                if left > HINTS {
+                    line.extend(hints(state, left, theme));
+                }
+                line
             }
             None if !state.mirrored.is_empty() => mirror_banner(state, width, theme),
             None => match state.connection.trouble() {

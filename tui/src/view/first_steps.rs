@@ -12,8 +12,8 @@ use crate::state::{Link, State};
 /// What begins a line that is to be typed in a shell.
 const COMMAND: &str = "  opsctl";
 
-/// Rows below which only the commands are shown, not why.
-const ROOMY: u16 = 8;
+/// What is said where not all has room.
+const MORE: &str = "more of this in a larger window";
 
 /// Columns that the rest of a long command is moved to the right by.
 const REST: &str = "    ";
@@ -26,25 +26,11 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
         ..area
     };
     let width = usize::from(inside.width);
-    let mut lines = Vec::new();
-    let steps = steps(state);
-    // Where there is little room, what is to be typed matters more than why.
-    let skipped = if area.height < ROOMY && steps.iter().any(|step| step.starts_with(COMMAND)) {
-        steps
-            .iter()
-            .position(String::is_empty)
-            .map_or(0, |at| at + 1)
-    } else {
-        0
-    };
-    for step in steps.into_iter().skip(skipped) {
-        let style = if step.starts_with(COMMAND) {
-            theme.key()
-        } else {
-            theme.dim()
-        };
-        lines.extend(wrap(&step, width).into_iter().map(|line| (line, style)));
-    }
+    let lines = fitting(&steps(state), width, area.height.into());
+    let lines: Vec<_> = lines
+        .into_iter()
+        .map(|(line, is_typed)| (line, if is_typed { theme.key() } else { theme.dim() }))
+        .collect();
     let top = area.y + (area.height.saturating_sub(lines.len() as u16)) / 3;
     for ((line, style), y) in lines.iter().zip(top..area.bottom()) {
         let row = Rect {
@@ -54,6 +40,51 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, buffer: &mut Buffer
         };
         put_line(buffer, row, &Line::styled(fit(line, width), *style));
     }
+}
+
+/// A line, and whether it is to be typed.
+type Told = (String, bool);
+
+/// The steps in lines of this width, not more than `height`: where there is little room, what is to be typed matters more
+/// than why, and what has no room is left out as a whole, which is said.
+fn fitting(steps: &[String], width: usize, height: usize) -> Vec<Told> {
+    let block = |steps: &[String]| -> Vec<Told> {
+        let lines = steps.iter().flat_map(|step| {
+            let is_typed = step.starts_with(COMMAND);
+            wrap(step, width)
+                .into_iter()
+                .map(move |line| (line, is_typed))
+        });
+        lines.collect()
+    };
+    let blocks: Vec<Vec<Told>> = steps.split(String::is_empty).map(block).collect();
+    let needed = blocks.iter().map(|block| block.len() + 1).sum::<usize>();
+    if needed <= height + 1 {
+        return blocks.join(&[blank()][..]);
+    }
+    let has_typed = |block: &&Vec<Told>| block.iter().any(|(_, is_typed)| *is_typed);
+    let mut typed: Vec<_> = blocks.iter().filter(has_typed).collect();
+    if typed.is_empty() {
+        typed = blocks.iter().collect();
+    }
+    let mut lines: Vec<Told> = Vec::new();
+    for block in &typed {
+        // With a blank line before it, and the line that says that there is more.
+        if !lines.is_empty() && lines.len() + block.len() + 3 > height {
+            lines.extend([blank(), (MORE.to_owned(), false)]);
+            break;
+        }
+        if !lines.is_empty() {
+            lines.push(blank());
+        }
+        lines.extend(block.iter().cloned());
+    }
+    lines.truncate(height);
+    lines
+}
+
+fn blank() -> Told {
+    (String::new(), false)
 }
 
 /// A text in lines of this width. A command is continued as shells read it.
@@ -148,6 +179,21 @@ mod tests {
             let words: Vec<&str> = joined.split_whitespace().collect();
             let expected: Vec<&str> = text.split_whitespace().collect();
             assert_eq!(words, expected);
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_left_out_whole_and_said() {
+        let steps = no_agents("unix:/run/opsctl.sock", true);
+        for (width, height) in [(38, 6), (38, 5), (78, 8), (78, 19), (118, 37)] {
+            let lines = fitting(&steps, width, height);
+            assert!(lines.len() <= height);
+            let text: Vec<&str> = lines.iter().map(|(line, _)| line.as_str()).collect();
+            let text = text.join("\n");
+            assert!(text.contains("unix:/run/opsctl.sock"), "{text}");
+            let is_whole = text.contains("--token-file web-1.token");
+            assert_eq!(is_whole, !text.contains(MORE) && height > 5, "{text}");
+            assert_eq!(is_whole, height > 7, "{text}");
         }
     }
 }

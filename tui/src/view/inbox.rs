@@ -13,6 +13,9 @@ use crate::age;
 use crate::state::State;
 use crate::state::fleet::age as since;
 
+/// Below so many rows a screen has only its headline above it.
+const LOW: u16 = 8;
+
 /// Draws the view into `area`.
 pub(super) fn draw(state: &State, area: Rect, theme: &Theme, kept: &mut Kept, buffer: &mut Buffer) {
     let waiting = state.fleet.roster().inbox_len();
@@ -21,8 +24,12 @@ pub(super) fn draw(state: &State, area: Rect, theme: &Theme, kept: &mut Kept, bu
         1 => " 1 needs you".to_owned(),
         several => format!(" {several} need you"),
     };
-    let body = table::title(&title, area, theme, buffer);
+    let body = State::inbox_body(area);
+    if body != area || waiting == 0 {
+        table::title(&title, area, theme, buffer);
+    }
     if waiting == 0 {
+        let body = table::below_title(area);
         let text = " blocked, failed and finished agents appear here";
         let row = Rect {
             height: 1.min(body.height),
@@ -112,8 +119,13 @@ fn draw_detail(
                 .map(|line| (format!("  {line}"), theme.strong())),
         );
     }
-    // The screen matters most: what is told above it takes at most half.
-    let told = lines.len().min(usize::from(area.height).div_ceil(2)) as u16;
+    // The screen matters most: what is told above it takes at most half, and where it is low, nothing that the list tells.
+    let most = if area.height < LOW && state.glanced_screen().is_some() {
+        1.min(area.height.into())
+    } else {
+        usize::from(area.height).div_ceil(2)
+    };
+    let told = lines.len().min(most) as u16;
     for ((text, style), y) in lines.into_iter().zip(area.top()..area.top() + told) {
         let row = Rect {
             y,
