@@ -404,6 +404,44 @@ fn news_leave_the_keys_that_have_room() {
 }
 
 #[test]
+fn a_terminal_of_which_only_a_part_is_seen_says_so() {
+    let sign = |cols, rows, keyed: &str| {
+        let mut state = console(cols, rows);
+        let mut wide = command(
+            1,
+            "build-1",
+            "make",
+            opsctl_protocol::message::State::Running,
+        );
+        (wide.cols, wide.rows) = (120, 40);
+        state.message(status(wide), NOW);
+        keys(&mut state, "\n\n");
+        let long = numbered(60).replace("line", &"a line ".repeat(14));
+        state.message(output(1, 0, &long), NOW);
+        keys(&mut state, keyed);
+        let title = |ascii| {
+            let buffer = draw(&state, &theme("16", Depth::Sixteen, ascii));
+            let lines = lines(&buffer);
+            lines
+                .lines()
+                .find(|line| line.contains("120x40"))
+                .map(str::to_owned)
+        };
+        [title(false), title(true)].map(Option::unwrap_or_default)
+    };
+    let [below, ascii] = sign(80, 24, "");
+    assert!(below.contains("120x40›↑ build-1"), "{below}");
+    assert!(ascii.contains("120x40>^ build-1"), "{ascii}");
+    let [panned, ascii] = sign(80, 24, "ll");
+    assert!(panned.contains("‹120x40›↑ build-1"), "{panned}");
+    assert!(ascii.contains("<120x40>^ build-1"), "{ascii}");
+    let [small, _] = sign(40, 10, "");
+    assert!(small.contains("120x40›↑"), "{small}");
+    let [whole, _] = sign(200, 60, "");
+    assert!(whole.contains(" 120x40 build-1"), "{whole}");
+}
+
+#[test]
 fn without_focus_everything_is_dim_and_says_so() {
     let mut state = pane(80, 24);
     state.input(Input::Focus(false), NOW);

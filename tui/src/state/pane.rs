@@ -82,6 +82,19 @@ pub struct Window {
     pub col: u16,
 }
 
+/// On which sides of a view a terminal's screen has more than it shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct More {
+    /// Columns to the left.
+    pub left: bool,
+    /// Something in the columns to the right.
+    pub right: bool,
+    /// Rows of the screen above; lines that have scrolled out are another matter.
+    pub above: bool,
+    /// Something in the rows below.
+    pub below: bool,
+}
+
 impl Pane {
     /// A pane for a command, nothing of it known yet.
     pub fn new(summary: &CommandSummary) -> Self {
@@ -351,6 +364,24 @@ impl Pane {
         Window {
             line,
             col: col.min(self.screen.size().0.saturating_sub(size.0)),
+        }
+    }
+
+    /// What a view of `size` (columns, rows) at `window` leaves out of the screen. Blanks are no loss.
+    pub fn hides(&self, window: Window, (width, height): (u16, u16)) -> More {
+        let (cols, rows) = self.screen.size();
+        let end = window.line.saturating_add(height.into());
+        let has_text = |line: i32, from: u16| {
+            let row = self.screen.row(line);
+            row.is_some_and(|row| row.cells().skip(from.into()).any(|cell| !cell.is_blank()))
+        };
+        let first_hidden = window.col.saturating_add(width);
+        More {
+            left: window.col > 0,
+            right: first_hidden < cols
+                && (window.line..end).any(|line| has_text(line, first_hidden)),
+            above: window.line > 0,
+            below: (end.max(0)..rows.into()).any(|line| self.follows() && has_text(line, 0)),
         }
     }
 

@@ -12,6 +12,7 @@ use super::theme::Theme;
 use super::{ending, fit, put_line};
 use crate::layout::inner;
 use crate::state::copy::Kind;
+use crate::state::pane::Window;
 use crate::state::{Focus, Pane, State};
 
 /// Draws the pane with this index into `area`. The result is where the terminal's cursor is, if seen.
@@ -112,7 +113,7 @@ type Sign = (Weight, String);
 
 /// What stands at the right of a title, in its order.
 fn signs(state: &State, pane: &Pane, area: Rect, attached: bool, mirrored: bool) -> Vec<Sign> {
-    let (cols, rows) = pane.screen.size();
+    let cols = pane.screen.size().0;
     let mut signs = Vec::new();
     let lines = pane.beside_times(area);
     if lines != area {
@@ -132,11 +133,32 @@ fn signs(state: &State, pane: &Pane, area: Rect, attached: bool, mirrored: bool)
     if mirrored {
         signs.push((Weight::Loud, " MIRRORED".to_owned()));
     }
-    if area.width > 60 && pane.pty {
-        signs.push((Weight::Least, format!(" {cols}x{rows}")));
+    if pane.pty {
+        let body = pane.beside_times(inner(area));
+        let window = pane.window((body.width, body.height));
+        let shown = size(pane, window, body);
+        let is_cut = !shown.is_ascii();
+        if is_cut {
+            signs.push((Weight::Lesser, format!(" {shown}")));
+        } else if area.width > ROOMY {
+            signs.push((Weight::Least, format!(" {shown}")));
+        }
     }
     signs.push((Weight::Loud, format!(" {} ", pane.agent)));
     signs
+}
+
+/// From more columns on a terminal's size is told also where all of it is seen.
+const ROOMY: u16 = 60;
+
+/// A terminal's size, with arrows to where there is more on it than is seen: `‹120x40›`.
+pub(super) fn size(pane: &Pane, window: Window, area: Rect) -> String {
+    let (cols, rows) = pane.screen.size();
+    let hidden = pane.hides(window, (area.width, area.height));
+    let sign = |is_more, sign: &'static str| if is_more { sign } else { "" };
+    let (left, right) = (sign(hidden.left, "‹"), sign(hidden.right, "›"));
+    let (up, down) = (sign(hidden.above, "↑"), sign(hidden.below, "↓"));
+    format!("{left}{cols}x{rows}{right}{up}{down}")
 }
 
 /// Columns for a pane's number and the sign of its state.

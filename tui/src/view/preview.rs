@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::cells::{self, Kept};
+use super::pane::size;
 use super::theme::Theme;
 use super::{ending, first_steps, fit, put_line};
 use crate::age;
@@ -62,8 +63,12 @@ fn terminal(
         .and_then(|pane| pane.screen.title().map(str::to_owned))
         .filter(|title| !title.is_empty())
         .unwrap_or_else(|| command.program.to_string());
-    let size = match screen.map(|pane| pane.screen.size()) {
-        Some((cols, rows)) if command.pty => format!(" {cols}x{rows}"),
+    let body = inner(area);
+    let size = match screen {
+        Some(pane) if command.pty => {
+            let window = pane.tail(body.height);
+            format!(" {}", size(pane, window, body))
+        }
         _ => String::new(),
     };
     let right = format!(" preview{size} ");
@@ -77,7 +82,6 @@ fn terminal(
         theme,
         buffer,
     );
-    let body = inner(area);
     if let Some(pane) = screen {
         cells::tail(pane, body, theme, kept, buffer);
     }
