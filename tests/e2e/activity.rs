@@ -234,7 +234,7 @@ fn a_program_within_a_shell_counts_as_itself_and_the_prompt_is_idle() {
         .pty(100, 40);
     shell.wait_text("next, please:");
     wait_doing(&daemon, "idle", "process");
-    shell.send(&format!("{program}\r"));
+    shell.send(format!("{program}\r"));
     let seen = wait_doing(&daemon, "blocked", "rule");
     assert_eq!(seen["activityReason"], "approval");
     assert_eq!(seen["commands"][0]["approval"]["approve"], "1");
@@ -277,14 +277,14 @@ fn what_a_program_within_a_shell_said_goes_with_it() {
         "reporting",
         &format!("read a; {} report working; read b\n", opsctl()),
     );
-    shell.send(&format!("sh '{}'\r", reporting.display()));
+    shell.send(format!("sh '{}'\r", reporting.display()));
     wait_doing(&daemon, "working", "process");
     shell.send("\r");
     wait_doing(&daemon, "working", "program");
     shell.send("\r");
     wait_doing(&daemon, "idle", "process");
     // A person's own word, typed at the prompt, holds.
-    shell.send(&format!("{} report blocked --reason lunch\r", opsctl()));
+    shell.send(format!("{} report blocked --reason lunch\r", opsctl()));
     wait_doing(&daemon, "blocked", "program");
     shell.send("echo $((40 + 2))\r");
     shell.wait_text("42");
