@@ -127,11 +127,11 @@ fn waits(process: &Process) -> bool {
 mod tests {
     use super::*;
 
-    fn front(word: &str) -> Option<Foreground> {
-        Some(Foreground {
+    fn front(word: &str) -> Foreground {
+        Foreground {
             argv: vec![word.to_owned()],
             ..Foreground::default()
-        })
+        }
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(watch.due(), Some(at(100)));
         watch.put_out(at(60));
         assert_eq!(watch.due(), Some(at(160)), "it hasn't rested");
-        watch.seen(front("a"), at(160));
+        watch.seen(Some(front("a")), at(160));
         assert_eq!(watch.due(), None);
         watch.put_out(at(200));
         assert_eq!(watch.due(), Some(at(410)), "250 ms after the last look");
@@ -161,7 +161,7 @@ mod tests {
                 watch.put_out(at(ms));
             }
             if watch.due().is_some_and(|due| due <= at(ms)) {
-                watch.seen(front("a"), at(ms));
+                watch.seen(Some(front("a")), at(ms));
                 looks.push(ms);
             }
         }
@@ -172,14 +172,14 @@ mod tests {
     fn only_what_has_changed_is_told_and_all_of_it_to_another_agent() {
         let now = Instant::now();
         let mut watch = Front::default();
-        watch.seen(front("a"), now);
+        watch.seen(Some(front("a")), now);
         assert!(std::mem::take(&mut watch.untold));
-        watch.seen(front("a"), now);
+        watch.seen(Some(front("a")), now);
         watch.seen(None, now);
         assert!(!watch.untold);
         watch.tell_again();
         assert!(std::mem::take(&mut watch.untold));
-        watch.seen(front("b"), now);
+        watch.seen(Some(front("b")), now);
         assert!(watch.untold);
     }
 
