@@ -296,15 +296,19 @@ impl Reading {
     /// Sends a status ahead of output. No final one: that would overtake output.
     fn status(&self, status: impl FnOnce(CommandId) -> CommandStatus) -> Result<(), SendError> {
         match self.route() {
-            Some(route) => send_now(&route.link, status(route.command_id)),
+            Some(route) => send_now(&route.link, &Header::default(), status(route.command_id)),
             None => Ok(()),
         }
     }
 }
 
 /// Sends a message ahead of output. A connection that takes none is ended: what it was to be told is told to the next.
-pub(crate) fn send_now(link: &Sender, message: impl Into<AgentMessage>) -> Result<(), SendError> {
-    let sent = text(message).map_or(Ok(()), |text| link.control(text));
+pub(crate) fn send_now(
+    link: &Sender,
+    header: &Header,
+    message: impl Into<AgentMessage>,
+) -> Result<(), SendError> {
+    let sent = text(header, message).map_or(Ok(()), |text| link.control(text));
     if sent == Err(SendError::Full) {
         tracing::warn!("the daemon has stopped reading");
         link.close(CloseCode::TooSlow.number(), "control messages are not read");
@@ -317,14 +321,14 @@ pub(crate) async fn send_last(
     link: &Sender,
     message: impl Into<AgentMessage>,
 ) -> Result<(), SendError> {
-    match text(message) {
+    match text(&Header::default(), message) {
         Some(text) => link.bulk_text(text).await,
         None => Ok(()),
     }
 }
 
-fn text(message: impl Into<AgentMessage>) -> Option<String> {
-    encode(&Header::default(), &message.into())
+fn text(header: &Header, message: impl Into<AgentMessage>) -> Option<String> {
+    encode(header, &message.into())
         .inspect_err(|error| tracing::error!(%error, "a message cannot be written"))
         .ok()
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use opsctl_protocol::message::RECEIPTS;
+
 /// What this agent can do beyond the contract's minimum.
-pub(crate) const CAPABILITIES: [&str; 3] = ["pty", "stdin", "resize"];
+pub(crate) const CAPABILITIES: [&str; 4] = ["pty", "stdin", "resize", RECEIPTS];
 
 /// Facts about the host and this process. What can't be found out is left out.
 pub(crate) fn collect() -> BTreeMap<String, String> {

@@ -23,6 +23,7 @@ mod daemon;
 mod disk;
 mod edges;
 mod fidelity;
+mod interrupts;
 mod keys;
 mod lists;
 mod queue;

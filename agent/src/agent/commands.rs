@@ -245,41 +245,64 @@ impl Agent {
         }
     }
 
-    pub(super) fn interrupt(&mut self, interrupt: &CommandInterrupt) {
-        let Some(id) = interrupt.command_id else {
+    /// Passes a signal on to a command, and answers the message with this `id`, where it has one, when that is done.
+    pub(super) fn interrupt(&mut self, interrupt: &CommandInterrupt, id: Option<String>) {
+        let Some(command_id) = interrupt.command_id else {
             return;
         };
-        match self.commands.get(&id).map(|command| &command.phase) {
-            Some(Phase::Queued | Phase::Starting | Phase::Journaling(_)) => {
+        match self.pass_signal(command_id, interrupt) {
+            Ok(status) if id.is_some() => self.answer(id, status),
+            // Nobody asked, and an end is told anyway.
+            Err((ErrorCode::Finished, _)) if id.is_none() => {}
+            Ok(_) => {}
+            Err((code, why)) => self.refuse_to(id, code, why),
+        }
+    }
+
+    /// Returns how the command stands, to be told now: an end that has output before it comes later.
+    fn pass_signal(
+        &mut self,
+        id: CommandId,
+        interrupt: &CommandInterrupt,
+    ) -> Result<CommandStatus, NoSignal> {
+        let Some(command) = self.commands.get(&id) else {
+            let why = format!("no command {id} is known here");
+            return Err((ErrorCode::UnknownCommand, why));
+        };
+        if command.has_ended() {
+            return Err((ErrorCode::Finished, format!("{} has ended", id.short())));
+        }
+        let status = command.status_before_output(id);
+        match &command.phase {
+            Phase::Queued | Phase::Starting | Phase::Journaling(_) => {
                 self.end_without_holder(id, State::Cancelled, None);
+                Ok(CommandStatus::new(id, State::Cancelled))
             }
-            Some(Phase::Held(held)) => {
+            Phase::Held(held) => {
                 let signal = ToHolder::Signal {
                     signal: interrupt.signal,
                     escalate: interrupt.escalate,
                 };
-                held.holder.tell(&signal);
+                let told = held.holder.tell(&signal).then_some(status);
+                told.ok_or_else(|| silent(id))
             }
             // What is left of it, if anything, is being ended.
-            Some(Phase::Sought { .. }) => self.refuse(
-                ErrorCode::Internal,
-                format!("the holder of {id} does not answer"),
-            ),
-            Some(Phase::Ended(_)) => {}
-            None => self.refuse(
-                ErrorCode::UnknownCommand,
-                format!("no command {id} is known here"),
-            ),
+            Phase::Sought { .. } | Phase::Ended(_) => Err(silent(id)),
         }
     }
 
     pub(super) fn refuse(&self, code: ErrorCode, message: String) {
+        self.refuse_to(None, code, message);
+    }
+
+    /// Says why the daemon's message with this `id` cannot be served.
+    fn refuse_to(&self, id: Option<String>, code: ErrorCode, message: String) {
         tracing::warn!(
             code = code.as_str(),
             message,
             "a request of the daemon cannot be served"
         );
-        self.send(ErrorPayload::new(code, message));
+        self.answer(id, ErrorPayload::new(code, message));
     }
 
     /// The daemon has all of a command.
@@ -470,4 +493,12 @@ impl Agent {
         }
         self.resume(id, from);
     }
+}
+
+/// Why a command takes no signal.
+type NoSignal = (ErrorCode, String);
+
+fn silent(id: CommandId) -> NoSignal {
+    let why = format!("the holder of {id} does not answer");
+    (ErrorCode::Internal, why)
 }

@@ -45,8 +45,9 @@ impl Agent {
 
     pub(super) fn daemon_text(&mut self, text: &str, uplink: &mut Uplink) {
         match decode::<ToAgent>(text) {
-            Ok(decoded) => match (decoded.message, decoded.header.re) {
-                (ToAgent::Pong(_), Some(re)) => self.passed_on(&re),
+            Ok(decoded) => match (decoded.message, decoded.header) {
+                (ToAgent::Pong(_), Header { re: Some(re), .. }) => self.passed_on(&re),
+                (ToAgent::Interrupt(interrupt), header) => self.interrupt(&interrupt, header.id),
                 (message, _) => self.daemon_said(message, uplink),
             },
             Err(error) => self.not_understood(&error),
@@ -82,7 +83,7 @@ impl Agent {
                 self.connected(&connected);
             }
             ToAgent::Execute(execute) => self.execute(execute.command_id, execute.spec),
-            ToAgent::Interrupt(interrupt) => self.interrupt(&interrupt),
+            ToAgent::Interrupt(interrupt) => self.interrupt(&interrupt, None),
             ToAgent::Input(input) => self.text_input(&input),
             ToAgent::Resize(resize) => self.resize(&resize),
             ToAgent::Ack(ack) => self.ack(&ack),

@@ -19,8 +19,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use opsctl_link::{Frame, Sender};
-use opsctl_protocol::CommandId;
 use opsctl_protocol::message::AgentMessage;
+use opsctl_protocol::{CommandId, Header};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -228,8 +228,13 @@ impl Agent {
 
     /// Tells the daemon something, if it is there. A lane that takes nothing belongs to a link that is about to end.
     fn send(&self, message: impl Into<AgentMessage>) {
+        self.answer(None, message);
+    }
+
+    /// The same as the answer to a message with this `id`.
+    fn answer(&self, re: Option<String>, message: impl Into<AgentMessage>) {
         if let Some(link) = &self.link
-            && let Err(error) = send_now(link, message)
+            && let Err(error) = send_now(link, &Header::answering(re), message)
         {
             tracing::debug!(%error, "a message to the daemon was not taken");
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::message::{
     Activity, AgentConnect, AgentConnected, AgentDisconnected, AgentInfo, AgentReport,
-    CommandInput, ErrorCode, ErrorPayload, Event as Published, Nothing, Presence, Rights,
+    CommandInput, ErrorCode, ErrorPayload, Event as Published, Nothing, Presence, RECEIPTS, Rights,
     check_attributes,
 };
 use opsctl_protocol::{AgentId, AgentMessage, Channel, CommandId, Header, ToAgent, ToDashboard};
@@ -14,6 +14,7 @@ use opsctl_protocol::{AgentId, AgentMessage, Channel, CommandId, Header, ToAgent
 use super::command::Command;
 use super::doing::Said;
 use super::input::counted;
+use super::interrupts::Interrupts;
 use super::{ConnId, Effect, Hub, Recalled, Save, Wire};
 use crate::store::AgentRow;
 
@@ -46,6 +47,8 @@ pub(super) struct Agent {
     pub said: Option<Said>,
     /// What its last terminal came to, until the next command starts.
     pub ended: Option<Said>,
+    /// Interrupts that it has not answered.
+    pub interrupts: Interrupts,
 }
 
 /// A connected agent's connection.
@@ -59,6 +62,12 @@ pub(super) struct AgentLink {
 }
 
 impl Agent {
+    /// Whether it says when it has an interrupt.
+    pub(super) fn tells_receipts(&self) -> bool {
+        let known = &self.row.capabilities;
+        known.iter().any(|capability| capability == RECEIPTS)
+    }
+
     /// Sends a message, if the agent is connected.
     pub(super) fn send(&self, message: ToAgent) -> bool {
         self.link
@@ -80,6 +89,7 @@ impl Hub {
             waiting: Vec::new(),
             said: None,
             ended: None,
+            interrupts: Interrupts::default(),
         };
         self.agents.insert(agent_id.clone(), agent);
         // Watchers may have been waiting for the name.
@@ -115,13 +125,12 @@ impl Hub {
             since: self.now,
             last_seen: self.now,
         };
-        let old = self.agents.remove(&agent_id);
-        let waiting = old
-            .as_ref()
-            .map(|agent| agent.waiting.clone())
-            .unwrap_or_default();
-        let ended = old.as_ref().and_then(|agent| agent.ended.clone());
-        if let Some(old) = old.and_then(|agent| agent.link) {
+        self.lose_interrupts(&agent_id);
+        let (waiting, ended, interrupts, old) = match self.agents.remove(&agent_id) {
+            Some(old) => (old.waiting, old.ended, old.interrupts, old.link),
+            None => (Vec::new(), None, Interrupts::default(), None),
+        };
+        if let Some(old) = old {
             tracing::warn!(agent = %agent_id, old = %old.conn, new = %conn, "a second connection replaces the first");
             self.agent_conns.remove(&old.conn);
             self.count_gone(&old.wire);
@@ -139,6 +148,7 @@ impl Hub {
             waiting,
             said: None,
             ended,
+            interrupts,
         };
         self.agents.insert(agent_id.clone(), agent);
         // Watchers may have been waiting for the name.
@@ -197,7 +207,12 @@ impl Hub {
                 let id = header.id.clone();
                 self.handle_report(&agent_id, id, &report);
             }
-            AgentMessage::Status(status) => self.handle_agent_status(&agent_id, &status),
+            AgentMessage::Status(status) => {
+                self.handle_agent_status(&agent_id, &status);
+                if let Some(re) = &header.re {
+                    self.interrupt_answered(&agent_id, re, Ok(()));
+                }
+            }
             // Output comes as `AgentOutput`, with its room in the log.
             AgentMessage::Output(_) => {}
             AgentMessage::Gap(gap) => self.handle_agent_gap(&agent_id, gap),
@@ -224,6 +239,9 @@ impl Hub {
             AgentMessage::ActivityLog(line) => self.push(&channel, line),
             AgentMessage::Error(error) => {
                 tracing::warn!(agent = %agent_id, code = %error.code, message = error.message, "an agent reports an error");
+                if let Some(re) = &header.re {
+                    self.interrupt_answered(&agent_id, re, Err((error.code, error.message)));
+                }
             }
             AgentMessage::Ping(Nothing {}) => {
                 self.to_agent(
@@ -270,6 +288,7 @@ impl Hub {
             return;
         };
         tracing::info!(%conn, agent = %agent_id, reason, "an agent disconnected");
+        self.lose_interrupts(&agent_id);
         let doing = self.agent_info(&agent_id).map(|info| info.activity);
         let Some(agent) = self.agents.get_mut(&agent_id) else {
             return;

@@ -53,6 +53,7 @@ impl Hub {
             conn,
             id,
             reached: Vec::new(),
+            interrupt: None,
         };
         self.effects.push(Effect::Withdraw(Box::new(Withdrawal {
             rows,

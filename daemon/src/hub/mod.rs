@@ -14,7 +14,7 @@
 //! - [`doing`]: what commands and agents are doing.
 //! - `clock`: the host's clock, which may be set back.
 //! - [`connections`]: who is connected, and what goes over each connection; [`health`]: how the daemon is.
-//! - [`steer`]: size, interrupts.
+//! - [`steer`]: size, interrupts; [`interrupts`]: which of them have not arrived.
 //! - [`typing`]: messages that are typed into terminals.
 //! - [`subscribe`]: who watches which channel.
 //! - [`channels`]: channels, and pushes on them.
@@ -31,6 +31,7 @@ mod event;
 mod forget;
 mod health;
 mod input;
+mod interrupts;
 mod keys;
 mod reconcile;
 mod request;

@@ -35,6 +35,8 @@ pub struct Asked {
     pub id: Option<String>,
     /// Commands that the same message reached otherwise.
     pub reached: Vec<CommandSummary>,
+    /// The agent's interrupt, by its number, that this is a part of and that is answered as a whole.
+    pub interrupt: Option<(AgentId, u64)>,
 }
 
 /// A command's end on its way to the store.
@@ -125,11 +127,12 @@ impl Hub {
             conn,
             id,
             mut reached,
+            interrupt,
         }) = asked
         else {
             return;
         };
-        match outcome {
+        let outcome = match outcome {
             // Another's withdrawal of the same commands may have come through.
             Err(why) if forgotten.is_some() || ended.len() < all => {
                 let what = if forgotten.is_some() {
@@ -138,10 +141,22 @@ impl Hub {
                     "taken back"
                 };
                 let why = format!("nothing was {what}: {why}");
-                self.refuse(conn, id, ErrorCode::StorageFailed, why);
+                Err((ErrorCode::StorageFailed, why))
             }
-            _ if id.is_none() => {}
-            _ => {
+            _ => Ok(ended),
+        };
+        if let Some((agent_id, number)) = interrupt
+            && let Some(agent) = self.agents.get_mut(&agent_id)
+        {
+            if let Some((asker, outcome)) = agent.interrupts.withdrawn(number, outcome) {
+                self.tell_interrupted(asker, outcome);
+            }
+            return;
+        }
+        match outcome {
+            Err((code, why)) => self.refuse(conn, id, code, why),
+            Ok(_) if id.is_none() => {}
+            Ok(ended) => {
                 reached.extend(ended);
                 let commands = reached;
                 self.answer(

@@ -10,6 +10,9 @@ use super::command::{CommandReport, CommandSummary, State};
 use crate::ids::{AgentId, CommandId, Timestamp};
 use crate::limits::{MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES};
 
+/// The capability of an agent that says when it has an interrupt.
+pub const RECEIPTS: &str = "receipts";
+
 /// `agent:connect`: the first message of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -22,7 +25,7 @@ pub struct AgentConnect {
     /// Facts about the host: `os`, `arch`, `hostname`, `user`, `version`, …
     #[serde(default, deserialize_with = "attributes")]
     pub facts: BTreeMap<String, String>,
-    /// What the agent can do beyond the contract's minimum: `pty`, `stdin`, `resize`.
+    /// What the agent can do beyond the contract's minimum: `pty`, `stdin`, `resize`, [`RECEIPTS`].
     #[serde(default)]
     pub capabilities: Vec<String>,
     /// How many commands the agent runs at once; the daemon holds further ones back. Absent: no bound.

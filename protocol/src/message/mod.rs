@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 pub use activity::{Activity, ActivitySource, Approval, Foreground};
 pub use agent::{
     AgentConnect, AgentConnected, AgentDisconnected, AgentForget, AgentInfo, AgentList,
-    AgentReport, Presence, check_attributes,
+    AgentReport, Presence, RECEIPTS, check_attributes,
 };
 pub use command::{
     AcceptedCommand, CommandAccepted, CommandCancel, CommandExecute, CommandInput,
