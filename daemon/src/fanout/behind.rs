@@ -1,11 +1,12 @@
 //! What a delivery does for a subscription that the ring has left behind.
 
+use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
 use opsctl_protocol::{AgentId, Channel, CommandId, Header, Timestamp, ToDashboard};
 
 use super::channel::{Piece, Stream};
-use super::delivery::{Batch, Delivery, is_end, push_gap, push_message, state_copy};
+use super::delivery::{Batch, Delivery, gap, is_end, push_gap, push_message, state_copy};
 use super::keyframe::Place;
 use super::outbox::{Cursor, Subscription};
 use super::replay::Replay;
@@ -163,11 +164,13 @@ impl Delivery {
         batch: &mut Batch,
     ) -> Result<(), LogError> {
         let stream = &subscription.stream;
+        let wanted = cursor.seq;
         cursor.seq = cursor.seq.max(first);
         if let Channel::Command(command_id) = stream.channel
             && !subscription.no_output
         {
-            self.skip(subscription, cursor, command_id, first, batch)
+            let left_out = wanted..first;
+            self.skip(subscription, cursor, command_id, left_out, batch)
                 .await?;
         }
         // Looked at only now: a screen takes its time, and what is pushed meanwhile lies before where this goes on. A
@@ -190,7 +193,7 @@ impl Delivery {
         subscription: &Subscription,
         cursor: &mut Cursor,
         command_id: CommandId,
-        first: u64,
+        left_out: Range<u64>,
         batch: &mut Batch,
     ) -> Result<(), LogError> {
         let stream = &subscription.stream;
@@ -215,9 +218,12 @@ impl Delivery {
         let to = to.max(expected);
         self.follow_from(subscription, cursor, command_id, to..to);
         // Everything up to here is told with this, whatever the ring has dropped meanwhile.
-        let passed = cursor.seq.max(first) - 1;
-        let header = stream.header(passed, Timestamp::now());
-        push_gap(batch, &header, command_id, expected, to, TOO_SLOW);
+        let passed = cursor.seq.max(left_out.end) - 1;
+        if expected < to || left_out.start <= passed {
+            // Where no output is missing it stands for the numbers alone.
+            let header = stream.header(passed, Timestamp::now());
+            push_message(batch, &header, &gap(command_id, expected..to, TOO_SLOW));
+        }
         for frame in snapshot.frames {
             batch.push(frame);
         }

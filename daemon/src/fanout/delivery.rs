@@ -479,18 +479,18 @@ pub(super) fn push_gap(
     reason: &str,
 ) {
     if from < to {
-        push_message(
-            batch,
-            header,
-            &Gap {
-                command_id,
-                from,
-                to,
-                reason: reason.to_owned(),
-            }
-            .into(),
-        );
+        push_message(batch, header, &gap(command_id, from..to, reason));
     }
+}
+
+pub(super) fn gap(command_id: CommandId, missing: Range<u64>, reason: &str) -> ToDashboard {
+    let gap = Gap {
+        command_id,
+        from: missing.start,
+        to: missing.end,
+        reason: reason.to_owned(),
+    };
+    gap.into()
 }
 
 /// Notes that output was announced as missing: what follows it leaves no hole.

@@ -89,6 +89,8 @@ struct Watcher {
     subscription: Arc<Subscription>,
     delivery: Delivery,
     seen: Seen,
+    /// Its numbers follow each other.
+    counts: bool,
 }
 
 /// What a watcher has got.
@@ -102,6 +104,8 @@ struct Seen {
     input: HashMap<CommandId, u64>,
     /// The last push's number.
     seq: u64,
+    /// Output has come since that had no number.
+    was_read_back: bool,
 }
 
 /// Runs a test in a world of its own.
@@ -288,6 +292,7 @@ impl Watcher {
             outbox,
             subscription,
             delivery,
+            counts: own && !lossless,
             seen: Seen::default(),
         }
     }
@@ -311,6 +316,9 @@ impl Watcher {
         for frame in frames.into_iter().filter(Message::is_text) {
             let text = frame.into_text().unwrap();
             let decoded = decode(&text).unwrap();
+            if self.counts {
+                self.seen.number(decoded.header.seq, &decoded.message);
+            }
             self.seen.seq = decoded.header.seq.unwrap_or(self.seen.seq);
             self.seen.note(decoded.message);
         }
@@ -318,6 +326,22 @@ impl Watcher {
 }
 
 impl Seen {
+    /// Numbers follow each other, from where the watcher has begun, but for those that a gap stands for and those of output
+    /// that was read back.
+    fn number(&mut self, seq: Option<u64>, message: &ToDashboard) {
+        let is_output = matches!(message, ToDashboard::Output(_));
+        let is_gap = matches!(message, ToDashboard::Gap(_));
+        if let Some(seq) = seq {
+            let jumps = is_gap || std::mem::take(&mut self.was_read_back) || self.seq == 0;
+            assert!(
+                seq == self.seq + 1 || jumps && seq > self.seq,
+                "{seq} after {}",
+                self.seq
+            );
+        }
+        self.was_read_back |= is_output && seq.is_none();
+    }
+
     fn note(&mut self, message: ToDashboard) {
         match message {
             ToDashboard::Output(output) => {
@@ -500,4 +524,28 @@ fn answers_that_nobody_reads_are_bounded_in_bytes_too() {
     let next: Vec<Next> = std::iter::from_fn(|| outbox.try_next()).take(33).collect();
     assert!(matches!(next[31], Next::Control(..)));
     assert!(matches!(next[32], Next::Close(CloseCode::TooSlow, _)));
+}
+
+#[test]
+fn whoever_misses_statuses_alone_hears_that_their_numbers_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let Opened { log, .. } = Log::open(dir.path(), LogOptions::default()).unwrap();
+        let mut world = World::new(log);
+        world.output(1, 100).await;
+        world.settle().await;
+        for _ in 0..3 * COMMAND_RING.entries {
+            world.status(1);
+        }
+        world.settle().await;
+        // The one that may skip, and whose numbers are looked at.
+        let watcher = &world.watchers[2];
+        assert!(watcher.counts);
+        assert_eq!(watcher.seen.gaps, 1);
+        assert_eq!(watcher.seen.next[&COMMANDS[1]], 100);
+    });
 }

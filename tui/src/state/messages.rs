@@ -1,6 +1,6 @@
 //! What the daemon's messages change.
 
-use opsctl_protocol::message::{CommandAccepted, CommandQuery, Subscribe};
+use opsctl_protocol::message::{CommandAccepted, CommandQuery, Gap, Subscribe};
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 use super::commands::History;
@@ -74,17 +74,7 @@ impl State {
                     pane.snapshot(&snapshot, now);
                 }
             }
-            Message::Gap(gap) => {
-                let pane = self.panes.of(gap.command_id);
-                if let Some((_, pane)) = pane.filter(|(_, pane)| !pane.is_away()) {
-                    let known = pane.gap;
-                    pane.missing(gap.to);
-                    let text = format!("output of {} is missing: {}", pane.program, gap.reason);
-                    if !known {
-                        self.notify(text, true);
-                    }
-                }
-            }
+            Message::Gap(gap) => self.missing(&gap),
             Message::Dropped { pattern, error } => {
                 self.notify(format!("{pattern}: {}", error.message), true);
             }
@@ -100,6 +90,20 @@ impl State {
             Message::News(text) => self.notify(text, false),
         }
         Outcome::redraw()
+    }
+
+    /// Says that output will not come, unless the gap stands for statuses alone.
+    fn missing(&mut self, gap: &Gap) {
+        let pane = self.panes.of(gap.command_id);
+        let Some((_, pane)) = pane.filter(|(_, pane)| gap.from < gap.to && !pane.is_away()) else {
+            return;
+        };
+        let known = pane.gap;
+        pane.missing(gap.to);
+        let text = format!("output of {} is missing: {}", pane.program, gap.reason);
+        if !known {
+            self.notify(text, true);
+        }
     }
 
     fn output(&mut self, frame: &opsctl_protocol::OutputFrame) -> Outcome {
