@@ -101,6 +101,7 @@ impl ExitCode {
             | ErrorCode::TokenExpired
             | ErrorCode::Forbidden => Self::NotAllowed,
             ErrorCode::UnknownCommand | ErrorCode::AmbiguousCommand => Self::UnknownCommand,
+            ErrorCode::NoTerminal => Self::NotTyped,
             ErrorCode::BadSelector | ErrorCode::BadRequest | ErrorCode::KeyReused => Self::Usage,
             _ => Self::General,
         }

@@ -95,6 +95,30 @@ fn who_repeats_a_message_is_told_what_became_of_it_whatever_stands_in_its_way_no
 }
 
 #[test]
+fn who_repeats_a_message_whose_program_has_ended_is_told_what_became_of_it() {
+    let (daemon, _agent) = world(
+        "stty -echo; echo ready > DIR/ready; read -r line; echo \"<$line>\"; read -r end; exit 0",
+    );
+    let args = ["--type", "hello", "--key", "k1"];
+    assert_eq!(send(&daemon, args).expect_code(0).out(), "a: submitted\n");
+    send(&daemon, ["--type", "end", "--no-submit"]).expect_code(0);
+    let running = daemon.opsctl(["ps", "-q", "--state", "running"]).run();
+    let id = running.out().trim().to_owned();
+    daemon
+        .opsctl(["interrupt", &id, "--signal", "KILL"])
+        .run()
+        .expect_code(0);
+    wait_until("the program to end", || {
+        let sent = send(&daemon, ["--type", "other"]);
+        (sent.out() == "a: refused (no terminal runs on a)\n").then_some(())
+    });
+    assert_eq!(send(&daemon, ["--type", "other"]).code, NOT_TYPED);
+    assert_eq!(send(&daemon, args).expect_code(0).out(), "a: submitted\n");
+    let other = send(&daemon, ["--type", "other", "--key", "k1"]);
+    assert_eq!(other.code, 2, "{}", other.out());
+}
+
+#[test]
 fn what_nobody_reads_is_not_called_submitted() {
     let (daemon, _agent) = world("echo ready > DIR/ready; exec sleep 1000");
     let sent = send(&daemon, ["--type", "hello"]).expect_code(0);

@@ -69,7 +69,7 @@ use connections::BothWays;
 use request::Request;
 use subscribe::Dashboard;
 use topics::Topics;
-use typing::Message;
+use typing::{Message, Recall};
 
 /// After how long somebody who has too much under way is to try again: as long as a slow disk takes for a few syncs.
 const POSTPONED_MS: u64 = 100;
@@ -133,6 +133,8 @@ pub struct Hub {
     doing_due: BTreeSet<(Timestamp, CommandId)>,
     /// Messages for terminals that wait or are being typed, by key.
     messages: HashMap<String, Message>,
+    /// Messages without a terminal that the store is asked for, by their keys.
+    recalls: HashMap<String, Recall>,
     /// When it is looked again whether something is due for a terminal's messages.
     typing_due: BTreeSet<(Timestamp, CommandId)>,
     /// Commands whose row in the store is behind, and since when.
@@ -166,6 +168,7 @@ impl Hub {
             deadlines: BTreeSet::new(),
             doing_due: BTreeSet::new(),
             messages: HashMap::new(),
+            recalls: HashMap::new(),
             typing_due: BTreeSet::new(),
             unsaved: HashSet::new(),
             unsaved_since: None,

@@ -151,7 +151,10 @@ impl World {
                         events.push_back(Event::Journaled(key, outcome));
                     }
                     Effect::Recall(key) => {
-                        events.push_back(Event::MessageWritten(key, Written::Done));
+                        let known = self.messages.iter().rev().find(|row| row.asked.key == key);
+                        let written = known
+                            .map_or(Written::Done, |row| Written::Known(Box::new(row.clone())));
+                        events.push_back(Event::MessageWritten(key, written));
                     }
                     Effect::Message(row, _) => {
                         let key = row.asked.key.clone();

@@ -300,6 +300,8 @@ pub enum ErrorCode {
     UnknownCommand,
     /// Several commands start with this id.
     AmbiguousCommand,
+    /// Nothing can be typed there: it has no terminal.
+    NoTerminal,
     /// The key belongs to another request.
     KeyReused,
     /// The command has ended.
@@ -321,7 +323,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the reference.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::BadMessage,
         Self::UnknownType,
         Self::UnsupportedVersion,
@@ -339,6 +341,7 @@ impl ErrorCode {
         Self::AgentOffline,
         Self::UnknownCommand,
         Self::AmbiguousCommand,
+        Self::NoTerminal,
         Self::KeyReused,
         Self::Finished,
         Self::InputRejected,
@@ -369,6 +372,7 @@ impl ErrorCode {
             Self::AgentOffline => "agent_offline",
             Self::UnknownCommand => "unknown_command",
             Self::AmbiguousCommand => "ambiguous_command",
+            Self::NoTerminal => "no_terminal",
             Self::KeyReused => "key_reused",
             Self::Finished => "finished",
             Self::InputRejected => "input_rejected",

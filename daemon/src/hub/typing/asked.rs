@@ -7,19 +7,14 @@ use opsctl_protocol::{AgentId, CommandId, Timestamp, limits};
 
 use super::super::command::Command;
 use super::super::request::key_reused;
+use super::super::steer::Refusal;
 use super::super::{ConnId, Effect, Hub};
 use super::stage::Stage;
-use super::{MAX_ASKING, MAX_WAITING, Message, text};
+use super::{MAX_ASKING, MAX_MESSAGES, MAX_WAITING, Message, text};
 use crate::store::MessageRow;
 
 /// Bytes of a message as they are typed: with the marks of a paste they are one piece of input.
 const MAX_TEXT: usize = 32_000;
-
-/// Messages that may wait in all; further ones are put off.
-const MAX_MESSAGES: usize = 4096;
-
-/// Why a message cannot be.
-type Refusal = (ErrorCode, String);
 
 impl Hub {
     pub(in super::super) fn handle_type(
@@ -34,9 +29,12 @@ impl Hub {
         if self.messages.contains_key(&asked.key) {
             return self.ask_again(conn, id, &asked);
         }
+        if self.recalls.contains_key(&asked.key) {
+            return self.recall_again(conn, id, &asked);
+        }
         let (command_id, agent_id) = match self.terminal_of(&asked) {
             Ok(found) => found,
-            Err((code, why)) => return self.refuse(conn, id, code, why),
+            Err(refusal) => return self.recall(conn, id, asked, refusal),
         };
         let Some(dashboard) = self.dashboards.get(&conn) else {
             return;
@@ -135,11 +133,12 @@ impl Hub {
     /// The terminal that a message means.
     fn terminal_of(&self, asked: &TerminalType) -> Result<(CommandId, AgentId), Refusal> {
         let bad = |why: String| Err((ErrorCode::BadRequest, why));
+        let none = |why: String| Err((ErrorCode::NoTerminal, why));
         match (asked.command_id, &asked.agent_id) {
             (Some(command_id), None) => {
                 let summary = self.live(command_id)?;
                 if !summary.pty {
-                    return bad(format!("{} has no terminal", command_id.short()));
+                    return none(format!("{} has no terminal", command_id.short()));
                 }
                 Ok((command_id, summary.agent_id.clone()))
             }
@@ -158,7 +157,7 @@ impl Hub {
                         let why = format!("{agent_id} is not connected");
                         Err((ErrorCode::AgentOffline, why))
                     }
-                    (None, _) => bad(format!("no terminal runs on {agent_id}")),
+                    (None, _) => none(format!("no terminal runs on {agent_id}")),
                     (Some(one), None) => Ok((one.row.summary.command_id, agent_id.clone())),
                     (Some(_), Some(_)) => bad(format!(
                         "several terminals run on {agent_id}; name one by its id (`opsctl ps {agent_id}` lists them)"

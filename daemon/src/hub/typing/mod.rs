@@ -3,6 +3,7 @@
 //! - [`asked`]: what people ask for.
 //! - [`others`]: what people type themselves, beside the messages.
 //! - [`queue`]: what is said of messages that wait.
+//! - [`recall`]: messages that can't be typed and may have been.
 //! - [`stored`]: messages and the store.
 //! - [`stage`]: the stages of a message, from one event to the next.
 //! - [`turn`], [`sending`], [`submit`]: what is done in them: a message's turn comes, its text goes out, Enter follows.
@@ -28,6 +29,7 @@ mod others;
 mod pace;
 mod queue;
 mod reaction;
+mod recall;
 mod restart;
 mod sending;
 mod stage;
@@ -46,10 +48,14 @@ use super::ConnId;
 use super::clock::earlier;
 use crate::store::MessageRow;
 use draft::Draft;
+pub(super) use recall::Recall;
 use stage::Stage;
 
 /// Messages that may wait for one terminal; further ones are put off.
 const MAX_WAITING: usize = 64;
+
+/// Messages that may wait in all; further ones are put off.
+const MAX_MESSAGES: usize = 4096;
 
 /// Connections that may wait for a word on the same message; further ones are put off.
 const MAX_ASKING: usize = 64;

@@ -12,6 +12,9 @@ use crate::store::MessageRow;
 impl Hub {
     /// The store has a message, or has it not.
     pub(in super::super) fn handle_message_written(&mut self, key: &str, written: Written) {
+        if let Some(recall) = self.recalls.remove(key) {
+            return self.recalled(recall, written);
+        }
         let Some(message) = self.messages.get_mut(key) else {
             return;
         };
