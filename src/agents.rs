@@ -75,36 +75,51 @@ pub async fn fleet_of(
     context: &Context,
     (client, mut events): (Client, Events),
 ) -> Result<Fleet, Failure> {
-    let mut agents = Vec::new();
+    let mut list = Listing::default();
     let mut was_connected = false;
     loop {
-        match events.next().await {
-            // With every connection the list begins anew.
-            Some(Event::Connected(_)) => {
-                was_connected = true;
-                agents.clear();
-            }
+        let event = events.next().await;
+        if let Some((agents, at)) = event.as_ref().and_then(|event| list.hear(event)) {
+            return Ok(Fleet {
+                client,
+                events,
+                agents,
+                at,
+            });
+        }
+        match event {
+            Some(Event::Connected(_)) => was_connected = true,
             Some(Event::State(ConnState::Waiting { .. })) if was_connected => {}
-            Some(Event::Message(decoded)) => {
-                let at = decoded.header.timestamp;
-                if let ToDashboard::AgentList(list) = decoded.message {
-                    agents.extend(list.agents);
-                    if !list.more {
-                        return Ok(Fleet {
-                            client,
-                            events,
-                            agents,
-                            at,
-                        });
-                    }
-                }
-            }
             Some(Event::State(state @ (ConnState::Waiting { .. } | ConnState::Refused { .. }))) => {
                 return Err(no_connection(context, state));
             }
             Some(_) => {}
             None => return Err(no_connection(context, ConnState::Closed)),
         }
+    }
+}
+
+/// A list of agents that comes in parts; with every connection it begins anew.
+#[derive(Debug, Default)]
+struct Listing(Vec<AgentInfo>);
+
+impl Listing {
+    /// Returns the whole list with its last part, and when that was told.
+    fn hear(&mut self, event: &Event) -> Option<(Vec<AgentInfo>, Timestamp)> {
+        match event {
+            Event::Connected(_) => self.0.clear(),
+            Event::Message(decoded) => {
+                let ToDashboard::AgentList(part) = &decoded.message else {
+                    return None;
+                };
+                self.0.extend(part.agents.iter().cloned());
+                if !part.more {
+                    return Some((std::mem::take(&mut self.0), decoded.header.timestamp));
+                }
+            }
+            _ => {}
+        }
+        None
     }
 }
 
@@ -169,16 +184,13 @@ async fn watch(
         }
     });
     view.redraw()?;
-    let mut copy = Vec::new();
+    let mut list = Listing::default();
     while let Some(event) = events.next().await {
+        if let Some((agents, _)) = list.hear(&event) {
+            view.merge(&agents)?;
+        }
         match event {
             Event::Message(decoded) => match decoded.message {
-                ToDashboard::AgentList(list) => {
-                    copy.extend(list.agents);
-                    if !list.more {
-                        view.merge(&std::mem::take(&mut copy))?;
-                    }
-                }
                 ToDashboard::AgentStatus(agent) => view.update(&agent)?,
                 ToDashboard::AgentConnected(connected) => view.update(&connected.agent)?,
                 ToDashboard::AgentDisconnected(disconnected) => view.update(&disconnected.agent)?,
@@ -417,5 +429,52 @@ fn command(agent: &AgentInfo) -> String {
         [] => String::new(),
         [one] => one.program.to_string(),
         [more @ .., newest] => format!("{} (+{})", newest.program, more.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opsctl_protocol::codec::{Decoded, Header};
+    use opsctl_protocol::message::{AgentList, Connected};
+    use serde_json::json;
+
+    fn part(name: &str, more: bool) -> Event {
+        let agent = json!({"agentId": name, "status": "connected", "since": 1, "lastSeen": 1});
+        let agents = vec![serde_json::from_value(agent).unwrap()];
+        Event::Message(Box::new(Decoded {
+            header: Header::default(),
+            message: AgentList { agents, more }.into(),
+        }))
+    }
+
+    fn connected() -> Event {
+        let daemon: Connected = serde_json::from_value(json!({
+            "clientId": "1",
+            "serverVersion": "0.1.0",
+            "epoch": "e",
+            "heartbeatMs": 15_000,
+            "limits": {},
+            "rights": {"role": "viewer", "subject": "alice"},
+        }))
+        .unwrap();
+        Event::Connected(daemon)
+    }
+
+    #[test]
+    fn a_list_that_was_cut_off_is_no_part_of_the_next() {
+        let mut list = Listing::default();
+        let mut hear = |event| list.hear(&event).map(|(agents, _)| agents);
+        for event in [
+            connected(),
+            part("gone", true),
+            connected(),
+            part("a", true),
+        ] {
+            assert!(hear(event).is_none());
+        }
+        let agents = hear(part("b", false)).unwrap();
+        let names: Vec<&str> = agents.iter().map(|agent| agent.agent_id.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
     }
 }
