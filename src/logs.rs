@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::exit_code::{self, ExitCode, Failure};
 use crate::output::printer::{Piece, Printer, To};
 use crate::output::time::{moment, rfc3339};
+use crate::stalled::Stalled;
 
 /// Pieces that may wait for a slow stdout: 1 MiB of output.
 const WAITING_PIECES: usize = 32;
@@ -79,7 +80,8 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<u8> {
         gone: false,
         out: Vec::new(),
     };
-    log.run(events, subscribed, context).await
+    let stalled = Stalled::new(client.clone());
+    log.run(events, subscribed, stalled, context).await
 }
 
 fn subscribe(id: CommandId, tail: Option<u64>) -> Subscribe {
@@ -128,6 +130,7 @@ impl Log {
                 Output = Result<opsctl_protocol::message::Subscribed, opsctl_client::RequestError>,
             >,
         >,
+        mut stalled: Stalled,
         context: &Context,
     ) -> Result<u8> {
         let printer = Printer::new(WAITING_PIECES);
@@ -142,9 +145,15 @@ impl Log {
                     self.seen = self.seen.or(start);
                 }
                 event = events.next() => match event {
-                    Some(event) => self.event(event, context)?,
+                    Some(event) => {
+                        stalled.heard();
+                        self.event(event, context)?;
+                    }
                     None => return Err(no_connection(context, ConnState::Closed).into()),
                 },
+                text = stalled.news() => {
+                    self.out.push((To::Stderr, format!("opsctl: {text}\n").into()));
+                }
             }
             for piece in std::mem::take(&mut self.out) {
                 if printer.print(piece).await.is_err() {

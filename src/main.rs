@@ -45,6 +45,7 @@ mod ps;
 mod report;
 mod schema;
 mod send;
+mod stalled;
 mod status;
 mod task;
 mod token;

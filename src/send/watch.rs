@@ -30,6 +30,7 @@ use super::{input, request};
 use crate::context::Context;
 use crate::exit_code::{ExitCode, Failure};
 use crate::output::printer::Printer;
+use crate::stalled::Stalled;
 use interrupts::Interrupts;
 
 /// Pieces that may wait for a slow stdout: 512 KiB of output.
@@ -71,6 +72,7 @@ struct Watch<'a> {
     interrupts: Interrupts,
     /// The connection was lost and that was said.
     lost: bool,
+    stalled: Stalled,
 }
 
 /// Signals that this process listens for.
@@ -120,6 +122,7 @@ pub(super) async fn run(
     let pumps: Vec<Rc<InputPump>> = jobs.iter().filter_map(|job| job.input.clone()).collect();
     let watch = Watch {
         context,
+        stalled: Stalled::new(client.clone()),
         client,
         printer: Printer::new(WAITING_PIECES),
         by_id: jobs
@@ -179,10 +182,14 @@ impl Watch<'_> {
                 }
                 // While something waits for stdout nothing more is taken from the daemon.
                 event = events.next(), if self.out.is_empty() => match event {
-                    Some(event) => self.event(event)?,
+                    Some(event) => {
+                        self.stalled.heard();
+                        self.event(event)?;
+                    }
                     None => return Err(Stop::Failed(self.context.unreachable("the connection was closed"))),
                 },
                 () = at(caught_up) => self.stop_skimming(),
+                text = self.stalled.news(), if self.out.is_empty() => self.form.note(&text, &mut self.out),
                 () = at(tick) => self.form.tick(Instant::now(), &mut self.out),
             }
         }

@@ -147,6 +147,36 @@ fn a_full_disk_holds_everything_back_and_loses_nothing() {
 }
 
 #[test]
+fn whoever_follows_a_command_hears_why_nothing_comes() {
+    let sandbox = Sandbox::new();
+    let Some(disk) = SmallDisk::mount(&sandbox.state_dir(), 32) else {
+        return;
+    };
+    let elsewhere = sandbox.path("agent");
+    let daemon = TestDaemon::start_in(sandbox, []);
+    let _agent = TestAgent::start_with(&daemon, "a", ["--state-dir", elsewhere.to_str().unwrap()]);
+    let go = daemon.path("go");
+    let line = format!(
+        "echo ready; while ! test -e {}; do sleep 0.02; done; seq 1 1500000",
+        go.display()
+    );
+    let sent = send(&daemon, &line);
+    sent.wait_stdout("ready");
+    let id = daemon.opsctl(["ps", "-q", "--state", "running"]).run();
+    let followed = daemon.opsctl(["logs", "-f", id.out().trim()]).spawn();
+    followed.wait_stdout("ready");
+    disk.fill();
+    daemon.file("go", "");
+    for waits in [&sent, &followed] {
+        waits.wait_stderr("nothing comes because the daemon waits: no room on the disk");
+    }
+    disk.free();
+    for waits in [sent, followed] {
+        waits.wait().expect_code(0);
+    }
+}
+
+#[test]
 fn a_full_database_refuses_and_recovers() {
     let sandbox = Sandbox::new();
     let Some(disk) = SmallDisk::mount(&sandbox.state_dir(), 32) else {
