@@ -306,8 +306,18 @@ impl Witness {
                 frame.end()
             ));
         }
-        if seen.ended.is_some() && !frame.data.is_empty() && !seen.hole {
-            return Err(format!("{id}: output came after its end"));
+        // An end that another run told may not be on disk, nor all of the output before it: the agent tells both again.
+        let has_ended = seen
+            .last
+            .as_ref()
+            .is_some_and(|(epoch, state)| state.is_final() && *epoch == self.epoch);
+        if has_ended && !frame.data.is_empty() && !seen.hole {
+            return Err(format!(
+                "{id}: output at {} to {} came after its end {:?}",
+                frame.offset,
+                frame.end(),
+                seen.ended
+            ));
         }
         if std::mem::take(&mut seen.owes_snapshot) {
             return Err(format!(
