@@ -67,7 +67,7 @@ impl Core {
                 self.perform(effect, &saver, &tasks);
             }
         }
-        if let Some(effect) = self.hub.save_all() {
+        if let Some(effect) = self.hub.save_at_end() {
             self.perform(effect, &saver, &tasks);
         }
         // Nobody listens any more: those who still have something to say must not wait for it.

@@ -295,6 +295,38 @@ fn a_draft_is_not_mixed_up_with_a_message() {
 }
 
 #[test]
+fn a_draft_is_not_mixed_up_with_a_message_over_a_restart() {
+    // What is typed is echoed: it has come through the daemon then.
+    let echoing = READER.replace("stty -echo; ", "");
+    let (mut daemon, agent) = world(&format!("echo here; {echoing}"));
+    let attach = |daemon: &TestDaemon| {
+        let attached = daemon.opsctl(["attach", "a"]).pty(80, 24);
+        attached.wait_text("here");
+        attached
+    };
+    let attached = attach(&daemon);
+    attached.send("half");
+    attached.wait_text("half");
+    daemon.kill();
+    drop(attached);
+    daemon.start_again();
+    agent.wait_connected(&daemon);
+    let sent = send(&daemon, ["--type", "whole"]);
+    assert!(sent.out().contains("begun to type"), "{}", sent.out());
+    assert_eq!(sent.code, NOT_TYPED);
+    let attached = attach(&daemon);
+    attached.send(" a draft\rand another\r");
+    attached.wait_text("<and another>");
+    // Who is told to end writes down that nothing is left of it, whenever that was.
+    daemon.stop();
+    drop(attached);
+    daemon.start_again();
+    agent.wait_connected(&daemon);
+    send(&daemon, ["--type", "whole"]).expect_code(0);
+    wait_typed(&daemon, "half a draft\nand another\nwhole\n");
+}
+
+#[test]
 fn two_senders_at_once_do_not_mix() {
     let (daemon, _agent) = world(READER);
     let texts: Vec<String> = (0..6).map(|n| n.to_string().repeat(200)).collect();

@@ -28,7 +28,11 @@ impl Hub {
         for message in self.messages.values_mut() {
             message.set_back(by);
         }
-        for due in [&mut self.doing_due, &mut self.typing_due] {
+        for due in [
+            &mut self.doing_due,
+            &mut self.typing_due,
+            &mut self.drafts_due,
+        ] {
             *due = std::mem::take(due)
                 .into_iter()
                 .map(|(at, command_id)| (earlier(at, by), command_id))

@@ -128,6 +128,7 @@ impl Hub {
         let mut command = Command::new(row, end);
         command.row.summary.output_bytes = end;
         command.is_sent = !queued;
+        command.typing.restore(command.row.draft);
         for entry in stream.ring().iter() {
             if let Body::Output(piece) = &entry.body
                 && command.is_terminal()

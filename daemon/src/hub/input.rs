@@ -158,6 +158,7 @@ impl Hub {
             (Some(received), false) => {
                 let (there, again) = command.keys.received(received);
                 let agent_id = command.row.summary.agent_id.clone();
+                self.recall_draft(command_id);
                 self.tell_arrived(command_id, there);
                 self.send_again(&agent_id, &again);
             }

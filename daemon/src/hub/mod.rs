@@ -137,6 +137,8 @@ pub struct Hub {
     recalls: HashMap<String, Recall>,
     /// When it is looked again whether something is due for a terminal's messages.
     typing_due: BTreeSet<(Timestamp, CommandId)>,
+    /// When what is known of a terminal's draft is to be written down.
+    drafts_due: BTreeSet<(Timestamp, CommandId)>,
     /// Commands whose row in the store is behind, and since when.
     unsaved: HashSet<CommandId>,
     unsaved_since: Option<Timestamp>,
@@ -170,6 +172,7 @@ impl Hub {
             messages: HashMap::new(),
             recalls: HashMap::new(),
             typing_due: BTreeSet::new(),
+            drafts_due: BTreeSet::new(),
             unsaved: HashSet::new(),
             unsaved_since: None,
             seen_saved: Timestamp::now(),
@@ -243,6 +246,7 @@ impl Hub {
         }
         self.expire();
         self.note_due();
+        self.keep_drafts();
         self.save_when_due();
         self.save_seen();
         std::mem::take(&mut self.effects)
@@ -259,6 +263,7 @@ impl Hub {
             first(&self.deadlines),
             first(&self.doing_due),
             first(&self.typing_due),
+            first(&self.drafts_due),
         ]
         .into_iter()
         .flatten()

@@ -27,7 +27,7 @@ use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 use super::command::Command;
 use super::{Hub, Recalled};
-use crate::store::CommandRow;
+use crate::store::{CommandRow, DraftRow};
 
 impl Hub {
     /// Brings together what the agent and the hub know of its commands; returns from which offset each is wanted.
@@ -129,11 +129,15 @@ impl Hub {
             output_bytes: end,
             ..CommandSummary::queued(command_id, agent_id.clone(), &spec)
         };
+        // What was typed before, another daemon knew; a program that only starts was given nothing.
+        let to = report.status.input_received.unwrap_or_default();
+        let draft = spec.pty.then_some(DraftRow { count: 0, to });
         let row = CommandRow {
             summary,
             spec,
             key: String::new(),
             ttl_ms: None,
+            draft,
         };
         self.insert_command(Command::new(row, end));
         self.mark_unsaved(command_id);

@@ -15,7 +15,7 @@ use super::command::Command;
 use super::steer::Refusal;
 use super::subscribe::MAX_QUERIES;
 use super::{ConnId, Effect, Hub, Journaled, Query};
-use crate::store::{CommandRow, RequestRow};
+use crate::store::{CommandRow, DraftRow, RequestRow};
 
 /// Commands in the answer to a query that doesn't say how many it wants.
 const DEFAULT_QUERY: u32 = 100;
@@ -138,6 +138,7 @@ impl Hub {
         };
         CommandRow {
             summary,
+            draft: spec.pty.then(DraftRow::default),
             spec,
             key: request.key.clone(),
             ttl_ms: request.ttl_ms,

@@ -86,8 +86,14 @@ impl Hub {
         }
     }
 
+    /// Everything that is behind at the end, to be written.
+    pub fn save_at_end(&mut self) -> Option<Effect> {
+        self.keep_all_drafts();
+        self.save_all()
+    }
+
     /// Everything that is behind, to be written.
-    pub fn save_all(&mut self) -> Option<Effect> {
+    fn save_all(&mut self) -> Option<Effect> {
         self.unsaved_since = None;
         let behind = std::mem::take(&mut self.unsaved);
         let mut rows = Vec::new();

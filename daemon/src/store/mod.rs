@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use opsctl_protocol::message::State;
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
-pub use row::{AgentRow, CommandRow, MessageRow, RequestRow, Sent, Write};
+pub use row::{AgentRow, CommandRow, DraftRow, MessageRow, RequestRow, Sent, Write};
 pub use sqlite::Sqlite;
 
 /// A durable home for rows.

@@ -84,6 +84,17 @@ pub struct CommandRow {
     pub key: String,
     /// How long it may wait for its agent, in milliseconds.
     pub ttl_ms: Option<u64>,
+    /// What somebody has begun to type into its terminal; absent where nobody has followed the keys.
+    pub draft: Option<DraftRow>,
+}
+
+/// What stood in a terminal's input behind the last Enter, as far as the keys were followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DraftRow {
+    /// How many characters, about; none is no draft.
+    pub count: u32,
+    /// Bytes of input up to there.
+    pub to: u64,
 }
 
 /// A message for a terminal.

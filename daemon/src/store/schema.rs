@@ -3,10 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 /// Every migration, in order, with the version that it makes.
-const MIGRATIONS: [(i64, &str); 3] = [
+const MIGRATIONS: [(i64, &str); 4] = [
     (1, include_str!("../../migrations/0001_start.sql")),
     (2, include_str!("../../migrations/0002_retention.sql")),
     (3, include_str!("../../migrations/0003_messages.sql")),
+    (4, include_str!("../../migrations/0004_drafts.sql")),
 ];
 
 /// What bringing a database up to date came to.

@@ -194,7 +194,7 @@ pub enum Obstacle {
     Changed,
     /// The program is busy.
     Working,
-    /// Somebody has begun to type.
+    /// Somebody has begun to type, or may have when the daemon was restarted.
     Draft,
     /// Several lines, and the program takes no paste.
     Lines,

@@ -26,6 +26,8 @@ enum State {
 pub(super) struct Draft {
     /// Characters, about.
     count: u32,
+    /// There may be more, or any at all: keys came that nobody followed.
+    is_doubtful: bool,
     /// Within a bracketed paste, where Enter is text.
     pasting: bool,
     state: State,
@@ -36,7 +38,22 @@ pub(super) struct Draft {
 impl Draft {
     /// Whether something stands there.
     pub(super) fn is_open(&self) -> bool {
-        self.count > 0
+        self.count > 0 || self.is_doubtful
+    }
+
+    /// Whether nobody knows if something stands there.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful
+    }
+
+    /// So many characters stand there, as was known before.
+    pub(super) fn restore(&mut self, count: u32) {
+        self.count = count;
+    }
+
+    /// Keys came that nobody has followed: something may stand there, until what does is sent or thrown away.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubtful = true;
     }
 
     /// How many characters, about.
@@ -46,8 +63,14 @@ impl Draft {
 
     /// Nothing stands there any more.
     pub(super) fn clear(&mut self) {
-        self.count = 0;
+        self.line_done();
         self.pasting = false;
+    }
+
+    /// The line was sent or thrown away.
+    fn line_done(&mut self) {
+        self.count = 0;
+        self.is_doubtful = false;
     }
 
     /// Follows keys.
@@ -98,7 +121,7 @@ impl Draft {
             _ if self.pasting => self.text(byte),
             b'\r' | b'\n' if self.last == b'\\' && self.count > 0 => self.text(byte),
             // Ctrl-C and Ctrl-U throw the line away.
-            b'\r' | b'\n' | 0x03 | 0x15 => self.count = 0,
+            b'\r' | b'\n' | 0x03 | 0x15 => self.line_done(),
             0x08 | 0x7f => self.count = self.count.saturating_sub(1),
             // Completion, history and what was cut off bring text of their own.
             b'\t' | 0x0e | 0x10 | 0x12 | 0x19 => self.add(),
@@ -152,10 +175,10 @@ impl Draft {
         let (plain, control) = (modifiers & !1 == 0, modifiers & 4 != 0);
         match code {
             _ if released => {}
-            13 if modifiers == 0 => self.count = 0,
+            13 if modifiers == 0 => self.line_done(),
             13 => self.add(),
             127 => self.count = self.count.saturating_sub(1),
-            99 | 117 if control => self.count = 0,
+            99 | 117 if control => self.line_done(),
             // From here on they are keys without text.
             32..0xe000 if plain => self.add(),
             _ => {}
@@ -192,6 +215,24 @@ mod tests {
             &["x\x1b[99;5u"],
         ] {
             assert_eq!(count(keys), 0, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_doubt_ends_with_the_line() {
+        for (keys, is_open) in [
+            ("x", true),
+            ("\x7f\x7f", true),
+            ("x\r", false),
+            ("\x03", false),
+            ("\x15", false),
+            ("\x1b[13u", false),
+            ("\x1b[13;2u", true),
+        ] {
+            let mut draft = Draft::default();
+            draft.doubt();
+            draft.typed(keys.as_bytes());
+            assert_eq!(draft.is_open(), is_open, "{keys:?}");
         }
     }
 

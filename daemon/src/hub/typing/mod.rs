@@ -2,6 +2,7 @@
 //!
 //! - [`asked`]: what people ask for.
 //! - [`others`]: what people type themselves, beside the messages.
+//! - [`kept`]: a draft over a restart of the daemon.
 //! - [`queue`]: what is said of messages that wait.
 //! - [`recall`]: messages that can't be typed and may have been.
 //! - [`stored`]: messages and the store.
@@ -15,7 +16,7 @@
 //! - [`text`]: what of it is typed.
 //! - [`pace`]: when something is typed.
 //! - [`reaction`]: what shows that the program has taken it.
-//! - [`restart`]: what a restart of the daemon means for it.
+//! - [`restart`]: what a restart of the daemon means for it, and for a draft.
 //! - [`draft`]: what somebody has begun to type.
 //!
 //! A message is on disk before anything of it is sent, and with it where it will stand in the terminal's input. After a
@@ -23,6 +24,7 @@
 
 mod asked;
 mod draft;
+mod kept;
 mod next;
 mod obstacle;
 mod others;
@@ -46,7 +48,7 @@ use opsctl_protocol::message::CommandInput;
 
 use super::ConnId;
 use super::clock::earlier;
-use crate::store::MessageRow;
+use crate::store::{DraftRow, MessageRow};
 use draft::Draft;
 pub(super) use recall::Recall;
 use stage::Stage;
@@ -68,6 +70,10 @@ const MAX_HELD: usize = 1024;
 pub(super) struct Typing {
     /// What people have begun to type.
     draft: Draft,
+    /// What the last run of the daemon knew of that, until the agent has said how much input there is.
+    draft_before: Option<DraftRow>,
+    /// When what is known of it was last written down.
+    draft_kept: Timestamp,
     /// Who typed last, and when.
     typist: Option<(String, Timestamp)>,
     /// The messages that wait, by their keys, in the order in which they go; at most [`MAX_WAITING`].
@@ -98,10 +104,16 @@ pub(super) struct Message {
 }
 
 impl Typing {
+    /// What the store knows of the draft.
+    pub(super) fn restore(&mut self, draft: Option<DraftRow>) {
+        self.draft_before = draft;
+    }
+
     /// The host's clock was set back: what is waited for is as far ahead as before.
     pub(super) fn set_back(&mut self, by: Duration) {
         self.put_out = earlier(self.put_out, by);
         self.ended = earlier(self.ended, by);
+        self.draft_kept = earlier(self.draft_kept, by);
         if let Some((_, at)) = &mut self.typist {
             *at = earlier(*at, by);
         }

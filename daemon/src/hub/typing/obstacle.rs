@@ -91,14 +91,22 @@ impl Hub {
         if !typing.draft.is_open() {
             return None;
         }
-        let (who, at) = match &typing.typist {
-            Some((who, at)) => (who.as_str(), *at),
-            None => ("somebody", self.now),
-        };
-        let (count, seconds) = (typing.draft.count(), self.now.0.saturating_sub(at.0) / 1000);
-        Some(format!(
-            "{who} has begun to type: about {count} characters, the last {seconds} s ago"
-        ))
+        if typing.draft.is_doubtful() {
+            let why = "somebody may have begun to type when the daemon was restarted; Enter or Ctrl-C there clears it";
+            return Some(why.to_owned());
+        }
+        let count = typing.draft.count();
+        Some(match &typing.typist {
+            Some((who, at)) => {
+                let seconds = self.now.0.saturating_sub(at.0) / 1000;
+                format!(
+                    "{who} has begun to type: about {count} characters, the last {seconds} s ago"
+                )
+            }
+            None => format!(
+                "somebody has begun to type: about {count} characters, before the daemon was restarted"
+            ),
+        })
     }
 }
 

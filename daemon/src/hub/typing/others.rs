@@ -65,6 +65,7 @@ impl Hub {
                 command.typing.draft.typed(&input.data.0);
             }
             command.typing.typist = subject.map(|subject| (subject, now));
+            self.note_draft(input.command_id);
         }
     }
 }

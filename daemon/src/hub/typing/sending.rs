@@ -80,6 +80,7 @@ impl Hub {
         if asked.answer.is_some() {
             self.forget_reactions(command_id);
         }
+        self.note_draft(command_id);
         if let Some(message) = self.messages.get_mut(key) {
             message.stage = Stage::Text(now);
         }

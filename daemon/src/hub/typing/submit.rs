@@ -74,6 +74,7 @@ impl Hub {
         if let Some(command) = self.commands.get_mut(&command_id) {
             command.typing.draft.clear();
         }
+        self.note_draft_now(command_id);
         self.let_go(command_id);
         true
     }

@@ -8,12 +8,12 @@ use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::de::DeserializeOwned;
 
-use crate::store::row::{AgentRow, CommandRow, MessageRow, RequestRow, Sent};
+use crate::store::row::{AgentRow, CommandRow, DraftRow, MessageRow, RequestRow, Sent};
 use crate::store::{CommandFilter, CommandPage};
 
 /// A command's columns in the order in which [`command_row`] reads them.
 const COMMAND: &str = "SELECT command_id, agent_id, request_key, requested_by, created_at, main, spec, ttl_ms, expires_at,
-    cols, rows, state, exit_code, signal, timed_out, reason, started_at, finished_at, output_bytes FROM commands";
+    cols, rows, state, exit_code, signal, timed_out, reason, started_at, finished_at, output_bytes, draft_count, draft_to FROM commands";
 
 pub(super) fn agents(connection: &Connection) -> rusqlite::Result<Vec<AgentRow>> {
     connection
@@ -242,7 +242,17 @@ fn command_row(row: &Row<'_>) -> rusqlite::Result<CommandRow> {
         spec,
         key: row.get(2)?,
         ttl_ms,
+        draft: draft(row)?,
     })
+}
+
+fn draft(row: &Row<'_>) -> rusqlite::Result<Option<DraftRow>> {
+    let count: Option<u32> = row.get(19)?;
+    let to: Option<i64> = row.get(20)?;
+    Ok(count.zip(to).map(|(count, to)| DraftRow {
+        count,
+        to: to.cast_unsigned(),
+    }))
 }
 
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {

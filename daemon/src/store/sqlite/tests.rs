@@ -4,6 +4,7 @@ use opsctl_protocol::message::{Activity, CommandSpec, CommandSummary, Program, S
 use opsctl_protocol::{AgentId, Timestamp};
 
 use super::*;
+use crate::store::DraftRow;
 
 fn agent(name: &str) -> AgentId {
     AgentId::new(name).unwrap()
@@ -26,6 +27,7 @@ fn command(agent_name: &str, key: &str, created: u64) -> CommandRow {
         spec,
         key: key.to_owned(),
         ttl_ms: Some(500),
+        draft: Some(DraftRow { count: 4, to: 99 }),
     }
 }
 
@@ -56,6 +58,7 @@ fn finished(row: &CommandRow) -> CommandRow {
     row.summary.output_bytes = 1 << 40;
     row.summary.cols = 132;
     row.summary.expires_at = None;
+    row.draft = None;
     row
 }
 
@@ -373,7 +376,7 @@ fn what_cannot_be_opened_is_explained() {
             newer,
             StoreError::Newer {
                 found: 99,
-                known: 3,
+                known: 4,
                 ..
             }
         ),

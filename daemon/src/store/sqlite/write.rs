@@ -169,8 +169,9 @@ fn put_command(connection: &Connection, row: &CommandRow) -> rusqlite::Result<()
     let changed = connection
         .prepare_cached(
             "UPDATE commands SET cols = $1, rows = $2, state = $3, exit_code = $4, signal = $5, timed_out = $6,
-                 reason = $7, started_at = $8, finished_at = $9, output_bytes = $10, expires_at = $11
-             WHERE command_id = $12",
+                 reason = $7, started_at = $8, finished_at = $9, output_bytes = $10, expires_at = $11,
+                 draft_count = $12, draft_to = $13
+             WHERE command_id = $14",
         )?
         .execute(params![
             summary.cols,
@@ -184,6 +185,8 @@ fn put_command(connection: &Connection, row: &CommandRow) -> rusqlite::Result<()
             summary.finished_at.map(|time| big(time.0)),
             big(summary.output_bytes),
             summary.expires_at.map(|time| big(time.0)),
+            row.draft.map(|draft| draft.count),
+            row.draft.map(|draft| big(draft.to)),
             summary.command_id.to_string(),
         ])?;
     if changed == 0 {
@@ -199,8 +202,8 @@ fn add_command(connection: &Connection, row: &CommandRow, position: i64) -> rusq
         .prepare_cached(
             "INSERT INTO commands (command_id, agent_id, request_key, position, requested_by, created_at, main, spec,
                  ttl_ms, expires_at, cols, rows, state, exit_code, signal, timed_out, reason, started_at, finished_at,
-                 output_bytes)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+                 output_bytes, draft_count, draft_to)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
         )?
         .execute(params![
             summary.command_id.to_string(),
@@ -223,6 +226,8 @@ fn add_command(connection: &Connection, row: &CommandRow, position: i64) -> rusq
             summary.started_at.map(|time| big(time.0)),
             summary.finished_at.map(|time| big(time.0)),
             big(summary.output_bytes),
+            row.draft.map(|draft| draft.count),
+            row.draft.map(|draft| big(draft.to)),
         ])
         .map(drop)
 }
