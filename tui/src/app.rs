@@ -106,7 +106,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
 ) -> Result<(), Error> {
     let theme = themed(&options.look);
     let endpoint = options.client.target.endpoint.to_string();
-    let memory = options.memory.map(|dir| Memory::new(&dir, &endpoint));
+    let mut memory = options.memory.map(|dir| Memory::new(&dir, &endpoint));
     let (conn, heard) = Conn::start(options.client);
     let size = terminal.size();
     let mut state = State::new(size, Timestamp::now(), endpoint, options.read_only);
@@ -121,7 +121,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         asked,
         colours: look_of(&options.look.with(Choice::BuiltIn("dark"))).depth() != Depth::None,
     };
-    match memory.as_ref().map_or(Ok(None), Memory::load) {
+    match memory.as_mut().map_or(Ok(None), Memory::load) {
         Ok(Some(remembered)) => state.recall(remembered),
         Ok(None) => {}
         Err(why) => state.cannot_recall(why),
@@ -148,9 +148,9 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
     };
     console.recall_theme();
     let result = console.run(inputs, heard).await;
-    if let Some(effect) = console.state.remember() {
+    if let (Some(memory), Some(left)) = (&mut console.memory, console.state.left()) {
         // There is no screen any more to say on that it failed.
-        let _ = console.perform(effect);
+        let _ = memory.leave(left);
     }
     // A daemon that doesn't answer must not keep the person here.
     let _ = tokio::time::timeout(Duration::from_millis(200), console.conn.close()).await;
@@ -342,7 +342,7 @@ impl<S: Stage> Console<'_, S> {
             },
             Effect::Alert(text) => self.stage.alert(&self.alert.bytes(&text))?,
             Effect::Remember(remembered) => {
-                let kept = self.memory.as_ref().map(|memory| memory.save(&remembered));
+                let kept = self.memory.as_mut().map(|memory| memory.save(&remembered));
                 if let Some(Err(why)) = kept {
                     // Once is enough.
                     self.memory = None;

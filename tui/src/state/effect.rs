@@ -201,7 +201,7 @@ pub enum Effect {
     Theme(String),
     /// Stop work that has begun, and leave nothing of it.
     Abandon(Job),
-    /// Keep this until the next start.
+    /// Keep this: it is what this console would leave.
     Remember(Box<Remembered>),
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),

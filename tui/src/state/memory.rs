@@ -182,13 +182,16 @@ impl State {
         self.remember()
     }
 
-    /// Keeps what has changed. Nothing where the panes of the last time aren't open again yet: what is remembered is
-    /// more than what is here.
+    /// How this console is left: what the next start shall have. Nothing where the panes of the last time aren't open again
+    /// yet: what is remembered is more than what is here.
+    pub fn left(&self) -> Option<Remembered> {
+        let is_whole = self.fleet.known && self.memory.reopening.is_empty();
+        is_whole.then(|| self.to_remember())
+    }
+
+    /// Keeps what has changed.
     pub fn remember(&mut self) -> Option<Effect> {
-        if !self.fleet.known || !self.memory.reopening.is_empty() {
-            return None;
-        }
-        let now = self.to_remember();
+        let now = self.left()?;
         if self.memory.kept.as_ref() == Some(&now) {
             return None;
         }
