@@ -24,7 +24,7 @@ pub fn page() -> String {
     let mut page = vec![INTRODUCTION.to_owned()];
     let mut told: Vec<&str> = Vec::new();
     for mode in Mode::ALL {
-        let rows = TABLE.iter().filter(|row| row.modes.contains(&mode));
+        let rows = TABLE.iter().filter(|row| row.modes.contains(mode));
         let (shared, own): (Vec<_>, Vec<_>) = rows.partition(|row| told.contains(&row.name));
         page.push(format!("\n## {}\n\n", mode.heading()));
         if !own.is_empty() {

@@ -86,8 +86,8 @@ impl Keymap {
         for (at, row) in TABLE.iter().enumerate() {
             for (mode, key) in row
                 .modes
-                .iter()
-                .flat_map(|mode| rows[at].iter().map(move |key| (*mode, *key)))
+                .each()
+                .flat_map(|mode| rows[at].iter().map(move |key| (mode, *key)))
             {
                 let before = found.insert((mode, key), at);
                 if let Some(first) = before.filter(|before| *before != at) {
@@ -111,7 +111,7 @@ impl Keymap {
     /// The key to show for `action` in `mode`, where it has one.
     pub fn shown(&self, mode: Mode, action: Action) -> Option<Key> {
         let mut rows = TABLE.iter().zip(&self.rows);
-        let (_, keys) = rows.find(|(row, _)| row.action == action && row.modes.contains(&mode))?;
+        let (_, keys) = rows.find(|(row, _)| row.action == action && row.modes.contains(mode))?;
         keys.first().copied()
     }
 

@@ -19,7 +19,8 @@
 //! - [`inbox`]: what needs a person; [`glance`]: a terminal that is looked at without a pane.
 //! - [`saying`]: what is said to programs, and what has become of it.
 //! - `choosing`: which agents are meant; `offers`: what would do something; `rights`: what may be done.
-//! - `messages`, `input`, `mouse`, `actions`, `reading`: the reducer itself, by where things come from.
+//! - `messages`, `input`, `mouse`, `actions`: the reducer itself, by where things come from.
+//! - `moving`, `opening`, `running`, `reading`, `help`, `typed_lines`: what actions and lines do.
 
 pub mod activity;
 pub mod command_line;
@@ -52,15 +53,20 @@ pub mod work;
 
 mod actions;
 mod choosing;
+mod help;
 mod input;
 mod messages;
 mod mirror;
 mod mouse;
+mod moving;
 pub mod notice;
 mod offers;
+mod opening;
 mod pointing;
 mod reading;
 mod rights;
+mod running;
+mod typed_lines;
 
 use std::collections::VecDeque;
 

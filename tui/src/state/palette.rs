@@ -276,7 +276,7 @@ impl State {
 fn actions(keys: &Keymap, mode: Mode) -> Vec<Item> {
     let here = keys
         .rows()
-        .filter(|(row, _)| row.modes.contains(&mode) && !KEYS_ONLY.contains(&row.action));
+        .filter(|(row, _)| row.modes.contains(mode) && !KEYS_ONLY.contains(&row.action));
     let item = |(row, keys): (&crate::keys::Binding, &[Key])| Item {
         kind: if View::of(row.action).is_some() {
             "view"

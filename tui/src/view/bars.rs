@@ -334,7 +334,7 @@ fn skip_columns(text: &str, columns: usize) -> (&str, usize) {
 fn hints(state: &State, width: usize, theme: &Theme) -> Line<'static> {
     let mode = state.mode();
     let here = state.keys.rows().filter(|(row, keys)| {
-        let here = row.modes.contains(&mode) && !row.hint.is_empty() && !keys.is_empty();
+        let here = row.modes.contains(mode) && !row.hint.is_empty() && !keys.is_empty();
         here && state.offers(row.action)
     });
     let (help, others): (Vec<_>, Vec<_>) = here.partition(|(row, _)| row.action == Action::Help);

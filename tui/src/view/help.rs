@@ -98,9 +98,10 @@ fn sections(state: &State, width: usize, theme: &Theme) -> Vec<Section> {
     };
     let modes = Mode::ALL.into_iter().map(|mode| {
         // A row that holds in several modes is told once, in the first of them.
-        let here = state.keys.rows().filter(move |(binding, _)| {
-            Mode::ALL.iter().find(|mode| binding.modes.contains(mode)) == Some(&mode)
-        });
+        let here = state
+            .keys
+            .rows()
+            .filter(move |(binding, _)| binding.modes.each().next() == Some(mode));
         let rows = here.map(|(binding, keys)| (keys::text(keys), binding.help));
         (mode.heading(), rows.collect::<Vec<_>>())
     });

@@ -2,37 +2,40 @@
 //!
 //! A frame is drawn when something visible has changed, as [`Pace`] allows. When nothing
 //! happens, nothing runs.
+//!
+//! - `effects`: what is done here of effects; the rest is the connection's.
+//! - `frames`: when a frame is drawn, and its cursor.
+//! - `signals`: what the system asks for.
+
+mod effects;
+mod frames;
+mod signals;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crossterm::cursor::SetCursorStyle;
 use crossterm::event::{Event as TtyEvent, KeyCode};
 use futures_util::{Stream, StreamExt};
 use opsctl_protocol::Timestamp;
-use opsctl_terminal::CursorShape;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::alert::Alert;
 use crate::clock::Zone;
 use crate::conn::{self, Conn, Heard};
-use crate::hand_over;
 use crate::keys::Keymap;
 use crate::memory::Memory;
 use crate::pace::Pace;
 use crate::state::look::Look;
-use crate::state::{Effect, Input, Message, Outcome, State};
+use crate::state::{Input, Message, Outcome, State};
 use crate::themes::{NoTheme, Themes};
 use crate::tty::{Stage, Tty};
 use crate::view::theme::wishes::Choice;
 use crate::view::theme::{Depth, Wishes};
-use crate::view::{self, Kept, Theme};
-
-/// How long an application may hold back a frame of its own before what there is of it is shown.
-const HELD: Duration = Duration::from_millis(100);
+use crate::view::{Kept, Theme};
+use frames::due;
+use signals::{Heeded, Signals};
 
 /// How long messages may be taken in one go, so that keys and frames come in between.
 const SLICE: Duration = Duration::from_millis(4);
@@ -331,126 +334,11 @@ impl<S: Stage> Console<'_, S> {
             .try_for_each(|effect| self.perform(effect))
     }
 
-    fn perform(&mut self, effect: Effect) -> Result<(), Error> {
-        match effect {
-            Effect::Quit => self.left = true,
-            Effect::Mouse(ours) => self.stage.mouse(ours)?,
-            Effect::Edit(text) => self.edit = Some(text),
-            Effect::Copy(text) => match self.copy_command.clone() {
-                Some(command) => self.conn.copy_by(command, text),
-                None => self.stage.copy(&text)?,
-            },
-            Effect::Alert(text) => self.stage.alert(&self.alert.bytes(&text))?,
-            Effect::Remember(remembered) => {
-                let kept = self.memory.as_mut().map(|memory| memory.save(&remembered));
-                if let Some(Err(why)) = kept {
-                    // Once is enough.
-                    self.memory = None;
-                    self.message(Message::Error(format!("nothing is remembered: {why}")))?;
-                }
-            }
-            Effect::Theme(name) => {
-                let message = match self.change_theme(&name) {
-                    Ok(()) => Message::Themed(name),
-                    Err(why) => Message::Error(why.to_string()),
-                };
-                self.message(message)?;
-            }
-            Effect::Redraw => self.redraw()?,
-            Effect::Suspend => self.suspend()?,
-            other => {
-                if let Some(message) = self.conn.perform(other) {
-                    self.message(message)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives the terminal to the editor until it ends; what the daemon says is taken meanwhile.
-    async fn edit(
-        &mut self,
-        text: &str,
-        events: &mut opsctl_client::Events,
-        answers: &mut mpsc::Receiver<Message>,
-    ) -> Result<(), Error> {
-        self.stage.give_back();
-        let ended = match hand_over::Editor::open(text) {
-            Err(error) => Err(error),
-            Ok(mut editor) => loop {
-                tokio::select! {
-                    status = editor.child.wait() => break status,
-                    Some(answer) = answers.recv() => self.message(answer)?,
-                    Some(event) = events.next() => self.event(event)?,
-                }
-            },
-        };
-        self.redraw()?;
-        let problem = match ended {
-            Ok(status) if status.success() => return Ok(()),
-            Ok(status) => format!("the editor ended with {status}"),
-            Err(error) => format!("the editor could not be opened: {error}"),
-        };
-        self.message(Message::Error(problem))
-    }
-
-    /// Stops until the shell continues this program.
-    fn suspend(&mut self) -> Result<(), Error> {
-        if self.stage.suspend()? {
-            return self.redraw();
-        }
-        let text = "nothing could continue the console here: no shell started it";
-        self.message(Message::News(text.to_owned()))
-    }
-
-    /// Draws everything with the next frame, at the size that the terminal has now.
-    fn redraw(&mut self) -> Result<(), Error> {
-        self.rests = false;
-        self.stage.clear()?;
-        self.stage.keyboard(self.state.keyboard())?;
-        let (cols, rows) = self.stage.size();
-        let outcome = self
-            .state
-            .input(Input::Resize(cols, rows), Timestamp::now());
-        self.apply(outcome)
-    }
-
-    fn draw(&mut self) -> Result<(), Error> {
-        self.dirty = false;
-        self.held = None;
-        self.pace.drawn(std::time::Instant::now());
-        self.rests = self.state.away;
-        let (state, theme, kept) = (&self.state, &self.theme, &mut self.kept);
-        let cursor = cursor_style(state);
-        self.stage.draw(cursor, &mut |frame| {
-            view::draw(state, theme, kept, frame);
-        })?;
-        Ok(())
-    }
-
-    /// When the next frame may be drawn.
-    fn draw_at(&mut self) -> Instant {
-        let next = Instant::from_std(self.pace.next());
-        if !self.dirty || !self.state.is_mid_frame() {
-            self.held = None;
-            return next;
-        }
-        let held = *self.held.get_or_insert_with(Instant::now);
-        next.max(held + HELD)
-    }
-
     /// When something visible changes by itself.
     fn tick_at(&self) -> Option<Instant> {
         let at = self.state.next_change()?;
         let left = at.0.saturating_sub(Timestamp::now().0);
         Some(Instant::now() + Duration::from_millis(left))
-    }
-}
-
-/// At this time, or now where it has passed: the timer alone would round it up to its next millisecond.
-async fn due(at: Instant) {
-    if Instant::now() < at {
-        sleep_until(at).await;
     }
 }
 
@@ -465,70 +353,4 @@ fn themed(wishes: &Wishes) -> Theme {
     // Crossterm looks at NO_COLOR itself, and would win over a person who asked for colours all the same.
     crossterm::style::force_color_output(theme.depth() != Depth::None);
     theme
-}
-
-/// The cursor's form: the program's own while attached to it.
-fn cursor_style(state: &State) -> SetCursorStyle {
-    let pane = state
-        .panes
-        .current()
-        .filter(|_| state.attached && state.overlay.is_none());
-    let Some(cursor) = pane.map(|pane| pane.screen.cursor()) else {
-        return SetCursorStyle::DefaultUserShape;
-    };
-    let blinking = cursor.blinking && !state.still;
-    match (cursor.shape, blinking) {
-        (CursorShape::Block, false) => SetCursorStyle::DefaultUserShape,
-        (CursorShape::Block, true) => SetCursorStyle::BlinkingBlock,
-        (CursorShape::Underline, false) => SetCursorStyle::SteadyUnderScore,
-        (CursorShape::Underline, true) => SetCursorStyle::BlinkingUnderScore,
-        (CursorShape::Bar, false) => SetCursorStyle::SteadyBar,
-        (CursorShape::Bar, true) => SetCursorStyle::BlinkingBar,
-    }
-}
-
-/// What a signal wants.
-enum Heeded {
-    /// The program to end.
-    End,
-    /// The terminal to be taken again: the program was stopped and goes on.
-    Continued,
-    /// The program to stop for a while, as somebody else wants it; the person has a key.
-    Stop,
-}
-
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    quit: tokio::signal::unix::Signal,
-    continued: tokio::signal::unix::Signal,
-    stop: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        // These have no names in tokio; their numbers differ between systems.
-        let continued = rustix::process::Signal::CONT.as_raw();
-        let stop = rustix::process::Signal::TSTP.as_raw();
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            continued: signal(SignalKind::from_raw(continued))?,
-            stop: signal(SignalKind::from_raw(stop))?,
-        })
-    }
-
-    async fn next(&mut self) -> Heeded {
-        tokio::select! {
-            _ = self.terminate.recv() => Heeded::End,
-            _ = self.hang_up.recv() => Heeded::End,
-            _ = self.interrupt.recv() => Heeded::End,
-            _ = self.quit.recv() => Heeded::End,
-            _ = self.continued.recv() => Heeded::Continued,
-            _ = self.stop.recv() => Heeded::Stop,
-        }
-    }
 }

@@ -1,0 +1,89 @@
+//! Commands are run, interrupted and killed, on one agent or many.
+
+use opsctl_protocol::AgentId;
+use opsctl_protocol::message::{Program, Signal, Target};
+
+use super::prompt::remember;
+use super::{Effect, Many, Overlay, Purpose, State};
+use crate::layout::Layout;
+
+impl State {
+    pub(super) fn ask_run(&mut self) {
+        let agents = self.chosen_agents();
+        match self.may_operate() {
+            Err(why) => self.notify(why, true),
+            Ok(()) if agents.is_empty() => self.notify("no agent is selected", true),
+            Ok(()) => self.ask(Purpose::Run(agents), ""),
+        }
+    }
+
+    pub(super) fn ask_kill(&mut self) {
+        let commands = self.chosen_commands();
+        match self.may_operate() {
+            Err(why) => self.notify(why, true),
+            Ok(()) if commands.is_empty() => self.notify("nothing runs there", false),
+            Ok(()) => self.overlay = Some(Overlay::ConfirmKill(commands)),
+        }
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal) -> Vec<Effect> {
+        if let Err(why) = self.may_operate() {
+            self.notify(why, true);
+            return Vec::new();
+        }
+        let commands = self.chosen_commands();
+        if commands.is_empty() {
+            self.notify("nothing runs there", false);
+        }
+        let send = |command| Effect::Signal(command, signal);
+        commands.into_iter().map(send).collect()
+    }
+
+    /// Runs something on each of these agents.
+    pub(super) fn run_on(&mut self, agents: Vec<AgentId>, command: &str) -> Vec<Effect> {
+        // Their terminals belong side by side.
+        self.panes.grid |= agents.len() > 1;
+        let count = agents.len();
+        let targets = agents.into_iter().map(Target::Agent).collect();
+        self.run_in(targets, count, command)
+    }
+
+    /// Runs a line, after a question where that is on more than one agent.
+    pub(super) fn run_in(
+        &mut self,
+        targets: Vec<Target>,
+        agents: usize,
+        command: &str,
+    ) -> Vec<Effect> {
+        if let Err(why) = self.may_operate() {
+            self.notify(why, true);
+        } else if agents > 1 {
+            self.overlay = Some(Overlay::ConfirmRun(Many {
+                targets,
+                agents,
+                command: command.to_owned(),
+            }));
+        } else {
+            let targets = targets.into_iter();
+            return targets
+                .flat_map(|target| self.run(target, command.to_owned()))
+                .collect();
+        }
+        Vec::new()
+    }
+
+    pub(super) fn run(&mut self, target: Target, command: String) -> Vec<Effect> {
+        if let Err(why) = self.may_operate() {
+            self.notify(why, true);
+            return Vec::new();
+        }
+        remember(&mut self.run_history, &command);
+        let (cols, rows) = Layout::of(self).inner(self.panes.focused);
+        let size = (cols.max(1), rows.max(1));
+        vec![Effect::Run {
+            target,
+            program: Program::Shell(command),
+            size,
+        }]
+    }
+}
