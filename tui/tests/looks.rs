@@ -102,7 +102,7 @@ const VIEWS: [(&str, Make); 17] = [
             priority: Priority::High,
         };
         let told = Told::Notification(note);
-        state.message(Message::Told(AgentId::new("opus-1").ok(), told), NOW);
+        state.message(Message::Told(AgentId::new("opus-1").ok(), NOW, told), NOW);
         state
     }),
     ("connections", |cols, rows| {

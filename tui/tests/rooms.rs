@@ -86,13 +86,14 @@ fn note(agent: &str, title: &str, priority: Priority) -> Message {
         message: "see there".to_owned(),
         priority,
     };
-    Message::Told(AgentId::new(agent).ok(), Told::Notification(note))
+    Message::Told(AgentId::new(agent).ok(), NOW, Told::Notification(note))
 }
 
 fn task(id: &str, status: &str) -> Message {
     let (task_id, status) = (id.to_owned(), status.to_owned());
     Message::Told(
         AgentId::new("opus-1").ok(),
+        NOW,
         Told::Task(TaskStatus { task_id, status }),
     )
 }
@@ -103,7 +104,7 @@ fn line(agent: &str, level: Level, message: &str) -> Message {
         message: message.to_owned(),
         metadata: std::collections::BTreeMap::new(),
     };
-    Message::Told(AgentId::new(agent).ok(), Told::Line(line))
+    Message::Told(AgentId::new(agent).ok(), NOW, Told::Line(line))
 }
 
 /// A fleet of which something was heard.

@@ -22,7 +22,7 @@ pub(crate) fn message(event: Event) -> Option<Message> {
                 Some(Channel::Command(_)) if is_told_by_agent(&decoded.message) => return None,
                 _ => None,
             };
-            return told(from, decoded.message);
+            return told(from, decoded.header.timestamp, decoded.message);
         }
     })
 }
@@ -34,8 +34,8 @@ fn is_told_by_agent(message: &ToDashboard) -> bool {
     matches!(message, ToDashboard::Status(_) | ToDashboard::Typed(_))
 }
 
-/// A message from the daemon, which an agent's channel may have brought.
-fn told(from: Option<AgentId>, message: ToDashboard) -> Option<Message> {
+/// A message from the daemon, of a time by its clock, which an agent's channel may have brought.
+fn told(from: Option<AgentId>, at: Timestamp, message: ToDashboard) -> Option<Message> {
     Some(match message {
         ToDashboard::AgentList(list) => Message::Agents(list),
         ToDashboard::AgentStatus(agent) => Message::Agent(agent),
@@ -46,10 +46,10 @@ fn told(from: Option<AgentId>, message: ToDashboard) -> Option<Message> {
         ToDashboard::Snapshot(snapshot) => Message::Snapshot(snapshot),
         ToDashboard::Gap(gap) => Message::Gap(gap),
         ToDashboard::Error(error) => Message::Error(error.message),
-        ToDashboard::Notification(note) => Message::Told(from, Told::Notification(note)),
-        ToDashboard::ActivityLog(line) => Message::Told(from, Told::Line(line)),
+        ToDashboard::Notification(note) => Message::Told(from, at, Told::Notification(note)),
+        ToDashboard::ActivityLog(line) => Message::Told(from, at, Told::Line(line)),
         ToDashboard::Typed(typed) => Message::Typed(typed),
-        ToDashboard::TaskStatus(task) => Message::Told(from, Told::Task(task)),
+        ToDashboard::TaskStatus(task) => Message::Told(from, at, Told::Task(task)),
         _ => return None,
     })
 }
@@ -78,7 +78,7 @@ fn link(state: ConnState) -> Link {
 
 #[cfg(test)]
 mod tests {
-    use opsctl_protocol::message::{CommandStatus, Gap, State};
+    use opsctl_protocol::message::{CommandStatus, Gap, State, TaskStatus};
     use opsctl_protocol::{CommandId, Decoded, Header};
 
     use super::*;
@@ -104,6 +104,21 @@ mod tests {
         assert!(matches!(told, Some(Message::Status(_))), "{told:?}");
         // How it stands now, which has no channel, and what its output needs.
         assert!(matches!(heard(None, status()), Some(Message::Status(_))));
+        // What somebody told everyone has the daemon's time, whatever clock this console has.
+        let header = Header {
+            timestamp: Timestamp(5),
+            ..Header::default()
+        };
+        let message = TaskStatus {
+            task_id: "42".to_owned(),
+            status: "done".to_owned(),
+        };
+        let message = message.into();
+        let told = super::message(Event::Message(Box::new(Decoded { header, message })));
+        assert!(
+            matches!(told, Some(Message::Told(None, Timestamp(5), _))),
+            "{told:?}"
+        );
         let gap = Gap {
             command_id: COMMAND,
             from: 0,

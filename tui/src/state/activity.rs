@@ -123,7 +123,8 @@ impl std::fmt::Display for Source {
 pub struct Entry {
     /// Its number, from 1.
     pub number: u64,
-    /// When it came, the last of several alike.
+    /// When it came, the last of several alike: by the daemon's clock where it came from there, so that all consoles show the
+    /// same; by this host's of what happened here.
     pub at: Timestamp,
     /// How much it matters.
     pub level: Level,
@@ -259,18 +260,17 @@ impl Activity {
 }
 
 impl State {
-    /// Takes what somebody told everyone. The result calls the operator's own terminal where somebody should act now.
-    pub(super) fn told(&mut self, from: Option<AgentId>, told: Told) -> Vec<Effect> {
+    /// Takes what somebody told everyone, at a time by the daemon's clock. The result calls the operator's own terminal where somebody should act now.
+    pub(super) fn told(&mut self, from: Option<AgentId>, at: Timestamp, told: Told) -> Vec<Effect> {
         let source = from.map_or(Source::System, Source::Agent);
         match told {
             Told::Line(line) => {
                 self.activity
-                    .add(self.now, line.level.into(), source, &line.message);
+                    .add(at, line.level.into(), source, &line.message);
             }
             Told::Task(task) => {
                 let source = Source::Task(task.task_id);
-                self.activity
-                    .add(self.now, Level::Info, source, &task.status);
+                self.activity.add(at, Level::Info, source, &task.status);
             }
             Told::Notification(note) => {
                 let text = match note.message.as_str() {
@@ -278,7 +278,7 @@ impl State {
                     message => format!("{}: {message}", note.title),
                 };
                 let level = Level::from(note.priority);
-                self.activity.add(self.now, level, source.clone(), &text);
+                self.activity.add(at, level, source.clone(), &text);
                 if level > Level::Low {
                     let text = format!("{source}: {text}");
                     self.activity.toast(self.now, level, text.clone());

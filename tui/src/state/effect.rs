@@ -10,7 +10,7 @@ use opsctl_protocol::message::{
     CommandSummary, Connected, ConnectionList, ConnectionQuery, ErrorPayload, Gap, Program, Signal,
     Subscribe, Target, TerminalSnapshot, TerminalTyped,
 };
-use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern};
+use opsctl_protocol::{AgentId, CommandId, OutputFrame, Pattern, Timestamp};
 use opsctl_terminal::Lines;
 
 use super::Pane;
@@ -69,8 +69,8 @@ pub enum Message {
         /// Why not.
         error: ErrorPayload,
     },
-    /// Somebody told everyone something: an agent, or somebody else.
-    Told(Option<AgentId>, Told),
+    /// Somebody told everyone something, an agent or somebody else, at this time by the daemon's clock.
+    Told(Option<AgentId>, Timestamp, Told),
     /// What has become of a message for a program, of whomever it is.
     Typed(TerminalTyped),
     /// A request was answered.

@@ -115,6 +115,11 @@ impl State {
         }
     }
 
+    /// Gives the terminal that is looked at to a pane, if it is this one; it stays subscribed.
+    pub(super) fn take_glanced(&mut self, command: CommandId) -> Option<Pane> {
+        self.glance.pane.take_if(|pane| pane.command == command)
+    }
+
     /// No longer hears the terminal that was looked at.
     pub(super) fn stop_glancing(&mut self) -> Vec<Effect> {
         let pane = self.glance.pane.take();

@@ -78,8 +78,8 @@ impl State {
             Message::Dropped { pattern, error } => {
                 self.notify(format!("{pattern}: {}", error.message), true);
             }
-            Message::Told(from, told) => {
-                let effects = self.told(from, told);
+            Message::Told(from, at, told) => {
+                let effects = self.told(from, at, told);
                 self.see_activity();
                 return Outcome::doing(effects);
             }
@@ -269,8 +269,12 @@ impl State {
                 ..Default::default()
             })];
         };
-        let pane = Pane::new(summary);
-        // One that is looked at in the Inbox is unsubscribed before its pane subscribes it.
+        let fresh = Pane::new(summary);
+        // What is looked at already goes on in the pane: asked for anew, what is still on its way would be taken for the
+        // answer.
+        let glanced = self.take_glanced(command);
+        let is_heard = glanced.is_some();
+        let pane = glanced.unwrap_or(fresh);
         let mut effects = self.stop_glancing();
         let room = self.panes.len() < super::MAX_PANES;
         if self.panes.is_empty() || (beside && room) {
@@ -282,12 +286,13 @@ impl State {
             effects.push(Effect::Unsubscribe(channel(old.command)));
         }
         self.attached = false;
-        effects.push(Effect::Subscribe(Subscribe {
+        let subscribe = Subscribe {
             channel: channel(command),
             since: None,
             lossless: false,
             no_output: false,
-        }));
+        };
+        effects.extend((!is_heard).then_some(Effect::Subscribe(subscribe)));
         effects
     }
 
