@@ -372,6 +372,8 @@ impl Conn {
                 AgentMessage::Status(status) => self.statuses.push(status),
                 AgentMessage::Error(error) => self.errors.push(error.message),
                 AgentMessage::Gap(gap) => self.gap(gap),
+                // What is in front in a terminal depends on when the agent looks.
+                AgentMessage::Report(report) if report.foreground.is_some() => {}
                 other => panic!("{other:?}"),
             },
             Frame::Binary(frame) => match BinaryFrame::decode(&frame).unwrap() {
