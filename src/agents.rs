@@ -436,7 +436,7 @@ fn command(agent: &AgentInfo) -> String {
 mod tests {
     use super::*;
     use opsctl_protocol::codec::{Decoded, Header};
-    use opsctl_protocol::message::{AgentList, Connected};
+    use opsctl_protocol::message::{AgentList, Connected, LimitsInfo};
     use serde_json::json;
 
     fn part(name: &str, more: bool) -> Event {
@@ -454,7 +454,7 @@ mod tests {
             "serverVersion": "0.1.0",
             "epoch": "e",
             "heartbeatMs": 15_000,
-            "limits": {},
+            "limits": LimitsInfo::default(),
             "rights": {"role": "viewer", "subject": "alice"},
         }))
         .unwrap();
