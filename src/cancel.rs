@@ -128,13 +128,22 @@ async fn cancel(
     command: &CommandSummary,
 ) -> Result<(), Failure> {
     let id = command.command_id;
+    if command.state == State::Cancelled {
+        eprintln!("{} is cancelled already", id.short());
+        return Ok(());
+    }
     if command.state.is_final() {
         let message = format!("{} has ended ({})", id.short(), command.state);
         return Err(Failure::new(ExitCode::General, message));
     }
-    let now = match ask(context, client, CommandCancel { command_id: id }).await? {
-        ToDashboard::CommandList(list) => list.commands.into_iter().next(),
-        _ => None,
+    let now = match ask(context, client, CommandCancel { command_id: id }).await {
+        Ok(ToDashboard::CommandList(list)) => list.commands.into_iter().next(),
+        Ok(_) => None,
+        // Somebody else was first; or this one was, and lost its answer with the connection.
+        Err(refused) => match by_prefix(context, client, &id.to_string()).await {
+            Ok(now) if now.state == State::Cancelled => Some(now),
+            _ => return Err(refused),
+        },
     };
     let now = now.unwrap_or_else(|| command.clone());
     if now.state != State::Cancelled {

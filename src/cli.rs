@@ -262,9 +262,11 @@ fn command() -> clap::Command {
 /// Whether an error only says that nobody reads the output any more, as in `opsctl ps | head -1`.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        let direct = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        // What serde_json wraps is no link of the chain.
+        let json = cause.downcast_ref::<serde_json::Error>();
+        let kind = direct.or_else(|| json?.io_error_kind());
+        kind == Some(io::ErrorKind::BrokenPipe)
     })
 }
 

@@ -61,9 +61,10 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<u8> {
     let command = beside(&mut events, by_prefix(context, &client, &args.id)).await?;
     let id = command.command_id;
     if !args.follow && matches!(command.state, State::Expired | State::Cancelled) {
-        let reason = command.reason.as_deref().map(|why| format!(" ({why})"));
         let (id, state) = (id.short(), command.state);
-        let reason = reason.unwrap_or_default();
+        let reason = command.reason.as_deref();
+        let reason = reason.filter(|why| *why != state.to_string());
+        let reason = reason.map(|why| format!(" ({why})")).unwrap_or_default();
         eprintln!("opsctl: {id} was not run: {state}{reason}");
     }
     // Beside the events, which the answer may be behind; a refusal shows as the end of events.

@@ -49,9 +49,11 @@ impl Job {
             State::Exited => None,
             state => Some(match (&status.reason, state) {
                 (Some(reason), State::Failed) => reason.clone(),
-                (Some(reason), state) => format!("{state}: {reason}"),
+                (Some(reason), state) if *reason != state.to_string() => {
+                    format!("{state}: {reason}")
+                }
                 (None, State::Failed) => "could not be started".to_owned(),
-                (None, state) => state.to_string(),
+                (_, state) => state.to_string(),
             }),
         }
     }

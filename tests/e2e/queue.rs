@@ -96,9 +96,22 @@ fn only_what_waits_is_cancelled() {
     daemon
         .opsctl(["cancel", &waiting[0]])
         .run()
-        .expect_code(1)
-        .expect_err(&["has ended (cancelled)"]);
+        .expect_code(0)
+        .expect_err(&["is cancelled already"]);
     wait_running(&daemon, &first);
+}
+
+/// Whoever comes second, or asks again because an answer was lost, wants the same.
+#[test]
+fn whoever_cancels_what_is_cancelled_hears_so() {
+    let (daemon, _agent, _first) = busy();
+    for _ in 0..5 {
+        let waits = queue(&daemon, [], "true");
+        let several = [(); 3].map(|()| daemon.opsctl(["cancel", &waits]).spawn());
+        for one in several {
+            one.wait().expect_code(0).expect_err(&["cancelled"]);
+        }
+    }
 }
 
 #[test]

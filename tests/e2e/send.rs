@@ -403,6 +403,10 @@ fn a_closed_pipe_is_no_error_and_ends_the_command() {
     let head = here(&daemon, "{ $O send a -- yes; echo code $? >&2; } | head -1").expect_code(0);
     assert_eq!((head.out(), head.err()), ("y\n".into(), "code 0\n".into()));
     wait_idle(&daemon);
+    let closed = "trap '' PIPE; while echo x; do :; done 2>/dev/null";
+    let listed = format!("{{ {closed}; $O ps --all --json; echo code $? >&2; }} | true");
+    let listed = here(&daemon, &listed);
+    assert_eq!(listed.expect_code(0).err(), "code 0\n");
 }
 
 #[test]
