@@ -158,8 +158,11 @@ fn print(out: &mut impl Write, status: &Status, context: &Context) -> Result<()>
     let counts = format!("{connected} connected, {offline} offline{doing}");
     row("agents", &counts)?;
     for agent in &status.agents {
-        let (doing, commands) = (agent.doing, agent.commands);
-        let line = format!("  {:<24} {doing}, {commands} commands", agent.name);
+        let commands = match agent.commands {
+            1 => "1 command".to_owned(),
+            several => format!("{several} commands"),
+        };
+        let line = format!("  {:<24} {}, {commands}", agent.name, agent.doing);
         row("", &line)?;
     }
     let Commands { queued, running } = status.commands;

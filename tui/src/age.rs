@@ -18,6 +18,11 @@ pub fn text(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// The same within a sentence: `for 5m`, `for under 1m`.
+pub fn span(then: Timestamp, now: Timestamp) -> String {
+    text(then, now).replace('<', "under ")
+}
+
 /// When [`text`] will read differently.
 pub fn next_change(then: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let ms = now.0.saturating_sub(then.0);

@@ -152,7 +152,7 @@ fn time(state: &State, command: &CommandSummary) -> String {
     match (command.started_at, command.finished_at, command.expires_at) {
         (Some(started), Some(ended), _) => age::duration(ended.0.saturating_sub(started.0)),
         (None, None, Some(expires)) => {
-            format!("{} left", age::text(state.now, expires))
+            format!("{} left", age::span(state.now, expires))
         }
         _ => String::new(),
     }
@@ -180,7 +180,7 @@ fn draw_detail(
             .map(|place| format!("place {place} in its queue")),
     );
     if let (None, Some(expires)) = (command.started_at, command.expires_at) {
-        parts.push(format!("expires in {}", age::text(state.now, expires)));
+        parts.push(format!("expires in {}", age::span(state.now, expires)));
     }
     parts.extend(command.reason.clone());
     let lines = [

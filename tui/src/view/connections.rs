@@ -77,7 +77,7 @@ fn lines(state: &State, width: usize, theme: &Theme) -> Vec<Line<'static>> {
         };
         lines.push(row("version", &version));
         if let Some(started) = daemon.started_at {
-            lines.push(row("up for", &age::text(started, state.now)));
+            lines.push(row("up for", &age::span(started, state.now)));
         }
         lines.push(row("epoch", &daemon.epoch));
         let rights = &daemon.rights;

@@ -158,7 +158,7 @@ fn second_line(
     if let (Some(started), Some(ended)) = (command.started_at, command.finished_at) {
         parts.push(age::duration(ended.0.saturating_sub(started.0)));
     }
-    parts.push(format!("{} ago", age::text(command.created_at, state.now)));
+    parts.push(format!("{} ago", age::span(command.created_at, state.now)));
     parts.push(format!("by {}", command.requested_by));
     parts.extend(command.reason.clone());
     let text = format!("   {}", parts.join("  "));

@@ -144,7 +144,7 @@ fn headline(state: &State, agent: &AgentInfo) -> String {
     let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
     let source = agent.activity_source.map(ActivitySource::as_str);
     let source = source.map_or_else(String::new, |source| format!(" (known by {source})"));
-    let age = since(agent).map(|since| format!(", for {}", age::text(since, state.now)));
+    let age = since(agent).map(|since| format!(", for {}", age::span(since, state.now)));
     let age = age.unwrap_or_default();
     format!(" {}  {}{reason}{source}{age}", agent.agent_id, doing.word())
 }
@@ -173,7 +173,7 @@ fn labels(agent: &AgentInfo) -> String {
 }
 
 fn link(state: &State, agent: &AgentInfo) -> String {
-    let age = age::text(agent.since, state.now);
+    let age = age::span(agent.since, state.now);
     match (agent.is_connected(), agent.latency_ms) {
         (false, _) => format!("offline for {age}"),
         (true, Some(ms)) => format!("connected for {age}, answers in {ms} ms"),
