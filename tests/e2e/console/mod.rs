@@ -5,9 +5,11 @@
 //! - `looks`: themes, ASCII, focus.
 //! - `saying`: what is said to programs, and answered to what they ask.
 //! - `work`: long work, and its end.
+//! - `memory`: what lasts until the next start.
 
 mod custody;
 mod looks;
+mod memory;
 mod mouse;
 mod saying;
 mod typing;
