@@ -112,6 +112,18 @@ fn who_waits_for_an_answer_stays_in_sight() {
         assert_eq!(shown.matches("blocked  web-1").count(), times, "{shown}");
         assert_eq!(shown.matches("blocked  coder-2").count(), 1, "{shown}");
     }
+    // Who folded a group wants none of it; what the filter leaves out stays out.
+    let mut state = with(40, 10, one_of_each());
+    state.list.agent = Some(name("coder-2"));
+    key(&mut state, KeyCode::Left);
+    state.list.agent = Some(name("web-2"));
+    assert!(
+        !text(&state).contains("blocked  coder-2"),
+        "{}",
+        text(&state)
+    );
+    keys(&mut state, "/web\n");
+    assert!(!text(&state).contains("coder-2"), "{}", text(&state));
     // Those who wait don't push each other away.
     let all = (0..20).map(|n| numbered_agent(n, Activity::Blocked));
     let mut state = with(40, 10, all.collect());

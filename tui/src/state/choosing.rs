@@ -137,24 +137,30 @@ impl State {
         shown
     }
 
-    /// The first of those who wait for an answer and are in none of these rows; never so many that the list is lost.
+    /// Those who have waited longest for an answer and are in none of these rows, except where their group is folded; never so
+    /// many that the list is lost.
     fn blocked_beside(&self, rows: &[Shown<'_>], area: Rect) -> Vec<&AgentId> {
         let roster = self.fleet.roster();
+        let is_blocked = |agent: &AgentId| roster.need(agent) == Need::Answer;
         let is_shown = |agent: &AgentId| {
             let is_it =
                 |shown: &Shown<'_>| matches!(shown.row, Row::Agent(shown) if shown == agent);
             rows.iter().any(is_it)
         };
-        let is_blocked = |agent: &AgentId| roster.need(agent) == Need::Answer;
+        let is_listed = |agent: &AgentId| {
+            let row = roster.cursor(agent).and_then(|cursor| roster.row(cursor));
+            matches!(row, Some(Row::Agent(_)))
+        };
         // Only others make room.
         let has_others = rows
             .iter()
             .any(|shown| matches!(shown.row, Row::Agent(agent) if !is_blocked(agent)));
-        let blocked = roster
-            .needy()
-            .filter(|agent| has_others && is_blocked(agent));
+        if !has_others {
+            return Vec::new();
+        }
+        let blocked = roster.inbox().take_while(|agent| is_blocked(agent));
         blocked
-            .filter(|agent| !is_shown(agent))
+            .filter(|agent| !is_shown(agent) && is_listed(agent))
             .take(usize::from(area.height / PINNED))
             .collect()
     }
