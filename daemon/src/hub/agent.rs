@@ -128,7 +128,13 @@ impl Hub {
         self.lose_interrupts(&agent_id);
         let (waiting, ended, interrupts, old) = match self.agents.remove(&agent_id) {
             Some(old) => (old.waiting, old.ended, old.interrupts, old.link),
-            None => (Vec::new(), None, Interrupts::default(), None),
+            // A daemon that was killed may have been asked for some just when the agent was forgotten.
+            None => (
+                self.queued_for(&agent_id),
+                None,
+                Interrupts::default(),
+                None,
+            ),
         };
         if let Some(old) = old {
             tracing::warn!(agent = %agent_id, old = %old.conn, new = %conn, "a second connection replaces the first");

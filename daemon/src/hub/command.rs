@@ -140,9 +140,11 @@ impl Hub {
         self.commands.insert(command_id, command);
         self.adopt_channel(&Channel::Command(command_id), stream);
         self.restore_look(command_id);
-        if queued && let Some(agent) = self.agents.get_mut(&agent_id) {
-            agent.waiting.push(command_id);
+        if queued {
             self.note_deadline(command_id);
+            if let Some(agent) = self.agents.get_mut(&agent_id) {
+                agent.waiting.push(command_id);
+            }
         }
     }
 

@@ -168,6 +168,20 @@ impl Hub {
         }
     }
 
+    /// The commands that wait for an agent, oldest first, as far as the commands themselves tell.
+    pub(super) fn queued_for(&self, agent_id: &AgentId) -> Vec<CommandId> {
+        let summaries = self.commands.values().map(|command| &command.row.summary);
+        let mut queued: Vec<_> = summaries
+            .filter(|summary| summary.agent_id == *agent_id && summary.state == State::Queued)
+            .map(|summary| (summary.created_at, summary.command_id))
+            .collect();
+        queued.sort_unstable();
+        queued
+            .into_iter()
+            .map(|(_, command_id)| command_id)
+            .collect()
+    }
+
     /// What people see of a command now.
     pub(super) fn shown(&self, command: &Command) -> CommandSummary {
         let summary = &command.row.summary;

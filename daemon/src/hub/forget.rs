@@ -3,7 +3,6 @@
 use opsctl_protocol::message::{AgentForget, ErrorCode, Role, State};
 use opsctl_protocol::{AgentId, Channel, CommandId, ToDashboard};
 
-use super::command::Command;
 use super::settle::Version;
 use super::withdraw::end_of;
 use super::{Asked, ConnId, Effect, Hub, Save, Withdrawal};
@@ -28,36 +27,39 @@ impl Hub {
                 return self.refuse(conn, id, ErrorCode::UnknownAgent, why);
             }
         }
-        let own = |command: &&Command| {
-            let summary = &command.row.summary;
-            summary.agent_id == *agent_id && !summary.state.is_final()
-        };
-        let commands: Vec<(CommandId, State)> = self
-            .commands
-            .values()
-            .filter(own)
-            .map(|command| {
-                let held_back = command.is_held_back();
-                let state = if held_back {
-                    State::Cancelled
-                } else {
-                    State::Lost
-                };
-                (command.row.summary.command_id, state)
-            })
-            .collect();
-        let end =
-            |(command_id, state)| self.withdraw_one(command_id, state, "its agent was forgotten");
-        let rows = commands.into_iter().filter_map(end).collect();
+        let commands = self.living_of(agent_id);
         let asked = Asked {
             conn,
             id,
             reached: Vec::new(),
             interrupt: None,
         };
+        self.begin_forgetting(agent_id.clone(), commands, asked);
+    }
+
+    /// An agent's commands that have not ended.
+    fn living_of(&self, agent_id: &AgentId) -> Vec<CommandId> {
+        let summaries = self.commands.values().map(|command| &command.row.summary);
+        summaries
+            .filter(|summary| summary.agent_id == *agent_id && !summary.state.is_final())
+            .map(|summary| summary.command_id)
+            .collect()
+    }
+
+    /// Begins to end an agent's commands and to drop its row.
+    fn begin_forgetting(&mut self, agent_id: AgentId, commands: Vec<CommandId>, asked: Asked) {
+        let end = |command_id| {
+            let state = if self.is_held_back(command_id) {
+                State::Cancelled
+            } else {
+                State::Lost
+            };
+            self.withdraw_one(command_id, state, "its agent was forgotten")
+        };
+        let rows = commands.into_iter().filter_map(end).collect();
         self.effects.push(Effect::Withdraw(Box::new(Withdrawal {
             rows,
-            forgotten: Some(agent_id.clone()),
+            forgotten: Some(agent_id),
             asked: Some(asked),
         })));
     }
@@ -69,7 +71,6 @@ impl Hub {
         rows: &[(CommandRow, Version)],
         asked: Asked,
     ) {
-        let Asked { conn, id, .. } = asked;
         if let Some(agent) = self.agents.get(&agent_id)
             && agent.link.is_some()
         {
@@ -79,11 +80,16 @@ impl Hub {
                 self.hold_again(row.summary.command_id);
             }
             let why = format!("{agent_id} has come back; stop it first");
-            return self.refuse(conn, id, ErrorCode::BadRequest, why);
+            return self.refuse(asked.conn, asked.id, ErrorCode::BadRequest, why);
         }
         for (row, _) in rows {
             self.count_answer(row.summary.command_id);
             self.apply_status(row.summary.command_id, &end_of(row));
+        }
+        // What was asked for meanwhile, or what it brought when it was back for a moment, goes with it too.
+        let rest = self.living_of(&agent_id);
+        if !rest.is_empty() {
+            return self.begin_forgetting(agent_id, rest, asked);
         }
         tracing::info!(agent = %agent_id, "an agent was forgotten");
         self.agents.remove(&agent_id);
@@ -94,6 +100,6 @@ impl Hub {
         self.push(&channel, forgotten.clone());
         // Those who watch the name still do, should it come back.
         self.note_topic(&channel);
-        self.answer(conn, id, forgotten);
+        self.answer(asked.conn, asked.id, forgotten);
     }
 }

@@ -250,6 +250,7 @@ impl Hub {
     fn start_request(&mut self, row: RequestRow, asked_by: Vec<(ConnId, Option<String>)>) {
         let answer = accepted(&row);
         let mut commands = Vec::with_capacity(row.commands.len());
+        let mut orphans = Vec::new();
         for mut row in row.commands {
             let (command_id, agent_id) = (row.summary.command_id, row.summary.agent_id.clone());
             let is_stored_as_delivered = row.summary.state == State::Delivered;
@@ -260,10 +261,16 @@ impl Hub {
             });
             if let Some(agent) = self.agents.get_mut(&agent_id) {
                 agent.waiting.push(command_id);
+            } else {
+                orphans.push(command_id);
             }
             self.note_deadline(command_id);
             self.push_status(command_id);
             commands.push((command_id, agent_id));
+        }
+        if !orphans.is_empty() {
+            let why = "its agent was forgotten";
+            self.withdraw(orphans, State::Cancelled, why, None);
         }
         for (conn, id) in asked_by {
             self.answer(conn, id, answer.clone());

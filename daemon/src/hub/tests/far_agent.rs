@@ -34,6 +34,8 @@ pub(super) struct FarAgent {
     pub(super) starts: BTreeMap<CommandId, u32>,
     /// Commands whose holders died with their programs.
     pub(super) died: BTreeSet<CommandId>,
+    /// Commands that the daemon has settled and that had not ended.
+    pub(super) given_up: BTreeSet<CommandId>,
     /// The connection, and what came over it.
     pub(super) link: Option<(ConnId, Heard)>,
     /// Whether the daemon has answered `agent:connect`.
@@ -50,6 +52,7 @@ impl FarAgent {
             tasks: BTreeMap::new(),
             starts: BTreeMap::new(),
             died: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             link: None,
             greeted: false,
             reported: Vec::new(),
@@ -162,11 +165,12 @@ impl FarAgent {
 
     fn settle(&mut self, id: CommandId) {
         let running = |task: &Task| !task.state.is_final();
-        assert!(
-            !self.tasks.get(&id).is_some_and(running),
-            "the daemon has settled {id}, which has not ended"
-        );
-        self.tasks.remove(&id);
+        if self.tasks.get(&id).is_some_and(running) {
+            // Nothing is killed: it goes on, for nobody.
+            self.given_up.insert(id);
+        } else {
+            self.tasks.remove(&id);
+        }
     }
 
     /// Something happens to one of its commands: it starts, writes, or ends.

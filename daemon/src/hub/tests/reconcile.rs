@@ -1,11 +1,12 @@
 //! Hub and agents as pure state machines, driven through drops, crashes, full queues and time: whatever happens, every
 //! command starts at most once, every sequence of statuses is legal, and in the end everybody agrees.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use opsctl_protocol::message::{
-    CommandCancel, CommandInterrupt, CommandRequest, DashboardConnect, Role, State, Target,
+    AgentForget, CommandCancel, CommandInterrupt, CommandRequest, DashboardConnect, Role, State,
+    Target,
 };
 use opsctl_protocol::{
     AgentId, Channel, CommandId, DashboardMessage, Header, Timestamp, ToDashboard,
@@ -36,6 +37,8 @@ enum Step {
     AskAgain(usize),
     Cancel(usize),
     Interrupt(usize),
+    /// Somebody says that an agent will not come back.
+    Forget(usize),
     Connect(usize),
     /// The connection breaks; the daemon hears of it at once, or only when the agent is back.
     Drop {
@@ -73,6 +76,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..8_usize).prop_map(Step::AskAgain),
         2 => (0..8_usize).prop_map(Step::Cancel),
         1 => (0..8_usize).prop_map(Step::Interrupt),
+        1 => agent.clone().prop_map(Step::Forget),
         4 => agent.clone().prop_map(Step::Connect),
         2 => (agent.clone(), any::<bool>()).prop_map(|(agent, heard)| Step::Drop { agent, heard }),
         1 => (agent.clone(), any::<bool>())
@@ -118,6 +122,8 @@ struct World {
     asked: Vec<CommandRequest>,
     /// Every status that was told, with the epoch of its telling.
     told: BTreeMap<CommandId, Vec<(u64, State)>>,
+    /// Commands that were given up with their agent, whose programs may go on.
+    forgotten: BTreeSet<CommandId>,
     /// Up to which push each command's channel has been looked at in this epoch.
     seen: BTreeMap<CommandId, u64>,
 }
@@ -149,6 +155,7 @@ impl World {
             dashboard: (ConnId(0), Arc::default()),
             asked: Vec::new(),
             told: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             seen: BTreeMap::new(),
         };
         world.join();
@@ -168,7 +175,7 @@ impl World {
         self.dashboard = (self.conn(), Arc::default());
         self.handle(Event::DashboardJoined {
             conn: self.dashboard.0,
-            rights: rights(Role::Operator),
+            rights: rights(Role::Admin),
             hello: DashboardConnect::default(),
             id: None,
             outbox: Arc::clone(&self.dashboard.1),
@@ -243,6 +250,12 @@ impl World {
             Pending::Withdraw(one) => {
                 for (row, _) in &one.rows {
                     self.disk.put(row);
+                    if one.forgotten.is_some() && row.summary.state == State::Lost {
+                        self.forgotten.insert(row.summary.command_id);
+                    }
+                }
+                if let Some(agent_id) = &one.forgotten {
+                    self.disk.agents.remove(agent_id);
                 }
                 Event::Withdrawn(Box::new(one), Ok(()))
             }
@@ -402,6 +415,9 @@ impl World {
                     });
                 }
             }
+            Step::Forget(agent) => self.say(AgentForget {
+                agent_id: self.agents[agent].name.clone(),
+            }),
             Step::Connect(agent) => self.connect(agent),
             Step::Drop { agent, heard } => {
                 let link = self.agents[agent].link.clone();
@@ -543,9 +559,15 @@ fn check_always(world: &World) -> Result<(), TestCaseError> {
                 "{id} is {stored:?} on disk"
             );
         }
+        let given_up = world.agents.iter().any(|agent| agent.given_up.contains(id));
+        prop_assert!(
+            !given_up || world.forgotten.contains(id),
+            "{id} was settled and has not ended"
+        );
         if ends.first() == Some(&State::Lost) {
             let died = world.agents.iter().any(|agent| agent.died.contains(id));
-            prop_assert!(died, "{id} was given up and lives");
+            let forgotten = world.forgotten.contains(id);
+            prop_assert!(died || forgotten, "{id} was given up and lives");
         }
     }
     Ok(())
@@ -568,7 +590,8 @@ proptest! {
         for (id, row) in &world.disk.commands {
             let state = row.summary.state;
             let runs = world.agents.iter().any(|agent| agent.runs(*id));
-            prop_assert_eq!(state == State::Running, runs, "{}: {}", id, state);
+            let forgotten = world.forgotten.contains(id);
+            prop_assert!(forgotten || (state == State::Running) == runs, "{id}: {state}");
         }
         world.finish();
         check_always(&world)?;
