@@ -20,6 +20,11 @@ const REST: Duration = Duration::from_millis(100);
 /// How long after one look the next comes at the soonest, and during output that never rests at the latest.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// The longest wait for another look without any output between, where the last one has found the command's own process at
+/// work: a shell that edits no lines may only not have got round to wait for the next. The first is [`EVERY`], each further one
+/// twice as long.
+const AGAIN: Duration = Duration::from_secs(4);
+
 /// Processes that are looked through for one that stands for a group whose leader has ended.
 const SEARCHED: usize = 64;
 
@@ -34,6 +39,8 @@ pub(super) struct Front {
     looked: Option<Instant>,
     /// When the first output since it came, and the last.
     put_out: Option<(Instant, Instant)>,
+    /// How long after it another follows without any output.
+    again: Option<Duration>,
 }
 
 impl Front {
@@ -41,10 +48,17 @@ impl Front {
     pub(super) fn put_out(&mut self, now: Instant) {
         let first = self.put_out.map_or(now, |(first, _)| first);
         self.put_out = Some((first, now));
+        self.again = None;
     }
 
     /// When a look is due; never, while nothing happens.
     pub(super) fn due(&self) -> Option<Instant> {
+        let again = self.again.zip(self.looked);
+        self.due_for_output()
+            .or(again.map(|(wait, looked)| looked + wait))
+    }
+
+    fn due_for_output(&self) -> Option<Instant> {
         let (first, last) = self.put_out?;
         let rested = (last + REST).min(first + EVERY);
         Some(
@@ -60,6 +74,11 @@ impl Front {
             .put_out
             .filter(|(_, last)| *last + REST > now)
             .map(|(_, last)| (now, last));
+        let works = front
+            .as_ref()
+            .is_some_and(|front| front.own && !front.reads);
+        let wait = self.again.map_or(EVERY, |wait| wait * 2);
+        self.again = (works && wait <= AGAIN).then_some(wait);
         if front.is_some() && front != self.last {
             self.last = front;
             self.untold = true;
@@ -169,6 +188,33 @@ mod tests {
     }
 
     #[test]
+    fn what_works_without_a_word_is_looked_at_a_few_times_more() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let works = Foreground {
+            own: true,
+            ..front("dash")
+        };
+        let mut watch = Front::default();
+        watch.put_out(at(0));
+        let mut looks = Vec::new();
+        for ms in 0..20_000 {
+            if watch.due().is_some_and(|due| due <= at(ms)) {
+                watch.seen(Some(works.clone()), at(ms));
+                looks.push(ms);
+            }
+        }
+        assert_eq!(looks, [100, 350, 850, 1850, 3850, 7850]);
+        let waits = Foreground {
+            reads: true,
+            ..works
+        };
+        watch.put_out(at(20_000));
+        watch.seen(Some(waits), at(20_100));
+        assert_eq!(watch.due(), None);
+    }
+
+    #[test]
     fn only_what_has_changed_is_told_and_all_of_it_to_another_agent() {
         let now = Instant::now();
         let mut watch = Front::default();
@@ -206,13 +252,14 @@ mod tests {
         let prompt = wait_for(&|front| front.own && front.reads).await;
         assert_eq!(prompt.argv[0], "bash");
         type_in("sleep 1000\r");
-        let child = wait_for(&|front| !front.own && front.argv == ["sleep", "1000"]).await;
-        assert!(child.reads, "that it doesn't read isn't seen");
+        // That it doesn't read isn't seen.
+        let child = |front: &Foreground| front.argv == ["sleep", "1000"] && front.reads;
+        wait_for(&|front| !front.own && child(front)).await;
         type_in("\x03");
         wait_for(&|front| front.own && front.reads).await;
         // The leader of this group ends at once.
         type_in("true | sleep 1000\r");
-        wait_for(&|front| !front.own && front.argv == ["sleep", "1000"]).await;
+        wait_for(&|front| !front.own && child(front)).await;
         type_in("\x03while :; do :; done\r");
         wait_for(&|front| front.own && !front.reads).await;
         shell.start_kill().unwrap();
