@@ -47,7 +47,7 @@ pub fn measure(options: &Options) -> Section {
         } else {
             opsctl_protocol::message::Presence::Connected
         };
-        world.state.message(Message::Agent(agent), NOW);
+        world.message(Message::Agent(agent));
     });
     let all = [&scroll, &filter, &change];
     Section {
@@ -80,5 +80,5 @@ fn changes(world: &mut World, count: u32, change: impl Fn(&mut World, usize)) ->
 
 fn key(world: &mut World, code: KeyCode) {
     let key = KeyEvent::new(code, KeyModifiers::NONE);
-    world.state.input(Input::Key(key), NOW);
+    world.input(Input::Key(key), NOW);
 }

@@ -71,9 +71,9 @@ fn of_panes(hidden: bool) -> Result<f64> {
     if hidden {
         // One gets the whole screen; the others rest behind it.
         let zoom = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::NONE);
-        world.state.input(Input::Key(zoom), NOW);
+        world.input(Input::Key(zoom), NOW);
         let later = Timestamp(NOW.0 + LATER.as_millis() as u64);
-        world.state.input(Input::Tick, later);
+        world.input(Input::Tick, later);
     }
     world.draw();
     let counted = if hidden { PANES - 1 } else { PANES };

@@ -11,13 +11,12 @@ use opsctl_protocol::message::{
     AcceptedCommand, AgentInfo, AgentList, CommandAccepted, CommandStatus, CommandSummary, Kind,
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Timestamp};
-use opsctl_tui::state::{Answer, Link, Message, State};
+use opsctl_tui::canvas::Canvas;
+use opsctl_tui::state::{Answer, Input, Link, Message, Redraw, State};
 use opsctl_tui::view::theme::palette::Palette;
 use opsctl_tui::view::theme::{Depth, Theme};
 use opsctl_tui::view::{self, Kept};
 use ratatui::backend::CrosstermBackend;
-use ratatui::layout::Rect;
-use ratatui::{Terminal, TerminalOptions, Viewport};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
@@ -55,7 +54,9 @@ pub struct World {
     pub state: State,
     theme: Theme,
     kept: Kept,
-    terminal: Terminal<CrosstermBackend<Counter>>,
+    canvas: Canvas<CrosstermBackend<Counter>>,
+    /// What the next frame has to show.
+    changed: Redraw,
     written: Rc<Cell<usize>>,
     offsets: Vec<u64>,
 }
@@ -106,18 +107,15 @@ impl World {
     fn new() -> Self {
         let mut state = State::new(SIZE, NOW, "unix:/run/opsctl.sock".to_owned(), false);
         state.message(Message::Link(Link::Connected), NOW);
-        let options = TerminalOptions {
-            viewport: Viewport::Fixed(Rect::new(0, 0, SIZE.0, SIZE.1)),
-        };
         let palette = Palette::named("dark").expect("a built-in theme");
         let written = Rc::new(Cell::new(0));
         let backend = CrosstermBackend::new(Counter(written.clone()));
-        let terminal = Terminal::with_options(backend, options);
         Self {
             state,
             theme: Theme::new(|role| palette.style(role), Depth::True, false),
             kept: Kept::default(),
-            terminal: terminal.expect("a counter takes everything"),
+            canvas: Canvas::new(backend, SIZE),
+            changed: Redraw::Everything,
             written,
             offsets: Vec::new(),
         }
@@ -142,14 +140,27 @@ impl World {
             size: None,
             data,
         };
-        self.state.message(Message::Output(frame), NOW);
+        self.message(Message::Output(frame));
+    }
+
+    /// Gives the reducer a message.
+    pub fn message(&mut self, message: Message) {
+        let outcome = self.state.message(message, NOW);
+        self.changed = self.changed.max(outcome.redraw);
+    }
+
+    /// Gives the reducer what a person does.
+    pub fn input(&mut self, input: Input, now: Timestamp) {
+        let outcome = self.state.input(input, now);
+        self.changed = self.changed.max(outcome.redraw);
     }
 
     /// Draws a frame; how many bytes the terminal gets.
     pub fn draw(&mut self) -> usize {
         let (state, theme, kept) = (&self.state, &self.theme, &mut self.kept);
-        self.terminal
-            .draw(|frame| view::draw(state, theme, kept, frame))
+        let changed = std::mem::take(&mut self.changed);
+        self.canvas
+            .draw(|frame| view::draw(state, theme, kept, changed, frame))
             .expect("a counter takes everything");
         self.written.replace(0)
     }

@@ -10,7 +10,7 @@
 //! - [`state`]: a pure reducer; no IO, no clock.
 //! - [`export`]: a terminal's lines as text.
 //! - [`layout`], [`age`], [`clock`]: where things are, how long ago, at what time of day.
-//! - [`view`]: draws a `&State`.
+//! - [`view`]: draws a `&State`; [`canvas`]: the last frame, and what the next one changes of it.
 //! - [`alert`]: how the operator's own terminal is called.
 //! - [`themes`]: the themes that there are.
 //! - `memory`: what lasts from one start to the next.
@@ -27,6 +27,7 @@
 pub mod age;
 pub mod alert;
 pub mod app;
+pub mod canvas;
 pub mod clock;
 pub mod encode;
 pub mod export;

@@ -18,8 +18,9 @@ use crossterm::terminal::{
 };
 use crossterm::{execute, queue};
 use ratatui::backend::CrosstermBackend;
-use ratatui::{Frame, Terminal};
 use rustix::process::{Pid, Signal, getpid, getppid, kill_current_process_group};
+
+use crate::canvas::{Canvas, Frame};
 
 /// Presses, releases, the wheel, and movement with a button down, in the form without a limit on columns.
 /// Not every movement (1003), which would wake the console for nothing.
@@ -96,8 +97,8 @@ pub trait Stage {
 
 /// The terminal that the program was started on.
 pub struct Tty {
-    terminal: Terminal<CrosstermBackend<FrameBytes>>,
-    /// The same as the terminal's.
+    canvas: Canvas<CrosstermBackend<FrameBytes>>,
+    /// The same as the canvas's.
     bytes: FrameBytes,
     /// The cursor's form as last set.
     cursor: Option<SetCursorStyle>,
@@ -153,10 +154,8 @@ impl Tty {
         }));
         enter()?;
         let bytes = FrameBytes::default();
-        let backend = CrosstermBackend::new(bytes.clone());
-        let terminal = Terminal::new(backend).inspect_err(|_| give_back())?;
         Ok(Self {
-            terminal,
+            canvas: Canvas::new(CrosstermBackend::new(bytes.clone()), size()),
             bytes,
             cursor: None,
             mouse: false,
@@ -177,12 +176,13 @@ impl Stage for Tty {
         cursor: SetCursorStyle,
         render: &mut dyn FnMut(&mut Frame<'_>),
     ) -> io::Result<()> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        queue!(self.canvas.backend_mut(), BeginSynchronizedUpdate)?;
         if self.cursor.replace(cursor) != Some(cursor) {
-            queue!(self.terminal.backend_mut(), cursor)?;
+            queue!(self.canvas.backend_mut(), cursor)?;
         }
-        self.terminal.draw(|frame| render(frame))?;
-        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        self.canvas.resize(size())?;
+        self.canvas.draw(|frame| render(frame))?;
+        queue!(self.canvas.backend_mut(), EndSynchronizedUpdate)?;
         self.bytes.send()
     }
 
@@ -193,10 +193,9 @@ impl Stage for Tty {
         self.mouse(self.mouse)?;
         self.cursor = None;
         self.keyboard = KEYBOARD;
-        // A new one compares with a blank screen. Its own way to clear would ask the terminal where the cursor
-        // is, and wait for an answer among what the person types.
-        self.terminal = Terminal::new(CrosstermBackend::new(self.bytes.clone()))?;
-        queue!(self.terminal.backend_mut(), Clear(ClearType::All))?;
+        // A new one compares with a blank screen.
+        self.canvas = Canvas::new(CrosstermBackend::new(self.bytes.clone()), size());
+        queue!(self.canvas.backend_mut(), Clear(ClearType::All))?;
         self.bytes.send()
     }
 
@@ -245,8 +244,17 @@ impl Stage for Tty {
     }
 
     fn size(&self) -> (u16, u16) {
-        crossterm::terminal::size().unwrap_or((80, 24))
+        size()
     }
+}
+
+/// Columns and rows of the terminal.
+fn size() -> (u16, u16) {
+    let told = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+    let told = told.map(|size| (size.ws_col, size.ws_row));
+    told.filter(|(cols, rows)| *cols > 0 && *rows > 0)
+        .or_else(|| crossterm::terminal::size().ok())
+        .unwrap_or((80, 24))
 }
 
 /// Whether somebody in this session could continue this program when it stops. There is nobody where it is all that runs

@@ -1,21 +1,27 @@
-//! What is kept from one frame for the next never shows.
+//! What is kept from one frame for the next never shows, nor what of the frame was left as it was.
 
 mod world;
 
 #[path = "../../terminal/tests/streams/mod.rs"]
 mod streams;
 
-use bytes::Bytes;
-use crossterm::event::KeyCode;
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use opsctl_protocol::frame::Via;
 use opsctl_protocol::message::{Kind, Payload, State as CommandState, TerminalSnapshot};
 use opsctl_protocol::{OutputFrame, Timestamp};
-use opsctl_tui::state::{Input, Message, State};
-use opsctl_tui::view::Kept;
+use opsctl_terminal::{Attributes, Cell, Color, Screen, Underline};
+use opsctl_tui::canvas::Canvas;
+use opsctl_tui::state::{Input, Message, Redraw, State};
 use opsctl_tui::view::theme::Depth;
 use opsctl_tui::view::theme::Theme;
 use opsctl_tui::view::theme::palette::Palette;
+use opsctl_tui::view::{self, Kept};
 use proptest::prelude::*;
+use ratatui::backend::CrosstermBackend;
 use world::*;
 
 /// What happens between two frames.
@@ -78,11 +84,91 @@ fn themes() -> [Theme; 2] {
     ]
 }
 
+/// A canvas, and what a terminal shows of it.
+struct Shown {
+    canvas: Canvas<CrosstermBackend<Bytes>>,
+    written: Bytes,
+    screen: Screen,
+}
+
+/// What was written to the terminal and not yet read by it.
+#[derive(Clone, Default)]
+struct Bytes(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Bytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shown {
+    fn blank(size: (u16, u16)) -> Self {
+        let written = Bytes::default();
+        Self {
+            canvas: Canvas::new(CrosstermBackend::new(written.clone()), size),
+            written,
+            screen: Screen::new(size.0, size.1, 0),
+        }
+    }
+
+    fn draw(&mut self, state: &State, theme: &Theme, kept: &mut Kept, changed: Redraw) {
+        let (cols, rows) = state.size;
+        self.screen.resize(cols, rows);
+        let resized = self.canvas.resize(state.size);
+        resized.expect("memory takes everything");
+        self.canvas
+            .draw(|frame| view::draw(state, theme, kept, changed, frame))
+            .expect("memory takes everything");
+        self.screen.feed(&self.written.0.take());
+    }
+
+    /// All that is seen, row by row, and where the cursor is, if it is seen.
+    fn seen(&self) -> (Vec<Vec<Seen>>, Option<(u16, u16)>) {
+        let rows = (0..i32::from(self.screen.size().1)).filter_map(|row| self.screen.row(row));
+        let rows = rows.map(|row| row.cells().map(Seen::of).collect());
+        let cursor = self.screen.cursor();
+        let place = cursor.visible.then_some((cursor.row, cursor.col));
+        (rows.collect(), place)
+    }
+}
+
+/// What is seen of a cell.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    text: char,
+    marks: Vec<char>,
+    bg: Color,
+    /// How what stands there looks; nothing of a blank is seen.
+    look: Option<(Color, Attributes)>,
+}
+
+impl Seen {
+    fn of(cell: Cell<'_>) -> Self {
+        let look = cell.attributes();
+        let has_lines = look.underline != Underline::None || look.strikeout || look.inverse;
+        Self {
+            text: cell.ch(),
+            marks: cell.marks().to_vec(),
+            bg: cell.bg(),
+            look: (cell.ch() != ' ' || has_lines).then(|| (cell.fg(), look)),
+        }
+    }
+}
+
 proptest! {
+    // Each draws and emulates dozens of frames twice.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn a_frame_is_the_same_whatever_was_drawn_before(happenings in prop::collection::vec(happening(), 1..40)) {
         let (mut state, themes, mut theme) = (two_panes(), themes(), 0);
         let (mut kept, mut offsets) = (Kept::default(), [0; 3]);
+        let mut shown = Shown::blank(state.size);
+        shown.draw(&state, &themes[theme], &mut kept, Redraw::Everything);
         for happening in happenings {
             let mut piece = |pane: u8, data: Vec<u8>, size| {
                 let offset = &mut offsets[usize::from(pane)];
@@ -94,17 +180,16 @@ proptest! {
                     offset: *offset,
                     time: NOW,
                     size,
-                    data: Bytes::from(data),
+                    data: data.into(),
                 };
                 *offset = frame.end();
                 Message::Output(frame)
             };
-            match happening {
-                Happening::Output(pane, data) => {
-                    state.message(piece(pane, data, None), NOW);
-                }
+            let changed = match happening {
+                Happening::Output(pane, data) => state.message(piece(pane, data, None), NOW).redraw,
                 Happening::Size(pane, cols, rows) => {
-                    state.message(piece(pane, b"!".to_vec(), Some((cols, rows))), NOW);
+                    let output = piece(pane, b"!".to_vec(), Some((cols, rows)));
+                    state.message(output, NOW).redraw
                 }
                 Happening::Snapshot(pane) => {
                     let snapshot = TerminalSnapshot {
@@ -113,20 +198,29 @@ proptest! {
                         offset: offsets[usize::from(pane)],
                         cols: 40,
                         rows: 10,
-                        data: Payload(Bytes::from_static(b"a screen\r\nof its own")),
+                        data: Payload(b"a screen\r\nof its own"[..].into()),
                     };
-                    state.message(Message::Snapshot(snapshot), NOW);
+                    state.message(Message::Snapshot(snapshot), NOW).redraw
                 }
                 Happening::Resize(cols, rows) => {
-                    state.input(Input::Resize(cols, rows), Timestamp(NOW.0 + 1));
+                    state.input(Input::Resize(cols, rows), Timestamp(NOW.0 + 1)).redraw
                 }
                 Happening::Key(code) => {
-                    key(&mut state, code);
+                    let event = KeyEvent::new(code, KeyModifiers::NONE);
+                    state.input(Input::Key(event), NOW).redraw
                 }
-                Happening::Theme(other) => theme = usize::from(other),
-            }
+                Happening::Theme(other) => {
+                    theme = usize::from(other);
+                    Redraw::Everything
+                }
+            };
             let theme = &themes[theme];
-            prop_assert_eq!(draw_after(&state, theme, &mut kept), draw(&state, theme));
+            if changed > Redraw::Nothing {
+                shown.draw(&state, theme, &mut kept, changed);
+            }
+            let mut whole = Shown::blank(state.size);
+            whole.draw(&state, theme, &mut Kept::default(), Redraw::Everything);
+            prop_assert_eq!(shown.seen(), whole.seen());
         }
     }
 }

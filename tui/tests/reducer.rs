@@ -12,7 +12,7 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{AgentId, OutputFrame, Timestamp};
 use opsctl_tui::keys::Mode;
 use opsctl_tui::layout::Layout;
-use opsctl_tui::state::{Answer, Effect, Focus, Input, Link, Message, State};
+use opsctl_tui::state::{Answer, Effect, Focus, Input, Link, Message, Redraw, State};
 use proptest::prelude::*;
 use ratatui::layout::Rect;
 use world::*;
@@ -111,14 +111,16 @@ fn what_only_goes_to_the_program_draws_no_frame() {
     let pressed = |code| Input::Key(KeyEvent::new(code, KeyModifiers::NONE));
     let typed = state.input(pressed(KeyCode::Char('x')), NOW);
     assert_eq!(typed.effects, [Effect::Input(id(1), "x".into())]);
-    assert!(!typed.redraw, "its echo will be drawn");
+    assert_eq!(typed.redraw, Redraw::Nothing, "its echo will be drawn");
     let pasted = state.input(Input::Paste("text".to_owned()), NOW);
-    assert!(!pasted.redraw && !pasted.effects.is_empty());
+    assert!(pasted.redraw == Redraw::Nothing && !pasted.effects.is_empty());
     // A console that was dimmed is bright again.
     state.input(Input::Focus(false), NOW);
-    assert!(state.input(pressed(KeyCode::Char('y')), NOW).redraw);
+    let bright = state.input(pressed(KeyCode::Char('y')), NOW);
+    assert_eq!(bright.redraw, Redraw::Everything);
     let left = KeyEvent::new(KeyCode::Char(']'), KeyModifiers::CONTROL);
-    assert!(state.input(Input::Key(left), NOW).redraw);
+    let left = state.input(Input::Key(left), NOW);
+    assert_eq!(left.redraw, Redraw::Everything);
     assert!(!state.attached);
 }
 

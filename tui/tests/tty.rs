@@ -6,6 +6,8 @@ use opsctl_terminal::Screen;
 use opsctl_tui::tty::{Stage, Tty};
 use pty_process::Size;
 use pty_process::blocking::{Command, open};
+use ratatui::buffer::Cell;
+use ratatui::widgets::Widget;
 
 /// Not a test: what the test below runs in a terminal of its own.
 #[test]
@@ -14,7 +16,8 @@ fn takes_the_terminal_and_panics() {
     let mut tty = Tty::take().unwrap();
     let style = crossterm::cursor::SetCursorStyle::BlinkingBar;
     tty.draw(style, &mut |frame| {
-        frame.render_widget("frame", frame.area());
+        let area = frame.area();
+        "frame".render(area, frame.whole(&Cell::EMPTY));
     })
     .unwrap();
     let _ = tty.draw(style, &mut |_| panic!("a defect"));

@@ -7,7 +7,7 @@ use opsctl_terminal::CursorShape;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Console, Error};
-use crate::state::State;
+use crate::state::{Redraw, State};
 use crate::tty::Stage;
 use crate::view;
 
@@ -16,14 +16,14 @@ const HELD: Duration = Duration::from_millis(100);
 
 impl<S: Stage> Console<'_, S> {
     pub(super) fn draw(&mut self) -> Result<(), Error> {
-        self.dirty = false;
+        let changed = std::mem::take(&mut self.changed);
         self.held = None;
         self.pace.drawn(std::time::Instant::now());
         self.rests = self.state.away;
         let (state, theme, kept) = (&self.state, &self.theme, &mut self.kept);
         let cursor = cursor_style(state);
         self.stage.draw(cursor, &mut |frame| {
-            view::draw(state, theme, kept, frame);
+            view::draw(state, theme, kept, changed, frame);
         })?;
         Ok(())
     }
@@ -31,7 +31,7 @@ impl<S: Stage> Console<'_, S> {
     /// When the next frame may be drawn.
     pub(super) fn draw_at(&mut self) -> Instant {
         let next = Instant::from_std(self.pace.next());
-        if !self.dirty || !self.state.is_mid_frame() {
+        if self.changed == Redraw::Nothing || !self.state.is_mid_frame() {
             self.held = None;
             return next;
         }

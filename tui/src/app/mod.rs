@@ -28,7 +28,7 @@ use crate::keys::Keymap;
 use crate::memory::Memory;
 use crate::pace::Pace;
 use crate::state::look::Look;
-use crate::state::{Input, Message, Outcome, State};
+use crate::state::{Input, Message, Outcome, Redraw, State};
 use crate::themes::{NoTheme, Themes};
 use crate::tty::{Stage, Tty};
 use crate::view::theme::wishes::Choice;
@@ -142,7 +142,7 @@ pub async fn run_on<I: Stream<Item = io::Result<TtyEvent>> + Unpin>(
         alert: options.alert,
         memory,
         edit: None,
-        dirty: true,
+        changed: Redraw::Everything,
         pace: Pace::new(std::time::Instant::now()),
         held: None,
         rests: false,
@@ -177,8 +177,8 @@ struct Console<'a, S> {
     memory: Option<Memory>,
     /// A text to be opened in the editor next.
     edit: Option<String>,
-    /// Whether something visible has changed since the last frame.
-    dirty: bool,
+    /// What of the screen has changed since the last frame.
+    changed: Redraw,
     /// When the next frame may be drawn.
     pace: Pace,
     /// Since when a frame waits for an application to finish its own.
@@ -251,7 +251,7 @@ impl<S: Stage> Console<'_, S> {
                     }
                     None => return Ok(()),
                 },
-                () = due(frame_at), if self.dirty && !self.rests => self.draw()?,
+                () = due(frame_at), if self.changed > Redraw::Nothing && !self.rests => self.draw()?,
                 () = sleep_until(tick_at.unwrap_or(frame_at)), if tick_at.is_some() => {
                     let outcome = self.state.input(Input::Tick, Timestamp::now());
                     self.apply(outcome)?;
@@ -319,7 +319,8 @@ impl<S: Stage> Console<'_, S> {
             TtyEvent::FocusLost => Input::Focus(false),
         };
         let outcome = self.state.input(input, Timestamp::now());
-        self.pace.key(std::time::Instant::now(), outcome.redraw);
+        let shows = outcome.redraw > Redraw::Nothing;
+        self.pace.key(std::time::Instant::now(), shows);
         self.rests &= self.state.away;
         self.apply(outcome)?;
         self.stage.keyboard(self.state.keyboard())?;
@@ -327,7 +328,7 @@ impl<S: Stage> Console<'_, S> {
     }
 
     fn apply(&mut self, outcome: Outcome) -> Result<(), Error> {
-        self.dirty |= outcome.redraw;
+        self.changed = self.changed.max(outcome.redraw);
         outcome
             .effects
             .into_iter()

@@ -236,8 +236,20 @@ impl Effect {
 pub struct Outcome {
     /// What is to be done, in this order.
     pub effects: Vec<Effect>,
-    /// Whether something visible changed.
-    pub redraw: bool,
+    /// What of the screen changed.
+    pub redraw: Redraw,
+}
+
+/// What of the screen an update changed; the greater one has the lesser in it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Redraw {
+    /// Nothing that is seen.
+    #[default]
+    Nothing,
+    /// What programs show in panes; everything around is as it was.
+    Terminals,
+    /// Anything.
+    Everything,
 }
 
 impl Outcome {
@@ -245,7 +257,7 @@ impl Outcome {
     pub fn redraw() -> Self {
         Self {
             effects: Vec::new(),
-            redraw: true,
+            redraw: Redraw::Everything,
         }
     }
 
@@ -253,7 +265,7 @@ impl Outcome {
     pub fn doing(effects: Vec<Effect>) -> Self {
         Self {
             effects,
-            redraw: true,
+            redraw: Redraw::Everything,
         }
     }
 }

@@ -5,7 +5,7 @@ use opsctl_protocol::Timestamp;
 
 use super::mirror::LARGEST_PASTE;
 use super::saying::LONGEST;
-use super::{Effect, Input, Outcome, Overlay, Purpose, State};
+use super::{Effect, Input, Outcome, Overlay, Purpose, Redraw, State};
 use crate::encode;
 use crate::keys::{Action, Mode};
 
@@ -55,7 +55,11 @@ impl State {
         let unseen = passes_on && self.attached && only_input(&effects);
         Outcome {
             effects,
-            redraw: !unseen,
+            redraw: if unseen {
+                Redraw::Nothing
+            } else {
+                Redraw::Everything
+            },
         }
     }
 

@@ -4,7 +4,7 @@ use opsctl_protocol::message::{CommandAccepted, CommandQuery, Gap, Subscribe};
 use opsctl_protocol::{AgentId, CommandId, Timestamp};
 
 use super::commands::History;
-use super::{Answer, Effect, Link, Message, Outcome, Pane, State, channel};
+use super::{Answer, Effect, Link, Message, Outcome, Pane, Redraw, State, channel};
 
 /// Commands of an agent that are asked for at once.
 const LISTED: u32 = 200;
@@ -21,7 +21,7 @@ impl State {
         // Output changes no layout, and there is far more of it than of anything else.
         let is_output = matches!(message, Message::Output(_));
         let mut outcome = self.take(message);
-        if outcome.redraw && !is_output {
+        if outcome.redraw == Redraw::Everything && !is_output {
             outcome.effects.extend(self.fit());
             outcome.effects.extend(self.more_history());
         }
@@ -115,7 +115,7 @@ impl State {
             let effects = self.keep_hidden(frame);
             return Outcome {
                 effects,
-                redraw: false,
+                redraw: Redraw::Nothing,
             };
         }
         let attached = self.attached && self.answers;
@@ -125,9 +125,14 @@ impl State {
         };
         pane.output(frame);
         let replies = pane.screen.take_replies();
+        let is_shown = self.layout.panes.iter().any(|(shown, _)| *shown == index);
         let mut outcome = Outcome {
             effects: Vec::new(),
-            redraw: self.layout.panes.iter().any(|(shown, _)| *shown == index),
+            redraw: if is_shown {
+                Redraw::Terminals
+            } else {
+                Redraw::Nothing
+            },
         };
         // Whoever is attached is the application's terminal, and answers what it asks. A watcher's
         // emulator has the same answers and keeps them to itself.

@@ -78,7 +78,7 @@ use opsctl_protocol::{Channel, CommandId, Pattern, Timestamp};
 use crate::clock::Zone;
 use crate::keys::{Keymap, Mode};
 use crate::layout::Layout;
-pub use effect::{Answer, Effect, Input, Message, Outcome};
+pub use effect::{Answer, Effect, Input, Message, Outcome, Redraw};
 pub use link::{Connection, Link};
 pub use notice::Notice;
 pub use pane::Pane;

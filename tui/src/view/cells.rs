@@ -10,6 +10,7 @@ use ratatui::style::{Color, Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::theme::{Depth, Theme};
+use crate::canvas::Frame;
 use crate::state::Pane;
 use crate::state::copy::Copy;
 use crate::state::lines::Place;
@@ -28,6 +29,8 @@ pub struct Kept {
 #[derive(Debug)]
 struct Terminal {
     look: Look,
+    /// The generation of the screen that was drawn.
+    generation: u64,
     /// Of each row, which one it is and when it had changed last.
     rows: Vec<Option<(i32, u64)>>,
     cells: Vec<Drawn>,
@@ -45,6 +48,20 @@ struct Look {
     depth: Depth,
 }
 
+impl Look {
+    /// That of the part of a pane's terminal at `window`.
+    fn of(pane: &Pane, window: Window, area: Rect, theme: &Theme) -> Self {
+        let (cols, rows) = pane.screen.size();
+        let below = i32::from(rows).saturating_sub(window.line);
+        Self {
+            col: window.col,
+            cols: area.width.min(cols.saturating_sub(window.col)),
+            rows: u16::try_from(below).unwrap_or(0).min(area.height),
+            depth: theme.depth(),
+        }
+    }
+}
+
 impl Kept {
     /// A frame begins.
     pub(super) fn begin(&mut self) {
@@ -57,6 +74,14 @@ impl Kept {
         self.terminals.retain(|_, terminal| terminal.frame == frame);
     }
 
+    /// Whether the last frame shows a pane's terminal as it is now.
+    pub(super) fn has_all_of(&self, pane: &Pane) -> bool {
+        let terminal = self.terminals.get(&pane.command);
+        terminal.is_some_and(|terminal| {
+            terminal.frame == self.frame && terminal.generation == pane.screen.generation()
+        })
+    }
+
     fn terminal(&mut self, pane: &Pane, look: Look) -> &mut Terminal {
         let frame = self.frame;
         let terminal = self.terminals.entry(pane.command);
@@ -65,6 +90,7 @@ impl Kept {
             *terminal = Terminal::new(look);
         }
         terminal.frame = frame;
+        terminal.generation = pane.screen.generation();
         terminal
     }
 }
@@ -74,19 +100,22 @@ impl Terminal {
         let cells = usize::from(look.cols) * usize::from(look.rows);
         Self {
             look,
+            generation: 0,
             rows: vec![None; look.rows.into()],
             cells: vec![Drawn::EMPTY; cells],
             frame: 0,
         }
     }
 
+    /// Whether row `y` was drawn as the line `line` of the pane's screen is now.
+    fn has_row(&self, pane: &Pane, y: u16, line: i32) -> bool {
+        let known = self.rows.get(usize::from(y)).copied().flatten();
+        known == Some((line, changed(pane, line)))
+    }
+
     /// The cells of row `y`, which is the line `line` of the pane's screen; none where there is no such line.
     fn row(&mut self, pane: &Pane, y: u16, line: i32, theme: &Theme) -> Option<&[Drawn]> {
-        let changed = u16::try_from(line).map_or_else(
-            // Lines move up into the scrollback, and more come before it.
-            |_| pane.screen.generation(),
-            |row| pane.screen.changed(row),
-        );
+        let changed = changed(pane, line);
         let cols = usize::from(self.look.cols);
         let start = usize::from(y) * cols;
         let cells = self.cells.get_mut(start..start + cols)?;
@@ -98,6 +127,15 @@ impl Terminal {
         }
         Some(cells)
     }
+}
+
+/// When a line of a pane's screen changed last.
+fn changed(pane: &Pane, line: i32) -> u64 {
+    u16::try_from(line).map_or_else(
+        // Lines move up into the scrollback, and more come before it.
+        |_| pane.screen.generation(),
+        |row| pane.screen.changed(row),
+    )
 }
 
 /// Draws the part of the terminal that the pane looks at. The result is where its cursor is, if seen.
@@ -117,7 +155,53 @@ pub(super) fn draw(
     if marked.is_any() {
         marked.draw(pane, area, theme, buffer);
     }
-    cursor(pane, area, window, &marked)
+    cursor_in(pane, area, window, &marked)
+}
+
+/// Draws the rows of that part which have changed since the last frame, which is in `frame`. False where it must be drawn as
+/// a whole: another part is looked at, or something in it is marked.
+pub(super) fn draw_changes(
+    pane: &Pane,
+    area: Rect,
+    theme: &Theme,
+    kept: &mut Kept,
+    frame: &mut Frame<'_>,
+) -> bool {
+    if area.is_empty() {
+        return true;
+    }
+    let window = pane.window((area.width, area.height));
+    let look = Look::of(pane, window, area, theme);
+    let number = kept.frame;
+    let last = kept.terminals.get(&pane.command);
+    let goes_on = last.is_some_and(|last| last.frame == number && last.look == look);
+    if !goes_on || pane.search.is_some() || pane.copy.is_some() {
+        return false;
+    }
+    let terminal = kept.terminal(pane, look);
+    for y in 0..look.rows {
+        let line = window.line + i32::from(y);
+        if terminal.has_row(pane, y, line) {
+            continue;
+        }
+        let (Some(cells), Some(buffer)) =
+            (terminal.row(pane, y, line, theme), frame.row(area.y + y))
+        else {
+            return false;
+        };
+        let start = buffer.index_of(area.x, area.y + y);
+        buffer.content[start..start + cells.len()].clone_from_slice(cells);
+    }
+    true
+}
+
+/// Where the cursor of the terminal is, if seen.
+pub(super) fn cursor(pane: &Pane, area: Rect) -> Option<Position> {
+    if area.is_empty() {
+        return None;
+    }
+    let size = (area.width, area.height);
+    cursor_in(pane, area, pane.window(size), &Marked::of(pane, size))
 }
 
 /// Draws the last lines of a terminal, cut at the right: what it looks like to somebody who passes by.
@@ -137,14 +221,7 @@ fn rows(
     if area.is_empty() {
         return;
     }
-    let (cols, rows) = pane.screen.size();
-    let below = i32::from(rows).saturating_sub(window.line);
-    let look = Look {
-        col: window.col,
-        cols: area.width.min(cols.saturating_sub(window.col)),
-        rows: u16::try_from(below).unwrap_or(0).min(area.height),
-        depth: theme.depth(),
-    };
+    let look = Look::of(pane, window, area, theme);
     let terminal = kept.terminal(pane, look);
     for y in 0..look.rows {
         let line = window.line + i32::from(y);
@@ -181,7 +258,7 @@ fn draw_row(row: &Row<'_>, first: u16, theme: &Theme, cells: &mut [Drawn]) {
 }
 
 /// Where copy mode's cursor is seen, else the program's.
-fn cursor(pane: &Pane, area: Rect, window: Window, marked: &Marked) -> Option<Position> {
+fn cursor_in(pane: &Pane, area: Rect, window: Window, marked: &Marked) -> Option<Position> {
     if let Some(copy) = pane.copy {
         let y = copy.cursor.line.checked_sub(marked.top)?;
         let x = copy.cursor.col.checked_sub(marked.left)?;

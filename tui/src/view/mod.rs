@@ -19,17 +19,17 @@ mod table;
 pub mod theme;
 
 use opsctl_protocol::message::CommandSummary;
-use ratatui::Frame;
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::age;
+use crate::canvas::Frame;
 use crate::keys::Mode;
 use crate::layout::Layout;
-use crate::state::{Overlay, Purpose, State, View};
+use crate::state::{Overlay, Purpose, Redraw, State, View};
 pub use bars::tab_at;
 pub use cells::Kept;
 pub use connections::scroll as connections_scroll;
@@ -41,27 +41,69 @@ pub(crate) use table::first as first_row;
 pub use theme::Theme;
 use theme::{Glyph, Role};
 
-/// Draws everything, and puts the cursor where typing goes. `kept` is what the frame before has left: whatever it is, the
-/// frame is the same.
-pub fn draw(state: &State, theme: &Theme, kept: &mut Kept, frame: &mut Frame<'_>) {
+/// Draws a frame, and puts the cursor where typing goes. `changed` is what may differ from the frame before, of which `kept`
+/// was left: whatever they are, the frame is the same.
+pub fn draw(state: &State, theme: &Theme, kept: &mut Kept, changed: Redraw, frame: &mut Frame<'_>) {
+    let terminals_only = changed < Redraw::Everything && frame.goes_on();
+    if !(terminals_only && terminals(state, theme, kept, frame)) {
+        everything(state, theme, kept, frame);
+    }
+}
+
+/// A cell with nothing in it.
+fn blank(theme: &Theme) -> Cell {
+    let mut blank = Cell::EMPTY;
+    blank.set_style(theme.style(Role::Text));
+    blank
+}
+
+/// Draws what has changed in the terminals that are seen, over the last frame. False where that doesn't do, or the frame is
+/// drawn as fast as a whole.
+fn terminals(state: &State, theme: &Theme, kept: &mut Kept, frame: &mut Frame<'_>) -> bool {
+    let area = frame.area();
+    let is_plain = state.overlay.is_none()
+        && !state.away
+        && state.layout.room.is_none()
+        && state.layout.blank.is_none()
+        && (area.width, area.height) == state.size;
+    if !is_plain || theme.changes_frames() {
+        return false;
+    }
+    let blank = blank(theme);
+    for (index, rect) in &state.layout.panes {
+        if !pane::draw_changes(state, *index, *rect, theme, &blank, kept, frame) {
+            return false;
+        }
+    }
+    let shown = state.layout.panes.iter();
+    let typed = shown.filter(|(index, _)| has_cursor(state, *index));
+    let mut cursors = typed.filter_map(|(index, rect)| pane::cursor(state, *index, *rect));
+    if let Some(position) = cursors.next() {
+        frame.set_cursor(position);
+    }
+    true
+}
+
+/// Whether the cursor is where the pane with this index has it.
+fn has_cursor(state: &State, index: usize) -> bool {
+    index == state.panes.focused && (state.attached || state.mode() == Mode::Copying)
+}
+
+/// Draws the whole frame.
+fn everything(state: &State, theme: &Theme, kept: &mut Kept, frame: &mut Frame<'_>) {
     kept.begin();
     // The frame may be of another size for a moment, until the state has heard of it.
     let area = frame.area();
     let layout = &state.layout;
     let within = |rect: Rect| rect.intersection(area);
-    let buffer = frame.buffer_mut();
-    let text = theme.style(Role::Text);
-    buffer.content.iter_mut().for_each(|cell| {
-        cell.set_style(text);
-    });
+    let buffer = frame.whole(&blank(theme));
     let mut cursor = None;
     if let Some(list) = layout.list {
         list::draw(state, within(list), theme, buffer);
     }
     for (index, rect) in &layout.panes {
         let shown = pane::draw(state, *index, within(*rect), theme, kept, buffer);
-        let typed = state.attached || state.mode() == Mode::Copying;
-        if typed && *index == state.panes.focused {
+        if has_cursor(state, *index) {
             cursor = shown;
         }
     }
@@ -109,7 +151,7 @@ pub fn draw(state: &State, theme: &Theme, kept: &mut Kept, frame: &mut Frame<'_>
     theme.finish(buffer);
     kept.end();
     if let Some(position) = typed.or(cursor) {
-        frame.set_cursor_position(position);
+        frame.set_cursor(position);
     }
 }
 

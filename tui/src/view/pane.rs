@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
@@ -10,6 +10,7 @@ use unicode_width::UnicodeWidthStr;
 use super::cells::{self, Kept};
 use super::theme::Theme;
 use super::{ending, fit, put_line};
+use crate::canvas::Frame;
 use crate::layout::inner;
 use crate::state::copy::Kind;
 use crate::state::pane::Window;
@@ -30,6 +31,43 @@ pub(super) fn draw(
     let lines = pane.beside_times(view);
     times(state, pane, view, lines, theme, buffer);
     cells::draw(pane, lines, theme, kept, buffer)
+}
+
+/// Draws what has changed of the pane since the last frame, which is in `frame`. False where it must be drawn as a whole.
+pub(super) fn draw_changes(
+    state: &State,
+    index: usize,
+    area: Rect,
+    theme: &Theme,
+    blank: &Cell,
+    kept: &mut Kept,
+    frame: &mut Frame<'_>,
+) -> bool {
+    let Some(pane) = state.panes.get(index) else {
+        return false;
+    };
+    if kept.has_all_of(pane) {
+        return true;
+    }
+    let view = inner(area);
+    if pane.beside_times(view) != view || !cells::draw_changes(pane, view, theme, kept, frame) {
+        return false;
+    }
+    if area.height == 0 {
+        return true;
+    }
+    let Some(buffer) = frame.row(area.y) else {
+        return false;
+    };
+    let start = buffer.index_of(area.x, area.y);
+    buffer.content[start..start + usize::from(area.width)].fill(blank.clone());
+    title(state, index, pane, area, theme, buffer);
+    true
+}
+
+/// Where the cursor of the pane's terminal is, if seen.
+pub(super) fn cursor(state: &State, index: usize, area: Rect) -> Option<Position> {
+    cells::cursor(state.panes.get(index)?, inner(area))
 }
 
 /// Draws when each line arrived, where that is known, to the left of the lines.

@@ -84,6 +84,11 @@ impl Theme {
         self.depth.pair(fg, bg)
     }
 
+    /// Whether [`Theme::finish`] does anything.
+    pub fn changes_frames(&self) -> bool {
+        self.ascii
+    }
+
     /// What must be done to a frame when everything is drawn: only ASCII where nothing else is wanted.
     pub fn finish(&self, buffer: &mut Buffer) {
         if self.ascii {

@@ -17,11 +17,11 @@ use opsctl_protocol::message::{
     Connected, Kind, LimitsInfo, Presence, Program, Rights, Role, State as CommandState,
 };
 use opsctl_protocol::{AgentId, CommandId, OutputFrame, Timestamp};
-use opsctl_tui::state::{Effect, Input, Link, Message, State};
+use opsctl_tui::canvas::Canvas;
+use opsctl_tui::state::{Effect, Input, Link, Message, Redraw, State};
 use opsctl_tui::view::theme::Depth;
 use opsctl_tui::view::theme::palette::Palette;
 use opsctl_tui::view::{self, Kept, Theme};
-use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
@@ -188,11 +188,12 @@ pub fn draw(state: &State, theme: &Theme) -> Buffer {
 
 /// Draws after a frame that has left `kept`.
 pub fn draw_after(state: &State, theme: &Theme, kept: &mut Kept) -> Buffer {
-    let mut terminal = Terminal::new(TestBackend::new(state.size.0, state.size.1)).unwrap();
-    terminal
-        .draw(|frame| view::draw(state, theme, kept, frame))
+    let (cols, rows) = state.size;
+    let mut canvas = Canvas::new(TestBackend::new(cols, rows), state.size);
+    canvas
+        .draw(|frame| view::draw(state, theme, kept, Redraw::Everything, frame))
         .unwrap();
-    terminal.backend().buffer().clone()
+    canvas.backend().buffer().clone()
 }
 
 /// The screen as text, blanks at the ends of lines left out.
