@@ -88,6 +88,17 @@ fn check(stream: &[u8], cut: usize) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A line of a flood; hardly any has something else in it than text and looks.
+fn line() -> impl Strategy<Value = String> {
+    let text = "[ -~é界\t]{0,50}";
+    let look = "\x1b\\[(0|1|7|31|42|38;5;9|48:2::1:2:3|4:3)?m";
+    prop_oneof![
+        8 => text,
+        4 => (text, look, text).prop_map(|(a, look, b)| [a, look, b].concat()),
+        1 => (look, text, look).prop_map(|(a, text, b)| [a, text, b].concat()),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -130,16 +141,21 @@ proptest! {
     #[test]
     fn skimming_shows_what_feeding_shows(
         before in prop::collection::vec(streams::operation(), 0..20),
-        lines in prop::collection::vec("[ -~é界\t]{0,50}", 0..120),
+        lines in prop::collection::vec(line(), 0..120),
+        other in prop::option::weighted(0.3, (0_usize..120, streams::operation())),
         bare in prop::bool::weighted(0.1),
         after in prop::collection::vec(streams::operation(), 0..20),
     ) {
         let end = if bare { "\n" } else { "\r\n" };
-        let flood: String = lines.iter().flat_map(|line| [line.as_str(), end]).collect();
+        let mut flood: Vec<Vec<u8>> = lines.iter().map(|line| [line, end].concat().into_bytes()).collect();
+        if let Some((at, operation)) = other {
+            flood.insert(at.min(flood.len()), operation);
+        }
+        let flood = flood.concat();
         let mut fed = fed(&before.concat());
         let mut skimmed = self::fed(&before.concat());
-        fed.feed(flood.as_bytes());
-        skimmed.feed_skimming(flood.as_bytes());
+        fed.feed(&flood);
+        skimmed.feed_skimming(&flood);
         prop_assert_eq!(differences(&fed, &skimmed), "");
         fed.feed(&after.concat());
         skimmed.feed(&after.concat());

@@ -16,6 +16,10 @@ use crate::log::{Log, LogError};
 /// The size that a terminal has until its output says otherwise.
 const DEFAULT_SIZE: (u16, u16) = (80, 24);
 
+/// Bytes of output that are emulated at once: of a flood of lines only the last ones are parsed, and these are few against
+/// so many.
+const SKIMMED: usize = 512 * 1024;
+
 /// Which screen of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
@@ -151,15 +155,22 @@ async fn advance(
     stream: &Stream,
     until: u64,
 ) -> Result<(), LogError> {
+    let mut gathered = Vec::new();
     while let Some(found) = replay.next(stream, until).await? {
         // What retention has removed cannot be drawn; the screen goes on with what is left.
         let Found::Piece(piece) = found else { continue };
         if let Some((cols, rows)) = piece.size {
+            screen.feed_skimming(&std::mem::take(&mut gathered));
             screen.resize(cols, rows);
         }
-        screen.feed_skimming(&piece.data);
-        // Emulation is work for the processor; others get their turn between pieces.
-        tokio::task::yield_now().await;
+        gathered.extend_from_slice(&piece.data);
+        if gathered.len() >= SKIMMED {
+            screen.feed_skimming(&gathered);
+            gathered.clear();
+            // Emulation is work for the processor; others get their turn between pieces.
+            tokio::task::yield_now().await;
+        }
     }
+    screen.feed_skimming(&gathered);
     Ok(())
 }
