@@ -18,7 +18,8 @@ const LOG_LAGS: u32 = 25;
 const PRUNED: &str = "older output has been pruned from the log";
 
 /// Why output is missing further on, or where none was ever pruned.
-const HOLE: &str = "the output log does not have it: its agent had dropped it, or the log was damaged";
+const HOLE: &str =
+    "the output log does not have it: its agent had dropped it, or the log was damaged";
 
 /// Reads a command's output, piece by piece.
 pub struct Replay {
