@@ -5,15 +5,43 @@ use std::sync::{Arc, PoisonError};
 
 use opsctl_protocol::{AgentId, Channel, CommandId, Header, Timestamp, ToDashboard};
 
-use super::channel::{Piece, Stream};
+use super::channel::{Entry, Piece, Stream};
 use super::delivery::{Batch, Delivery, gap, is_end, push_gap, push_message, state_copy};
 use super::keyframe::Place;
 use super::outbox::{Cursor, Subscription};
 use super::replay::Replay;
 use crate::log::LogError;
+use crate::ring::{Ring, Weigh};
 
 /// Why output is left out, for people.
 const TOO_SLOW: &str = "the reader was too slow";
+
+/// How old the next piece may be, in milliseconds, for who watches a terminal: with what is under way to it and drawn there,
+/// nobody sees what is older than a tenth of a second.
+const LATE_MS: u64 = 30;
+
+/// Bytes that are sent all the same, however old: what a program prints in one go is seen whole, also by who was away for a
+/// moment or reads a few megabytes a second.
+const GRACE: usize = 512 * 1024;
+
+/// Whether who is to read the entry with this number next, and may skip, is so late that the screen is worth more than what
+/// leads to it: a flood is faster than its reader, by age or since the ring is about to drop the entry.
+pub(super) fn is_late(ring: &Ring<Arc<Entry>>, next: u64, now: Timestamp) -> bool {
+    if ring.is_about_to_drop(next) {
+        return true;
+    }
+    let is_old = |entry: &Arc<Entry>| now.0.saturating_sub(entry.time.0) > LATE_MS;
+    if !ring.get(next).is_some_and(is_old) {
+        return false;
+    }
+    let mut waiting = 0;
+    // From the back, where a flood has its large pieces.
+    let newer = ring.iter().rev().take_while(|entry| entry.seq >= next);
+    newer.map(Weigh::bytes).any(|bytes| {
+        waiting += bytes;
+        waiting > GRACE
+    })
+}
 
 /// A part of a command's output that a subscription has missed and that is read back, a turn's worth at a time: what lies
 /// behind it waits in the ring, not in memory of its own.
@@ -285,5 +313,66 @@ impl Delivery {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use opsctl_protocol::message::Kind;
+
+    use super::*;
+    use crate::fanout::channel::Body;
+    use crate::ring::Bounds;
+
+    const BOUNDS: Bounds = Bounds {
+        entries: 1000,
+        bytes: 8 << 20,
+        lines: 1000,
+        reserve: 0,
+    };
+
+    /// A command's channel with so many pieces of so many bytes, one each millisecond from 1 on.
+    fn flooded(pieces: u64, bytes: usize) -> Stream {
+        let agent_id: AgentId = "a".parse().unwrap();
+        let channel = Channel::Command(CommandId([1; 16]));
+        let stream = Stream::new(channel, Arc::from("e"), Some(agent_id.clone()), BOUNDS);
+        for number in 0..pieces {
+            let piece = Piece {
+                agent_id: agent_id.clone(),
+                command_id: CommandId([1; 16]),
+                offset: number * bytes as u64,
+                kind: Kind::Output,
+                time: Timestamp(0),
+                size: None,
+                data: Bytes::from(vec![b'x'; bytes]),
+            };
+            stream.push(Body::Output(Arc::new(piece)), Timestamp(number + 1));
+        }
+        stream
+    }
+
+    #[test]
+    fn a_flood_is_late_by_its_age() {
+        let stream = flooded(100, 32 * 1024);
+        let ring = stream.ring();
+        let now = Timestamp(100);
+        assert!(is_late(&ring, 1, now));
+        assert!(is_late(&ring, 100 - LATE_MS - 1, now));
+        assert!(!is_late(&ring, 100 - LATE_MS, now), "it is not old");
+        // It has rested since: what little is left is sent, whatever its age.
+        let later = Timestamp(10_000);
+        assert!(!is_late(&ring, 100 - 10, later));
+        assert!(is_late(&ring, 100 - 20, later));
+        assert!(
+            !is_late(&ring, 101, later),
+            "there is nothing to be late with"
+        );
+    }
+
+    #[test]
+    fn what_is_printed_in_one_go_is_seen_whole() {
+        let stream = flooded(900, 500);
+        assert!(!is_late(&stream.ring(), 1, Timestamp(10_000)));
     }
 }

@@ -119,7 +119,7 @@ pub struct Entry {
     /// What it says.
     pub body: Body,
     /// When it was pushed.
-    time: Timestamp,
+    pub time: Timestamp,
     /// What the message takes in memory; see [`weight`].
     weight: usize,
     text: OnceLock<Option<Utf8Bytes>>,

@@ -13,8 +13,9 @@ use tokio_tungstenite::tungstenite::Message;
 use opsctl_protocol::close::CloseCode;
 use opsctl_protocol::frame::Via;
 use opsctl_protocol::message::{AgentList, Gap};
-use opsctl_protocol::{AgentId, Channel, CommandId, Header, ToDashboard, encode};
+use opsctl_protocol::{AgentId, Channel, CommandId, Header, Timestamp, ToDashboard, encode};
 
+use super::behind::is_late;
 use super::channel::{Body, Entry, Piece, Stream, tell_unwritable};
 use super::departures::Departures;
 use super::keyframe::{Keyframes, Place};
@@ -354,7 +355,7 @@ impl Delivery {
                 let entries: Vec<Arc<Entry>> = (cursor.seq..last)
                     .filter_map(|seq| ring.get(seq).cloned())
                     .collect();
-                let is_late = skips && ring.is_about_to_drop(cursor.seq);
+                let is_late = skips && is_late(&ring, cursor.seq, Timestamp::now());
                 (entries, ring.first(), last == ring.next(), is_late)
             };
             if cursor.seq < first || is_late {

@@ -29,6 +29,10 @@ use work::{load_older, record, write};
 /// Answers that may wait for the loop, which takes them before anything else of the daemon's.
 const WAITING_ANSWERS: usize = 64;
 
+/// Events that may wait for the loop, which takes some milliseconds of them at a time: what a flood brings meanwhile is shown
+/// later by as much, and what is not read waits with the daemon, which skips ahead when that lasts.
+const WAITING_EVENTS: usize = 4;
+
 /// Pieces of input that may wait for the connection. When it is full, what is typed is refused with
 /// a message, so that nothing arrives much later, where it would no longer be meant.
 const WAITING_INPUT: usize = 256;
@@ -59,7 +63,7 @@ pub(crate) struct Heard {
 impl Conn {
     /// Connects, and starts the tasks that keep things in order. Must be called within a runtime.
     pub(crate) fn start(options: opsctl_client::Options) -> (Self, Heard) {
-        let (client, events) = opsctl_client::start(options.clone());
+        let (client, events) = opsctl_client::start_with_room(options.clone(), WAITING_EVENTS);
         let (answers, answers_out) = mpsc::channel(WAITING_ANSWERS);
         let (input, input_out) = mpsc::channel(WAITING_INPUT);
         let (subscriptions, subscriptions_out) = mpsc::channel(WAITING_SUBSCRIPTIONS);
