@@ -125,26 +125,7 @@ impl Hub {
             since: self.now,
             last_seen: self.now,
         };
-        self.lose_interrupts(&agent_id);
-        let (waiting, ended, interrupts, old) = match self.agents.remove(&agent_id) {
-            Some(old) => (old.waiting, old.ended, old.interrupts, old.link),
-            // A daemon that was killed may have been asked for some just when the agent was forgotten.
-            None => (
-                self.queued_for(&agent_id),
-                None,
-                Interrupts::default(),
-                None,
-            ),
-        };
-        if let Some(old) = old {
-            tracing::warn!(agent = %agent_id, old = %old.conn, new = %conn, "a second connection replaces the first");
-            self.agent_conns.remove(&old.conn);
-            self.count_gone(&old.wire);
-            old.port.close(
-                CloseCode::Replaced,
-                "another connection has this agent's name",
-            );
-        }
+        let (waiting, ended, interrupts) = self.take_place(&agent_id, conn);
         self.effects
             .push(Effect::Save(vec![Save::Agent(row.clone())]));
         let agent = Agent {
@@ -182,6 +163,30 @@ impl Hub {
             );
         }
         self.dispatch(&agent_id);
+    }
+
+    /// Ends an agent's connection, where it has one, for this new one. Returns what stays of the agent: what waits for it,
+    /// what its last terminal came to, and its interrupts.
+    fn take_place(
+        &mut self,
+        agent_id: &AgentId,
+        conn: ConnId,
+    ) -> (Vec<CommandId>, Option<Said>, Interrupts) {
+        self.lose_interrupts(agent_id);
+        let Some(old) = self.agents.remove(agent_id) else {
+            // A daemon that was killed may have been asked for some just when the agent was forgotten.
+            return (self.queued_for(agent_id), None, Interrupts::default());
+        };
+        if let Some(link) = old.link {
+            tracing::warn!(agent = %agent_id, old = %link.conn, new = %conn, "a second connection replaces the first");
+            self.agent_conns.remove(&link.conn);
+            self.count_gone(&link.wire);
+            link.port.close(
+                CloseCode::Replaced,
+                "another connection has this agent's name",
+            );
+        }
+        (old.waiting, old.ended, old.interrupts)
     }
 
     pub(super) fn handle_agent_said(
