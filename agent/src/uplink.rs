@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use opsctl_link::{
-    DialError, Frame, LinkError, Reader, Sender, Socket, Stream, Target, dial, split,
+    DialError, Frame, LinkError, Reader, Sender, Socket, Stream, Target, appears, dial, split,
 };
 use opsctl_protocol::close::{Retry, retry, retry_after_ms};
 use opsctl_protocol::limits::HELLO_TIMEOUT;
@@ -54,7 +54,7 @@ struct Open {
 impl Uplink {
     /// Starts to dial.
     pub(crate) fn new(target: Target) -> Self {
-        let first = dialing(target.clone(), Duration::ZERO);
+        let first = dialing(target.clone(), Duration::ZERO, false);
         Self {
             target,
             backoff: Backoff::default(),
@@ -112,10 +112,11 @@ impl Uplink {
         if !error.retryable() {
             return Happened::Refused(AgentError::Refused(error));
         }
-        let wait = self.backoff.next_hinted(error.retry_after(), noise());
+        let hint = error.retry_after();
+        let wait = self.backoff.next_hinted(hint, noise());
         let attempt = self.backoff.attempt();
         tracing::warn!(%error, attempt, ?wait, "the daemon cannot be reached; trying again");
-        self.state = State::Dialing(dialing(self.target.clone(), wait));
+        self.state = State::Dialing(dialing(self.target.clone(), wait, hint.is_none()));
         Happened::Lost
     }
 
@@ -139,7 +140,7 @@ impl Uplink {
         }
         let wait = self.backoff.next_hinted(hint, noise());
         tracing::warn!(%error, ?wait, "the connection to the daemon is lost; coming back");
-        self.state = State::Dialing(dialing(self.target.clone(), wait));
+        self.state = State::Dialing(dialing(self.target.clone(), wait, hint.is_none()));
         Happened::Lost
     }
 }
@@ -159,10 +160,14 @@ impl Open {
     }
 }
 
-fn dialing(target: Target, wait: Duration) -> Dialing {
+/// Dials after a wait, or as soon as the daemon's socket is there again, where it has not said itself how long to wait.
+fn dialing(target: Target, wait: Duration, watches: bool) -> Dialing {
     Box::pin(async move {
         if !wait.is_zero() {
-            sleep(wait).await;
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = appears(&target.endpoint), if watches => {}
+            }
         }
         dial(&target, ROUTE).await
     })

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opsctl_link::{DialError, Socket, dial};
+use opsctl_link::{DialError, Socket, appears, dial};
 use opsctl_protocol::message::{ErrorCode, Subscribe};
 use opsctl_protocol::reconnect::{Backoff, noise};
 use tokio::sync::mpsc;
@@ -142,13 +142,18 @@ impl Connection {
             reason,
         });
         let shared = self.shared.clone();
+        let endpoint = self.options.target.endpoint.clone();
         let kicked = self
             .meanwhile(async {
                 // Whoever waits for trouble is to see this state, also when the wait is none.
                 tokio::task::yield_now().await;
-                tokio::time::timeout_at(until.into(), shared.kick.notified())
-                    .await
-                    .is_ok()
+                tokio::select! {
+                    biased;
+                    () = shared.kick.notified() => true,
+                    () = tokio::time::sleep_until(until.into()) => false,
+                    // Where the daemon has not said itself how long to wait.
+                    () = appears(&endpoint), if at_least.is_none() => false,
+                }
             })
             .await?;
         if kicked {

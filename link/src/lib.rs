@@ -2,6 +2,7 @@
 //! delaying control, and how to notice that the other end is gone.
 //!
 //! - [`endpoint`]: a local socket or a URL.
+//! - [`appear`]: a local socket that is there again.
 //! - [`mod@dial`]: from an endpoint to an open WebSocket, or a reason that says whether to try again.
 //! - [`pulse`]: signs of life, byte by byte; deadlines for silence, for a message, for a write.
 //! - [`meter`]: how much goes over it.
@@ -9,6 +10,7 @@
 //! - [`reader`]: frames from the peer, within those deadlines.
 //! - [`sender`]: two lanes to the peer; one task owns the sink.
 
+mod appear;
 mod dial;
 mod endpoint;
 mod meter;
@@ -17,6 +19,7 @@ mod read_ahead;
 mod reader;
 mod sender;
 
+pub use appear::appears;
 pub use dial::{DialError, Socket, Stream, Target, dial};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use pulse::{Metered, Patience, Pulse, Stalled};
