@@ -111,10 +111,6 @@ pub async fn by_prefix(
     client: &Client,
     given: &str,
 ) -> Result<CommandSummary, Failure> {
-    if given.is_empty() {
-        let failure = Failure::new(ExitCode::Usage, "an empty text is no command's id");
-        return Err(failure.hint("`opsctl ps --all` lists the commands"));
-    }
     let prefix = given.to_ascii_lowercase();
     let unknown = || {
         Failure::new(
@@ -123,7 +119,7 @@ pub async fn by_prefix(
         )
         .hint("`opsctl ps --all` lists the commands")
     };
-    if prefix.len() > 32 || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if prefix.is_empty() || prefix.len() > 32 || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(unknown());
     }
     let id_prefix = Some(prefix);
