@@ -421,6 +421,26 @@ fn ctrl_c_interrupts_and_prints_what_came() {
     wait_idle(&daemon);
 }
 
+/// `nohup` and a script's `&` start programs that ignore signals, and so would all that these start.
+#[test]
+fn what_an_agent_was_made_to_ignore_its_commands_do_not() {
+    let daemon = TestDaemon::start();
+    let line = "trap '' INT QUIT HUP; exec \"$O\" agent --name a";
+    let _agent = daemon
+        .command("sh", ["-c", line])
+        .env("O", env!("CARGO_BIN_EXE_opsctl"))
+        .spawn();
+    wait_until("the agent", || {
+        let listed = daemon.opsctl(["agents"]).run();
+        listed.out().contains("\na ").then_some(())
+    });
+    for (signal, code) in [("INT", 130), ("QUIT", 131), ("HUP", 129)] {
+        let line = format!("ulimit -c 0; kill -s {signal} $$; echo ignored");
+        let ended = shell(&daemon, ["a"], &line).run().expect_code(code);
+        assert_eq!(ended.out(), "");
+    }
+}
+
 /// Waits until the daemon has noticed that the agent `a` has gone.
 fn wait_away(sandbox: &Sandbox) {
     wait_until("the agent to be away", || {

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::socket;
 use crate::wire::{FromHolder, Incoming, Job, SOCKET, ToHolder};
@@ -75,6 +76,7 @@ enum Outcome {
 }
 
 async fn hold(dir: &Path) -> io::Result<Outcome> {
+    catch_ignored()?;
     let mut peer = Peer::new(adopt_stdin()?);
     let life = if let Some((record, past)) = Record::inherit(dir)? {
         // The dead one's.
@@ -90,6 +92,20 @@ async fn hold(dir: &Path) -> io::Result<Outcome> {
     };
     life.run().await;
     Ok(Outcome::Settled)
+}
+
+/// Catches what whoever started the agent may have made it ignore, as `nohup` and a script's `&` do. Ignored signals stay so
+/// in every program that is started, which then could not be interrupted; those that are caught are as usual there.
+fn catch_ignored() -> io::Result<()> {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::hangup(),
+    ] {
+        // The handler stays when this goes.
+        let _ = signal(kind)?;
+    }
+    Ok(())
 }
 
 fn listen(dir: &Path) -> io::Result<UnixListener> {
