@@ -9,6 +9,7 @@ use opsctl_protocol::{AgentId, Channel, CommandId, OutputFrame, ToDashboard};
 use super::doing::Doing;
 use super::keys::Keys;
 use super::settle::Version;
+use super::steer::Refusal;
 use super::typing::Typing;
 use super::withdraw::Ending;
 use super::{ConnId, Effect, Hub};
@@ -43,6 +44,8 @@ pub(super) struct Command {
     pub input_offset: u64,
     /// What is typed into it.
     pub keys: Keys,
+    /// Whose keys were refused since he asked last what became of them, and why: one entry for each connection.
+    pub refused_keys: HashMap<ConnId, Refusal>,
     /// Who sent bulk last, and has not heard since that some was refused.
     pub bulk_from: Option<ConnId>,
     /// Messages that are typed into it.
@@ -71,6 +74,7 @@ impl Command {
             settled: false,
             input_offset: 0,
             keys: Keys::new(),
+            refused_keys: HashMap::new(),
             bulk_from: None,
             typing: Typing::default(),
             writers: HashMap::new(),

@@ -4,6 +4,7 @@ use opsctl_protocol::message::{CommandInput, CommandReport, CommandStatus, Error
 use opsctl_protocol::{AgentId, CommandId, Header, limits};
 
 use super::keys::{Added, Keys, Typist};
+use super::steer::Refusal;
 use super::{ConnId, Hub};
 
 /// What an agent that is back says of its commands' input.
@@ -30,10 +31,10 @@ impl Hub {
         let agent_id = match self.reachable(command_id) {
             Ok(summary) if summary.state == State::Queued => {
                 let why = format!("{} has not started; nothing was sent", command_id.short());
-                return self.refuse(conn, id, ErrorCode::InputRejected, why);
+                return self.refuse_input(conn, id, input, (ErrorCode::InputRejected, why));
             }
             Ok(summary) => summary.agent_id.clone(),
-            Err((code, why)) => return self.refuse(conn, id, code, why),
+            Err(refusal) => return self.refuse_input(conn, id, input, refusal),
         };
         if let Some(why) = self.keeps_out(conn, input) {
             return self.refuse(conn, id, ErrorCode::InputRejected, why);
@@ -43,7 +44,7 @@ impl Hub {
                 "a piece of input has at most {} bytes",
                 limits::MAX_INPUT_PIECE
             );
-            return self.refuse(conn, id, ErrorCode::BadRequest, why);
+            return self.refuse_input(conn, id, input, (ErrorCode::BadRequest, why));
         }
         // The writer that was used last decides the terminal's size.
         let size = self
@@ -61,7 +62,32 @@ impl Hub {
             self.note_keys(conn, input);
         } else {
             let why = format!("{agent_id} takes no more input now; nothing was sent");
-            self.refuse(conn, id, ErrorCode::InputRejected, why);
+            self.refuse_input(conn, id, input, (ErrorCode::InputRejected, why));
+        }
+    }
+
+    /// Answers that input was not taken. Keys without an `id` are asked for behind them, and the question may come when it
+    /// is about others that are still under way: so the refusal waits for it.
+    pub(super) fn refuse_input(
+        &mut self,
+        conn: ConnId,
+        id: Option<String>,
+        input: &CommandInput,
+        refusal: Refusal,
+    ) {
+        if id.is_none() && are_keys(input) {
+            self.note_refused(conn, input.command_id, refusal.clone());
+        }
+        let (code, why) = refusal;
+        self.refuse(conn, id, code, why);
+    }
+
+    /// Keeps a refusal for the question that will come.
+    fn note_refused(&mut self, conn: ConnId, command_id: CommandId, refusal: Refusal) {
+        if self.dashboards.contains_key(&conn)
+            && let Some(command) = self.commands.get_mut(&command_id)
+        {
+            command.refused_keys.insert(conn, refusal);
         }
     }
 
@@ -116,6 +142,14 @@ impl Hub {
     /// Somebody wants to know whether what he typed has arrived.
     fn ask_for_keys(&mut self, command_id: CommandId, typist: Typist) {
         if let Some(command) = self.commands.get_mut(&command_id) {
+            if let Some((code, why)) = command.refused_keys.remove(&typist.conn) {
+                let why = if command.keys.has_unasked(typist.conn) {
+                    format!("not all of what was typed last arrives: {why}")
+                } else {
+                    why
+                };
+                return self.refuse(typist.conn, typist.id, code, why);
+            }
             if command.keys.is_full() {
                 let why = format!(
                     "too much input for {} is under way: what was typed last may not have arrived",
@@ -125,6 +159,10 @@ impl Hub {
             }
             if command.keys.ask(typist.clone()) {
                 return;
+            }
+            if command.keys.are_counted() {
+                // None of his is under way, and none was refused.
+                return self.tell_arrived(command_id, vec![typist]);
             }
         }
         match self.reachable(command_id) {
@@ -168,7 +206,7 @@ impl Hub {
                     "{} took no more input: what was typed last has not arrived",
                     command_id.short()
                 );
-                self.tell_lost(lost, ErrorCode::InputRejected, &why);
+                self.tell_lost(command_id, lost, &(ErrorCode::InputRejected, why));
             }
             (None, true) => command.keys.refused_for_now(),
             (None, false) => {}
@@ -209,7 +247,7 @@ impl Hub {
             "{} is {state}: what was typed last may not have arrived",
             command_id.short()
         );
-        self.tell_lost(lost, ErrorCode::Finished, &why);
+        self.tell_lost(command_id, lost, &(ErrorCode::Finished, why));
     }
 
     fn tell_arrived(&self, command_id: CommandId, typists: Vec<Typist>) {
@@ -226,11 +264,14 @@ impl Hub {
         }
     }
 
-    /// Everybody who asked is told once for each question; who did not ask, once.
-    fn tell_lost(&self, mut typists: Vec<Typist>, code: ErrorCode, why: &str) {
+    /// Everybody who asked is told once for each question; who did not ask, once, and again when he asks.
+    fn tell_lost(&mut self, command_id: CommandId, mut typists: Vec<Typist>, refusal: &Refusal) {
         typists.dedup();
         for Typist { conn, id } in typists {
-            self.refuse(conn, id, code, why);
+            if id.is_none() {
+                self.note_refused(conn, command_id, refusal.clone());
+            }
+            self.refuse(conn, id, refusal.0, &refusal.1);
         }
     }
 }

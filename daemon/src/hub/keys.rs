@@ -158,6 +158,18 @@ impl Keys {
         self.received
     }
 
+    /// Whether the agent ever told what it has: of its keys it is known whether they came.
+    pub(super) fn are_counted(&self) -> bool {
+        self.known != Known::Never
+    }
+
+    /// Whether keys of this connection are under way of which nobody has asked yet.
+    pub(super) fn has_unasked(&self, conn: ConnId) -> bool {
+        let own = |typist: &&Typist| typist.conn == conn;
+        let mut typists = self.waiting.iter().rev().map(|waiting| &waiting.typist);
+        typists.find(own).is_some_and(|last| last.id.is_none())
+    }
+
     /// Whether no more pieces are taken.
     pub(super) fn is_full(&self) -> bool {
         self.waiting.len() >= PIECES

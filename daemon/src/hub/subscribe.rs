@@ -87,6 +87,7 @@ impl Hub {
         }
         for command in self.commands.values_mut() {
             command.writers.remove(&conn);
+            command.refused_keys.remove(&conn);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod far_agent;
+mod keys;
 mod others;
 mod reconcile;
 mod withdraw;

@@ -33,7 +33,12 @@ impl Hub {
             typing.held.push_back((conn, id.cloned(), input.clone()));
         } else {
             let why = "a message is being typed; what came last was not sent";
-            self.refuse(conn, id.cloned(), ErrorCode::InputRejected, why);
+            self.refuse_input(
+                conn,
+                id.cloned(),
+                input,
+                (ErrorCode::InputRejected, why.to_owned()),
+            );
         }
         true
     }
