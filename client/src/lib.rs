@@ -9,6 +9,8 @@
 //! - `pending`: requests whose answer is still to come; they survive a reconnect.
 //! - `resume`: what is subscribed and how far each stream was seen. Pure.
 //! - [`event`]: what the program hears: [`Events`].
+//! - [`typist`]: keys that a person types, and what is said of those that are lost.
+//! - [`lost`]: how that is gathered and put. Pure.
 //! - [`input`]: bulk input for a command, over a window, surviving a reconnect.
 
 pub mod handle;
@@ -20,9 +22,13 @@ mod session;
 
 pub mod event;
 pub mod input;
+pub mod lost;
+pub mod typist;
 
 pub use event::{ConnState, Event, Events};
 pub use handle::{
     Client, NotConnected, NotTyped, Options, Outcome, Receipt, RequestError, start, start_with_room,
 };
 pub use input::{InputEnded, InputPump};
+pub use lost::{Lately, Lost};
+pub use typist::Typist;

@@ -10,10 +10,11 @@ mod fake;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fake::{Fake, deadline, next_event, next_output};
-use opsctl_client::{ConnState, Event, InputPump, Outcome, RequestError};
+use opsctl_client::{ConnState, Event, InputPump, Outcome, RequestError, Typist};
 use opsctl_protocol::codec::Header;
 use opsctl_protocol::limits::INPUT_WINDOW;
 use opsctl_protocol::message::{
@@ -52,6 +53,15 @@ fn subscribed(offset: u64) -> Subscribed {
     Subscribed {
         channel: pattern,
         streams: vec![stream],
+    }
+}
+
+fn keys(text: &'static str) -> CommandInput {
+    CommandInput {
+        command_id: COMMAND,
+        data: Payload(Bytes::from_static(text.as_bytes())),
+        offset: None,
+        eof: false,
     }
 }
 
@@ -245,12 +255,6 @@ async fn keys_are_told_of_and_never_sent_twice() {
     let fake = Fake::start();
     let (client, events) = opsctl_client::start(fake.options());
     drop(events);
-    let keys = |text: &'static str| CommandInput {
-        command_id: COMMAND,
-        data: Payload(Bytes::from_static(text.as_bytes())),
-        offset: None,
-        eof: false,
-    };
     assert!(
         client.keys(keys("early")).await.is_err(),
         "nothing is connected"
@@ -315,6 +319,39 @@ async fn a_slow_consumer_slows_the_socket_and_loses_nothing() {
         );
     }
     deadline(flood).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_typist_hears_of_lost_keys_together_and_of_the_rest_at_the_end() {
+    let fake = Fake::start();
+    let (client, events) = opsctl_client::start(fake.options());
+    drop(events);
+    let mut typist = Typist::new(client.clone());
+    for key in ["l", "s", "\r"] {
+        typist.send(keys(key)).await;
+    }
+    let lost = deadline(typist.lost()).await;
+    let lines: Vec<String> = lost.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, [r#""ls\r": was not sent"#]);
+    let mut connection = fake.greeted().await;
+    let mut states = client.states();
+    let connected = states.wait_for(|state| *state == ConnState::Connected);
+    deadline(connected).await.unwrap();
+    let mut questions = Vec::new();
+    for key in ["a", "b", "c"] {
+        typist.send(keys(key)).await;
+        assert_eq!(connection.keys().await, key);
+        questions.push(Header::answering(connection.message().await.header.id));
+    }
+    let refused = ErrorPayload::new(ErrorCode::AgentOffline, "nothing was sent");
+    connection.send(questions.swap_remove(1), refused).await;
+    let lost = deadline(typist.lost()).await;
+    assert_eq!(lost[0].to_string(), r#""b": nothing was sent"#);
+    let arrived = ToDashboard::Pong(Nothing {});
+    connection.send(questions.swap_remove(0), arrived).await;
+    let rest = typist.rest(Duration::from_secs(1)).await;
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0].to_string(), r#""c": was still under way"#);
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@
 //! - [`sequences`]: finding control sequences in a stream of bytes.
 //! - [`modes`]: what the remote program has set in this terminal, to take it back on leaving.
 //! - [`replay`]: output of the past, without the questions that it once asked its terminal.
-//! - [`unsent`]: what was typed and did not surely arrive.
 //! - [`words`]: what attach itself says.
 //! - [`raw`]: this terminal raw, and back.
 
@@ -15,7 +14,6 @@ mod raw;
 mod replay;
 mod sequences;
 mod session;
-mod unsent;
 mod words;
 
 use std::io::IsTerminal;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
-use opsctl_client::{Client, ConnState, Event, Events, Outcome};
+use opsctl_client::{Client, ConnState, Event, Events, Lately, Lost, Typist};
 use opsctl_protocol::limits::MAX_INPUT_PIECE;
 use opsctl_protocol::message::{
     CommandInput, CommandInterrupt, CommandResize, CommandStatus, ErrorCode, Payload, Signal,
@@ -16,15 +16,14 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{Channel, CommandId, Pattern};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::escape::{Escapes, HELP, Keys};
 use super::modes::Modes;
 use super::raw::Raw;
 use super::replay::Replay;
-use super::unsent::Unsent;
 use super::words;
+use crate::ask::beside;
 use crate::exit_code::{self, ExitCode, Failure};
 use crate::input::read_stdin;
 use crate::output::printer::{Piece, Printer, To};
@@ -38,8 +37,11 @@ const CLEAR: &str = "\x1b[0m\x1b[r\x1b[H\x1b[2J";
 /// How long the daemon may take to answer an interrupt when this process ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a receipt that the daemon gave before the end may take within this process.
+/// How long is waited at the end for word of keys that are under way.
 const LAST_RECEIPTS: Duration = Duration::from_millis(200);
+
+/// At most one bell in this time: who holds a key down is told once.
+const BELLS_APART: Duration = Duration::from_secs(1);
 
 /// Ctrl-C, which leaves where no key goes anywhere.
 const CTRL_C: u8 = 3;
@@ -89,20 +91,23 @@ pub(super) struct Session {
     lost: bool,
     /// The offset after the last byte of output that came.
     seen: u64,
-    /// Keys whose arrival is waited for.
-    receipts: JoinSet<(Bytes, Outcome)>,
+    /// Sends keys, and knows which of them were lost.
+    typist: Typist,
     /// The size last told.
     told_size: Option<(u16, u16)>,
     /// What is to be said of keys again once the screen has been drawn anew.
-    unsent: Unsent,
+    unsent: Lately,
     /// The screen is being drawn anew: what there was before has not all come.
     redrawing: bool,
+    /// When the bell rang last.
+    rang: Option<Instant>,
 }
 
 impl Session {
     pub(super) fn new(client: Client, view: View) -> Self {
         let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         Self {
+            typist: Typist::new(client.clone()),
             client,
             view,
             out: VecDeque::new(),
@@ -113,10 +118,10 @@ impl Session {
             interactive,
             lost: false,
             seen: 0,
-            receipts: JoinSet::new(),
             told_size: None,
-            unsent: Unsent::default(),
+            unsent: Lately::default(),
             redrawing: false,
+            rang: None,
         }
     }
 
@@ -129,6 +134,8 @@ impl Session {
         };
         let printer = Printer::new(WAITING_PIECES);
         let end = self.attached(&mut events, &printer).await;
+        // What was drawn last goes with the terminal; what is said of keys stands below it.
+        let untold = beside(&mut events, self.typist.rest(LAST_RECEIPTS)).await;
         if matches!(end, End::Left | End::Signal(_)) {
             printer.discard();
         }
@@ -137,6 +144,9 @@ impl Session {
         let _ = finishing.await;
         if let Some(raw) = raw {
             raw.leave(&self.modes.leave());
+        }
+        for line in untold {
+            eprintln!("[{line}]");
         }
         let code = self.tell(end)?;
         self.client.close().await;
@@ -181,9 +191,7 @@ impl Session {
                     }
                 }
                 Some(failure) = refusals.recv() => return End::Failed(failure),
-                Some(Ok((keys, outcome))) = self.receipts.join_next(), if !self.receipts.is_empty() => {
-                    self.tell_outcome(&keys, outcome);
-                }
+                lost = self.typist.lost() => self.tell_lost(lost),
                 event = events.next(), if self.out.is_empty() => match event {
                     Some(event) => if let Some(end) = self.event(event) {
                         self.last_receipts().await;
@@ -283,53 +291,35 @@ impl Session {
         None
     }
 
-    /// Sends keys. Those that a lost connection keeps from arriving are named, so that a person can type them again: on
-    /// their own they must not come later, where they might mean something else.
+    /// Sends keys. Those that do not arrive are named, so that a person can type them again: on their own they must not
+    /// come later, where they might mean something else.
     async fn send(&mut self, mut bytes: Bytes) {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(MAX_INPUT_PIECE));
             let input = CommandInput {
                 command_id: self.view.command,
-                data: Payload(piece.clone()),
+                data: Payload(piece),
                 offset: None,
                 eof: false,
             };
-            match self.client.keys(input).await {
-                Ok(receipt) => {
-                    self.receipts
-                        .spawn(async move { (piece, receipt.outcome().await) });
-                }
-                Err(_) => self.tell_unsent("was not sent", &piece),
-            }
-        }
-    }
-
-    /// Says what became of keys, unless they have arrived.
-    fn tell_outcome(&mut self, keys: &[u8], outcome: Outcome) {
-        match outcome {
-            Outcome::Arrived => {}
-            // The daemon knows whether nothing was sent, or whether that is not known.
-            Outcome::Lost(why) => self.tell_unsent(&why, keys),
-            Outcome::Unknown => self.tell_unsent("may not have arrived", keys),
+            self.typist.send(input).await;
         }
     }
 
     /// Says what became of keys that did not surely arrive.
-    fn tell_unsent(&mut self, what: &str, keys: &[u8]) {
-        let keys = String::from_utf8_lossy(keys);
-        let words = words::of_keys(what, &keys);
-        self.ring();
-        self.out.push_back(words::notice(&words, self.interactive));
-        self.unsent.note(&keys, what, Instant::now());
+    fn tell_lost(&mut self, lost: Vec<Lost>) {
+        for lost in lost {
+            self.ring();
+            let words = lost.to_string();
+            self.out.push_back(words::notice(&words, self.interactive));
+            self.unsent.note(lost, Instant::now());
+        }
     }
 
     /// Says of all keys what became of them; the daemon has said it before the end, but it may not have been heard.
     async fn last_receipts(&mut self) {
-        while let Ok(Some(Ok((keys, outcome)))) =
-            tokio::time::timeout(LAST_RECEIPTS, self.receipts.join_next()).await
-        {
-            self.tell_outcome(&keys, outcome);
-        }
+        let lost = self.typist.rest(LAST_RECEIPTS).await;
+        self.tell_lost(lost);
     }
 
     /// Interrupts the command that was started for this terminal; a daemon that does not answer is not waited for.
@@ -432,16 +422,19 @@ impl Session {
 
     /// The screen is as it was. What was said of keys is no longer on it; so again, in a corner.
     fn is_drawn(&mut self) {
-        if std::mem::take(&mut self.redrawing)
-            && let Some(words) = self.unsent.words(Instant::now())
-        {
-            self.put(words::in_corner(&words));
+        let lines = self.unsent.lines(Instant::now());
+        if std::mem::take(&mut self.redrawing) && !lines.is_empty() {
+            let words = words::in_corner(lines);
+            self.put(words);
         }
     }
 
     /// A bell, where somebody hears it.
     fn ring(&mut self) {
-        if self.interactive {
+        let now = Instant::now();
+        let rests = self.rang.is_none_or(|rang| now >= rang + BELLS_APART);
+        if self.interactive && rests {
+            self.rang = Some(now);
             self.put(Bytes::from_static(b"\x07"));
         }
     }

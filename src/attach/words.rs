@@ -1,12 +1,11 @@
 //! What attach itself says: within the picture of a terminal, elsewhere beside the output.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 use opsctl_protocol::message::{CommandStatus, State};
 
 use crate::output::printer::{Piece, To};
-
-/// Keys that a notice about them repeats, the last ones.
-pub(super) const SHOWN_KEYS: usize = 40;
 
 /// A notice, for a terminal or for stderr.
 pub(super) fn notice(words: &str, terminal: bool) -> Piece {
@@ -17,20 +16,15 @@ pub(super) fn notice(words: &str, terminal: bool) -> Piece {
     }
 }
 
-/// A notice in the corner of a picture that was drawn just now, with the cursor back where it was.
-pub(super) fn in_corner(words: &str) -> Bytes {
-    format!("\x1b7\x1b[H{}\x1b8", reversed(words)).into()
+/// Notices in the corner of a picture that was drawn just now, with the cursor back where it was.
+pub(super) fn in_corner(lines: &[impl Display]) -> Bytes {
+    let lines = lines.iter().map(|line| reversed(&line.to_string()));
+    let lines: Vec<String> = lines.collect();
+    format!("\x1b7\x1b[H{}\x1b8", lines.join("\r\n")).into()
 }
 
 fn reversed(words: &str) -> String {
     format!("\x1b[7m[{words}]\x1b[0m")
-}
-
-/// What became of keys that did not surely arrive, with the keys.
-pub(super) fn of_keys(what: &str, keys: &str) -> String {
-    let skip = keys.chars().count().saturating_sub(SHOWN_KEYS);
-    let shown: String = keys.chars().skip(skip).collect();
-    format!("{shown:?}: {what}")
 }
 
 /// How a command ended, for people.

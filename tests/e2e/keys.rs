@@ -131,11 +131,93 @@ fn attach_names_keys_that_cannot_come_any_more() {
 #[test]
 fn the_console_names_keys_that_cannot_come_any_more() {
     let world = World::new();
+    let console = attached_console(&world);
+    lose_for_good(&world, &console);
+}
+
+/// A console whose keys go to the program.
+fn attached_console(world: &World) -> Pty {
     let console = world.daemon.opsctl(["tui"]).pty(140, 40);
     console.wait_text("$ sh -c");
     console.send("a");
     console.wait_text("ATTACHED");
     console.wait_text("ready");
     say(&console, "one");
-    lose_for_good(&world, &console);
+    console
+}
+
+/// Kills the agent and waits until the daemon knows.
+fn goes_away(world: &mut World) {
+    world.agent.kill();
+    world.proxy.cut();
+    wait_until("the agent to be known as away", || {
+        let status = world.daemon.opsctl(["status", "--json"]).run().json();
+        let agents = status["agents"].as_array()?;
+        agents
+            .iter()
+            .all(|agent| agent["connected"] == false)
+            .then_some(())
+    });
+}
+
+/// Loses a line on its way to an agent that is killed then, and types another one while it is known to be away; the first
+/// comes when the agent is back, and of the second is said that it does not.
+fn lose_while_away(world: &mut World, terminal: &Pty) {
+    world.proxy.freeze();
+    world.loses(terminal, "two");
+    goes_away(world);
+    // A key at a time, so that each is refused by itself.
+    for key in ["t", "h", "r", "e", "e", "\r"] {
+        terminal.send(key);
+    }
+    terminal.wait_text("\\r\": a is not connected; nothing was sent");
+    world.agent.start_again(&world.daemon);
+    terminal.wait_text("<two>");
+    say(terminal, "four");
+    assert_eq!(world.typed(), "one\ntwo\nfour\n");
+}
+
+#[test]
+fn attach_names_keys_that_were_typed_behind_others_while_the_agent_was_away() {
+    let mut world = World::new();
+    let terminal = world.attach();
+    lose_while_away(&mut world, &terminal);
+    assert!(terminal.raw().contains(&7), "it is heard too");
+    let screen = terminal.screen();
+    assert!(!screen.contains("may not have"), "{screen}");
+}
+
+#[test]
+fn the_console_names_keys_that_were_typed_behind_others_while_the_agent_was_away() {
+    let mut world = World::new();
+    let console = attached_console(&world);
+    lose_while_away(&mut world, &console);
+}
+
+#[test]
+fn keys_without_end_that_go_nowhere_are_told_in_few_lines() {
+    let mut world = World::new();
+    let terminal = world.attach();
+    goes_away(&mut world);
+    for number in 0..500 {
+        terminal.send(format!("{number:04},"));
+    }
+    terminal.wait_text("…\" and ");
+    terminal.wait_text(" more: a is not connected; nothing was sent");
+}
+
+#[test]
+fn who_leaves_hears_which_keys_are_still_under_way() {
+    let world = World::new();
+    let terminal = world.attach();
+    world.proxy.freeze();
+    world.loses(&terminal, "two");
+    // Ctrl-] leaves.
+    terminal.send("\x1d");
+    assert_eq!(terminal.wait(), 0);
+    let screen = terminal.screen();
+    assert!(
+        screen.contains(r#"["two\r": was still under way]"#),
+        "{screen}"
+    );
 }

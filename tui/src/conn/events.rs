@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use opsctl_client::{ConnState, Event};
-use opsctl_protocol::message::ToDashboard;
+use opsctl_protocol::message::{ErrorCode, ErrorPayload, ToDashboard};
 use opsctl_protocol::{AgentId, Channel, Timestamp};
 
 use crate::state::activity::Told;
@@ -45,6 +45,11 @@ fn told(from: Option<AgentId>, at: Timestamp, message: ToDashboard) -> Option<Me
         ToDashboard::Status(status) => Message::Status(status),
         ToDashboard::Snapshot(snapshot) => Message::Snapshot(snapshot),
         ToDashboard::Gap(gap) => Message::Gap(gap),
+        // Of keys it is said by name what became of them, and of a size nothing needs to be said.
+        ToDashboard::Error(ErrorPayload {
+            code: ErrorCode::AgentOffline | ErrorCode::InputRejected,
+            ..
+        }) => return None,
         ToDashboard::Error(error) => Message::Error(error.message),
         ToDashboard::Notification(note) => Message::Told(from, at, Told::Notification(note)),
         ToDashboard::ActivityLog(line) => Message::Told(from, at, Told::Line(line)),

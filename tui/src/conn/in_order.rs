@@ -1,9 +1,10 @@
 //! What must reach the daemon in the order in which it came: what is typed, and what is subscribed.
 
-use opsctl_client::{Client, Outcome, RequestError};
+use opsctl_client::{Client, Lately, Lost, RequestError, Typist};
 use opsctl_protocol::message::{CommandInput, CommandQuery, Subscribe, ToDashboard};
 use opsctl_protocol::{Channel, CommandId, Pattern};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::state::hidden::From;
 use crate::state::{Answer, Message};
@@ -18,35 +19,37 @@ pub(super) enum Subscription {
     Resume(CommandId, u64),
 }
 
-/// Sends what is typed, in the order in which it was typed.
+/// Sends what is typed, in the order in which it was typed, and says of keys that they were lost.
 pub(super) async fn type_in_order(
     client: Client,
     mut input: mpsc::Receiver<CommandInput>,
     answers: mpsc::Sender<Message>,
 ) {
-    while let Some(piece) = input.recv().await {
-        match client.keys(piece).await {
-            Ok(receipt) => {
-                let answers = answers.clone();
-                tokio::spawn(async move {
-                    let text = match receipt.outcome().await {
-                        Outcome::Arrived => return,
-                        Outcome::Lost(why) => why,
-                        Outcome::Unknown => {
-                            "the connection was lost: what you typed last may not have arrived"
-                                .to_owned()
-                        }
-                    };
-                    // Nobody listens any more when the console is being left.
-                    let _ = answers.send(Message::Error(text)).await;
-                });
-            }
-            Err(error) => {
-                let text = format!("{error}: what you typed was not sent");
-                if answers.send(Message::Error(text)).await.is_err() {
-                    return;
+    let mut typist = Typist::new(client);
+    let mut lately = Lately::default();
+    loop {
+        let lost = tokio::select! {
+            piece = input.recv() => match piece {
+                Some(piece) => {
+                    typist.send(piece).await;
+                    continue;
                 }
-            }
+                None => return,
+            },
+            lost = typist.lost() => lost,
+        };
+        // The console has one line, so it says all that was lost lately.
+        let now = Instant::now();
+        for lost in lost {
+            lately.note(lost, now);
+        }
+        let lines: Vec<String> = lately.lines(now).iter().map(Lost::to_string).collect();
+        if answers
+            .send(Message::Error(lines.join("; ")))
+            .await
+            .is_err()
+        {
+            return;
         }
     }
 }
