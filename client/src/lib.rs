@@ -6,6 +6,7 @@
 //! - [`handle`]: what the program holds to speak: [`Client`], [`start`].
 //! - `connection`: the task that owns everything: dials, waits, comes back.
 //! - `session`: one open WebSocket within it.
+//! - `unread`: whether the program was too slow for it. Pure.
 //! - `pending`: requests whose answer is still to come; they survive a reconnect.
 //! - `resume`: what is subscribed and how far each stream was seen. Pure.
 //! - [`event`]: what the program hears: [`Events`].
@@ -19,6 +20,7 @@ mod connection;
 mod pending;
 mod resume;
 mod session;
+mod unread;
 
 pub mod event;
 pub mod input;

@@ -17,6 +17,7 @@ use crate::connection::{Connection, Ended};
 use crate::event::{ConnState, Event};
 use crate::handle::{RequestError, unsubscribe_message};
 use crate::pending::About;
+use crate::unread::Unread;
 
 /// The id of `dashboard:connect`; requests have ids of another form.
 const HELLO: &str = "hello";
@@ -39,9 +40,11 @@ impl Connection {
         }
         let deadline = Instant::now() + HELLO_ANSWER;
         let mut greeted = false;
+        let mut unread = Unread::new(Instant::now());
         let shared = self.shared.clone();
         let ended = loop {
             let busy = !self.outbox.is_empty();
+            unread.note(busy, Instant::now());
             let due = self.pending.next_due();
             tokio::select! {
                 biased;
@@ -55,10 +58,14 @@ impl Connection {
                 }
                 () = self.outbox.flush(), if busy => {}
                 // The socket is read only when the program has taken what came before: that is the backpressure.
-                frame = reader.next(), if !busy => match self.receive(frame, &sender, &mut greeted) {
-                    Outcome::Stay => {}
-                    Outcome::End(ended) => break ended,
-                },
+                frame = reader.next(), if !busy => {
+                    let hung_up = frame.as_ref().is_err_and(has_hung_up);
+                    match self.receive(frame, &sender, &mut greeted) {
+                        Outcome::Stay => {}
+                        Outcome::End(ended) if hung_up => break because(ended, unread),
+                        Outcome::End(ended) => break ended,
+                    }
+                }
                 () = until(due), if due.is_some() => {
                     if let Err(error) = self.send_again(&sender) {
                         break lost(error);
@@ -283,6 +290,23 @@ fn lost(error: SendError) -> Ended {
     Ended::Lost {
         reason: error.to_string(),
         wait: None,
+    }
+}
+
+/// Whether the daemon ended a connection for a reader that is too slow, or without a word: what it said last may have been
+/// lost with the rest that was not read.
+fn has_hung_up(error: &LinkError) -> bool {
+    match error {
+        LinkError::Closed { code, .. } => *code == close::CloseCode::TooSlow.number(),
+        error => matches!(error, LinkError::Broken(_)),
+    }
+}
+
+/// The end of a connection, with its reason where that is on this side.
+fn because(ended: Ended, unread: Unread) -> Ended {
+    match (ended, unread.why(Instant::now())) {
+        (Ended::Lost { wait, .. }, Some(reason)) => Ended::Lost { reason, wait },
+        (ended, _) => ended,
     }
 }
 

@@ -322,6 +322,31 @@ async fn a_slow_consumer_slows_the_socket_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_program_that_took_nothing_for_long_hears_that_this_was_the_reason() {
+    let fake = Fake::start();
+    let (client, mut events) = opsctl_client::start_with_room(fake.options(), 1);
+    let connection = fake.greeted().await;
+    // There is room for the first attempt's beginning; that it succeeded waits.
+    let mut states = client.states();
+    let connected = states.wait_for(|state| *state == ConnState::Connected);
+    deadline(connected).await.unwrap();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(14)).await;
+    tokio::time::resume();
+    drop(connection);
+    let why = |event| match event {
+        Event::State(ConnState::Waiting { reason, .. }) => Some(reason),
+        _ => None,
+    };
+    let reason = next_event(&mut events, why).await;
+    assert!(reason.contains("was taken here for 14 s"), "{reason}");
+    // Whoever takes what comes hears what happened to the connection.
+    drop(fake.greeted().await);
+    let reason = next_event(&mut events, why).await;
+    assert!(reason.contains("broke"), "{reason}");
+}
+
+#[tokio::test]
 async fn a_typist_hears_of_lost_keys_together_and_of_the_rest_at_the_end() {
     let fake = Fake::start();
     let (client, events) = opsctl_client::start(fake.options());
