@@ -189,7 +189,7 @@ mod tests {
         for place in (0..1500_u64).rev() {
             gathered.add(lost(place, &format!("{place:04}"), "away"));
         }
-        let shown: String = (0..10).map(|number| format!("{number:04}")).collect();
+        let shown = "0000000100020003000400050006000700080009";
         assert_eq!(
             lines(&gathered),
             [format!("\"{shown}…\" and 5,960 more: away")]
