@@ -193,6 +193,7 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), Daemon
         dashboard_rates: Arc::new(options.limits.dashboard()),
         edges: edges.clone(),
         conns: Arc::new(AtomicU64::new(0)),
+        polls: Arc::default(),
         version: options.version,
     };
     let hub_stop = CancellationToken::new();

@@ -8,6 +8,7 @@
 //! - [`message`]: every payload, and the four directions that messages travel in.
 //! - [`codec`]: envelope and text frames; compression; what a bad frame is called.
 //! - [`frame`]: binary frames for bulk.
+//! - [`poll`]: messages in HTTP answers, where no WebSocket gets through.
 //! - [`close`]: WebSocket close codes, and whether to come back after each.
 //! - [`reconnect`]: when to come back.
 //! - [`limits`]: every bound that both sides must know.
@@ -19,6 +20,7 @@ pub mod message;
 
 pub mod codec;
 pub mod frame;
+pub mod poll;
 
 pub mod close;
 pub mod limits;

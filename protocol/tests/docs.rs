@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use opsctl_protocol::close::{CloseCode, Retry, retry};
 use opsctl_protocol::message::{Direction, ErrorCode, Kind, LimitsInfo, ToDashboard, schema};
+use opsctl_protocol::poll::{Cursor, Polled};
 use opsctl_protocol::{
     AgentMessage, BinaryFrame, DashboardMessage, Timestamp, ToAgent, VERSION, decode,
 };
@@ -286,6 +287,22 @@ fn the_limits_are_those_of_the_types() {
     let rates = limits.as_object_mut().unwrap().remove("rates").unwrap();
     assert!(rates["ping"]["perSecond"].is_u64(), "{rates}");
     assert_eq!(limits, serde_json::to_value(LimitsInfo::default()).unwrap());
+}
+
+#[test]
+fn the_answer_to_a_poll_is_one() {
+    let (_, text) = blocks()
+        .into_iter()
+        .find(|(_, text)| text.contains(r#""cursor""#))
+        .unwrap();
+    let polled: Polled = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        polled.cursor.parse::<Cursor>().unwrap().to_string(),
+        polled.cursor
+    );
+    for message in polled.messages {
+        decode::<ToDashboard>(message.get()).unwrap();
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
@@ -17,7 +19,7 @@ use opsctl_protocol::{BinaryFrame, CommandId, DashboardMessage, DecodeError, Hea
 use super::Context;
 use super::hello::{Ear, Ended, Said, Surroundings};
 use super::line::Line;
-use super::upgrade::{Admitted, Socket};
+use super::upgrade::Admitted;
 use crate::fanout::delivery::Gathered;
 use crate::fanout::{Delivery, Outbox};
 use crate::hub::{ConnId, Event};
@@ -28,8 +30,14 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// How long the close frame of a socket that takes nothing may take.
 const LAST_WORD: Duration = Duration::from_millis(100);
 
+/// The writing half of a dashboard's connection.
+type Sink<S> = SplitSink<WebSocketStream<S>, Message>;
+
 /// Serves a dashboard until either side has had enough.
-pub(super) async fn serve(context: Context, socket: Socket, admitted: Admitted) {
+pub(super) async fn serve<S>(context: Context, socket: WebSocketStream<S>, admitted: Admitted)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let conn = context.next_conn();
     let outbox = Arc::new(Outbox::default());
     let (sink, stream) = socket.split();
@@ -80,7 +88,7 @@ async fn converse<S, A>(
     admitted: Admitted,
 ) -> Ended
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Option<String>, ErrorPayload),
 {
     let pick = |message| {
@@ -178,7 +186,10 @@ fn command(channel: &str) -> Option<CommandId> {
 }
 
 /// Writes what the delivery gathers, until the connection ends. The only one to touch the sink.
-async fn deliver(mut delivery: Delivery, mut sink: SplitSink<Socket, Message>, pulse: Arc<Pulse>) {
+async fn deliver<S>(mut delivery: Delivery, mut sink: Sink<S>, pulse: Arc<Pulse>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
         match delivery.gather().await {
             Gathered::Frames(frames) => {
@@ -199,11 +210,14 @@ async fn deliver(mut delivery: Delivery, mut sink: SplitSink<Socket, Message>, p
 }
 
 /// Writes frames with one flush.
-async fn write(
-    sink: &mut SplitSink<Socket, Message>,
+async fn write<S>(
+    sink: &mut Sink<S>,
     frames: Vec<Message>,
     pulse: &Pulse,
-) -> Result<(), Box<WsError>> {
+) -> Result<(), Box<WsError>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     for frame in frames {
         pulse.note_sent_message(&frame);
         sink.feed(frame).await.map_err(Box::new)?;
@@ -211,7 +225,10 @@ async fn write(
     sink.flush().await.map_err(Box::new)
 }
 
-async fn say_goodbye(mut sink: SplitSink<Socket, Message>, code: CloseCode, reason: String) {
+async fn say_goodbye<S>(mut sink: Sink<S>, code: CloseCode, reason: String)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let frame = CloseFrame {
         code: code.number().into(),
         reason: fit_reason(&reason).into(),

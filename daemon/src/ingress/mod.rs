@@ -9,6 +9,7 @@
 //! - [`mod@line`]: a connection below its messages.
 //! - [`hello`]: a fresh connection says who it is, in time.
 //! - [`agent`], [`dashboard`]: a connection's life.
+//! - [`poll`]: dashboards without a WebSocket, whose messages travel in HTTP answers.
 //! - [`intake`]: an agent's output on its way into the log.
 //! - [`conduct`]: how often a peer may send what cannot be read.
 //! - [`limits`], [`rate`]: how often it may send what can.
@@ -22,6 +23,7 @@ mod intake;
 pub mod limits;
 mod line;
 pub mod listen;
+mod poll;
 mod rate;
 mod router;
 mod serve;
@@ -43,6 +45,7 @@ use crate::hub::{ConnId, Event};
 use crate::store::Store;
 
 pub use census::{Caps, LOCAL_RESERVE, Lobby};
+pub use poll::Polls;
 pub use rate::Rates;
 pub use router::router;
 pub use serve::Serving;
@@ -72,6 +75,8 @@ pub struct Context {
     pub edges: Edges,
     /// Numbers connections.
     pub conns: Arc<AtomicU64>,
+    /// The dashboards that come by long-polling.
+    pub polls: Arc<Polls>,
     /// The daemon's program version.
     pub version: &'static str,
 }

@@ -3,19 +3,21 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use opsctl_protocol::message::{ErrorCode, ErrorPayload};
 
 use super::upgrade::{Kind, upgrade};
-use super::{Context, agent, dashboard};
+use super::{Context, agent, dashboard, poll};
 
 /// All routes.
 pub fn router(context: Context) -> Router {
     Router::new()
         .route("/ws/agent", get(open_agent))
         .route("/ws/dashboard", get(open_dashboard))
+        .route("/poll", get(poll::poll))
+        .route("/messages", post(poll::messages))
         .route("/healthz", get(healthz))
         .fallback(nothing_here)
         .with_state(context)
@@ -42,7 +44,7 @@ async fn healthz(State(context): State<Context>) -> Response {
 
 async fn nothing_here(request: Request) -> Response {
     let why = format!(
-        "there is no {} here; see /ws/agent, /ws/dashboard, /healthz",
+        "there is no {} here; see /ws/agent, /ws/dashboard, /poll, /messages, /healthz",
         request.uri().path()
     );
     refusal(StatusCode::NOT_FOUND, ErrorCode::BadRequest, why)
@@ -50,6 +52,10 @@ async fn nothing_here(request: Request) -> Response {
 
 /// An HTTP error with the contract's body.
 pub(super) fn refusal(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Response {
-    let error = ErrorPayload::new(code, message);
+    refusal_of(status, &ErrorPayload::new(code, message))
+}
+
+/// The same with everything that such a body may hold.
+pub(super) fn refusal_of(status: StatusCode, error: &ErrorPayload) -> Response {
     (status, Json(serde_json::json!({ "error": error }))).into_response()
 }

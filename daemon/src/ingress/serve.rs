@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
+use opsctl_protocol::poll::MAX_WAIT;
+
 use super::census::Seat;
 use super::listen::Peer;
 use super::turn_away::turn_away;
@@ -160,15 +162,17 @@ impl Serving {
             .with_upgrades();
         tokio::pin!(connection);
         let served = tokio::select! {
-            served = connection.as_mut() => Some(served),
-            () = self.edges.doors.stop.cancelled() => None,
-            () = sleep(self.head_timeout * PLAIN_REQUESTS) => None,
+            served = connection.as_mut() => Ok(served),
+            () = self.edges.doors.stop.cancelled() => Err(self.head_timeout),
+            // A poll that waits just now is to have its answer over this connection.
+            () = sleep(self.head_timeout * PLAIN_REQUESTS) => Err(self.head_timeout + MAX_WAIT),
         };
-        let served = if let Some(served) = served {
-            Ok(served)
-        } else {
-            connection.as_mut().graceful_shutdown();
-            timeout(self.head_timeout, connection).await
+        let served = match served {
+            Ok(served) => Ok(served),
+            Err(patience) => {
+                connection.as_mut().graceful_shutdown();
+                timeout(patience, connection).await
+            }
         };
         match served {
             Ok(Ok(())) => {}

@@ -43,8 +43,8 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<()>
     Ok(())
 }
 
-/// The whole HTTP answer.
-fn refusal(crowded: Crowded) -> String {
+/// What to say, and how: also to who has a connection and may not have another.
+pub(super) fn sorry(crowded: Crowded) -> (StatusCode, ErrorPayload) {
     let status = match crowded {
         Crowded::Total => StatusCode::SERVICE_UNAVAILABLE,
         Crowded::Address => StatusCode::TOO_MANY_REQUESTS,
@@ -53,6 +53,12 @@ fn refusal(crowded: Crowded) -> String {
         retry_after_ms: Some(RETRY_AFTER.as_millis() as u64),
         ..ErrorPayload::new(ErrorCode::TooManyConnections, crowded.to_string())
     };
+    (status, error)
+}
+
+/// The whole HTTP answer.
+fn refusal(crowded: Crowded) -> String {
+    let (status, error) = sorry(crowded);
     let body = serde_json::json!({ "error": error }).to_string();
     let (length, seconds) = (body.len(), RETRY_AFTER.as_secs());
     format!(

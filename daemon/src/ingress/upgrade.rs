@@ -35,7 +35,7 @@ pub(super) type Socket = WebSocketStream<Metered<TokioIo<hyper::upgrade::Upgrade
 pub(super) enum Kind {
     /// `/ws/agent`
     Agent,
-    /// `/ws/dashboard`
+    /// `/ws/dashboard` and long-polling
     Dashboard,
 }
 
@@ -119,9 +119,11 @@ fn switching(accept: &str, subprotocol: Option<&'static str>) -> Response {
     response
 }
 
-type Refused = Box<Response>;
+/// The answer to a request that isn't served. Boxed, since it is large and rare.
+pub(super) type Refused = Box<Response>;
 
-fn refuse<T>(
+/// Refuses a request.
+pub(super) fn refuse<T>(
     status: StatusCode,
     code: ErrorCode,
     message: impl Into<String>,
@@ -145,13 +147,46 @@ fn admit(
         let why = "this route speaks WebSocket (version 13) only";
         return refuse(StatusCode::UPGRADE_REQUIRED, ErrorCode::BadRequest, why);
     }
-    let Some(Guest { peer, seat }) = request.extensions().get::<Guest>() else {
+    let (rights, Guest { peer, seat }) = permit(context, request, kind)?;
+    let offered = offered_subprotocols(headers);
+    let named: Vec<&str> = offered
+        .into_iter()
+        .filter(|name| !name.starts_with("bearer."))
+        .collect();
+    let subprotocol = [SUBPROTOCOL_BINARY, SUBPROTOCOL_TEXT]
+        .into_iter()
+        .find(|known| named.contains(known));
+    if subprotocol.is_none() && !named.is_empty() {
+        let why = format!(
+            "none of the offered subprotocols is spoken here; {SUBPROTOCOL_TEXT} and {SUBPROTOCOL_BINARY} are"
+        );
+        return refuse(StatusCode::BAD_REQUEST, ErrorCode::UnknownSubprotocol, why);
+    }
+    Ok((
+        Admitted {
+            rights,
+            peer,
+            binary: subprotocol == Some(SUBPROTOCOL_BINARY),
+            seat,
+            pulse: Arc::new(Pulse::new(context.patience)),
+        },
+        subprotocol,
+    ))
+}
+
+/// Who makes a request, if it may use routes of this kind.
+pub(super) fn permit(
+    context: &Context,
+    request: &Request,
+    kind: Kind,
+) -> Result<(Rights, Guest), Refused> {
+    let Some(guest) = request.extensions().get::<Guest>() else {
         let why = "nobody knows where this request comes from";
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, why);
     };
-    let offered = offered_subprotocols(headers);
-    let rights = rights(context, request, *peer, &offered)?;
-    let local = matches!(peer, Peer::Local { .. });
+    let offered = offered_subprotocols(request.headers());
+    let rights = rights(context, request, guest.peer, &offered)?;
+    let local = matches!(guest.peer, Peer::Local { .. });
     let permitted = match kind {
         Kind::Agent => rights.role == Role::Agent || local,
         Kind::Dashboard => rights.role.may_watch(),
@@ -169,29 +204,7 @@ fn admit(
         };
         return refuse(StatusCode::FORBIDDEN, ErrorCode::Forbidden, why);
     }
-    let named: Vec<&str> = offered
-        .into_iter()
-        .filter(|name| !name.starts_with("bearer."))
-        .collect();
-    let subprotocol = [SUBPROTOCOL_BINARY, SUBPROTOCOL_TEXT]
-        .into_iter()
-        .find(|known| named.contains(known));
-    if subprotocol.is_none() && !named.is_empty() {
-        let why = format!(
-            "none of the offered subprotocols is spoken here; {SUBPROTOCOL_TEXT} and {SUBPROTOCOL_BINARY} are"
-        );
-        return refuse(StatusCode::BAD_REQUEST, ErrorCode::UnknownSubprotocol, why);
-    }
-    Ok((
-        Admitted {
-            rights,
-            peer: *peer,
-            binary: subprotocol == Some(SUBPROTOCOL_BINARY),
-            seat: Arc::clone(seat),
-            pulse: Arc::new(Pulse::new(context.patience)),
-        },
-        subprotocol,
-    ))
+    Ok((rights, guest.clone()))
 }
 
 fn offered_subprotocols(headers: &HeaderMap) -> Vec<&str> {

@@ -314,6 +314,8 @@ pub enum ErrorCode {
     RateLimited,
     /// Too many connections; see `retryAfterMs`.
     TooManyConnections,
+    /// No such session of long-polling, or none any more: open another.
+    UnknownSession,
     /// A defect in the daemon or agent; its log says more.
     Internal,
     /// A code of a newer version.
@@ -323,7 +325,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the reference.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::BadMessage,
         Self::UnknownType,
         Self::UnsupportedVersion,
@@ -348,6 +350,7 @@ impl ErrorCode {
         Self::StorageFailed,
         Self::RateLimited,
         Self::TooManyConnections,
+        Self::UnknownSession,
         Self::Internal,
         Self::Other,
     ];
@@ -379,6 +382,7 @@ impl ErrorCode {
             Self::StorageFailed => "storage_failed",
             Self::RateLimited => "rate_limited",
             Self::TooManyConnections => "too_many_connections",
+            Self::UnknownSession => "unknown_session",
             Self::Internal => "internal",
             Self::Other => "other",
         }
