@@ -1,7 +1,9 @@
 //! What every subcommand is given: the settings as they finally are, and what follows from them.
 
+use std::io::{IsTerminal, Write};
+
 use anyhow::Result;
-use opsctl_client as client;
+use opsctl_client::{self as client, Transport};
 use opsctl_link::{Endpoint, Target};
 use opsctl_protocol::message::ErrorCode;
 
@@ -38,8 +40,9 @@ impl Context {
     /// The token file cannot be read.
     pub fn client(&self, command: &str) -> Result<client::Options> {
         Ok(client::Options {
-            target: self.target()?,
-            client: format!("opsctl {command}"),
+            websocket_retry: self.settings.client.websocket_retry.0,
+            tell: Some(tell),
+            ..client::Options::new(self.target()?, format!("opsctl {command}"))
         })
     }
 
@@ -72,4 +75,13 @@ impl Context {
             )),
         }
     }
+}
+
+/// Says on stderr how messages travel from now on.
+fn tell(transport: &Transport) {
+    let stderr = std::io::stderr();
+    // A terminal may be in raw mode just now, where a line's end alone doesn't return to its beginning.
+    let end = if stderr.is_terminal() { "\r\n" } else { "\n" };
+    // Whoever has closed it doesn't want to know.
+    let _ = write!(stderr.lock(), "opsctl: {transport}{end}");
 }

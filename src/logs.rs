@@ -230,7 +230,7 @@ impl Log {
                 self.out
                     .push((To::Stderr, Bytes::from_static(b"opsctl: connected again\n")));
             }
-            Event::State(_) | Event::Connected(_) => {}
+            Event::State(_) | Event::Transport(_) | Event::Connected(_) => {}
         }
         Ok(())
     }

@@ -31,7 +31,11 @@ pub async fn run(args: TuiArgs, context: &Context) -> Result<u8> {
     let theme = theme.unwrap_or(&context.settings.tui.theme).0.clone();
     let (look, themes) = look(&theme, &args, &context.settings)?;
     let keys = keys(&context.settings)?;
-    let client = context.client("tui")?;
+    let client = opsctl_client::Options {
+        // The console says it in its own bar.
+        tell: None,
+        ..context.client("tui")?
+    };
     let settings = &context.settings.tui;
     let copy_command = settings.copy_command.clone();
     let options = opsctl_tui::Options {

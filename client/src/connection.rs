@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opsctl_link::{DialError, Socket, appears, dial};
+use opsctl_link::{DialError, Socket, Target, Transport, appears, dial, poll};
 use opsctl_protocol::message::{ErrorCode, Subscribe};
 use opsctl_protocol::reconnect::{Backoff, noise};
 use tokio::sync::mpsc;
@@ -17,6 +17,10 @@ use crate::resume::Resume;
 
 /// Where dashboards connect.
 const ROUTE: &str = "/ws/dashboard";
+
+/// Attempts in a row after which the network is said to let no WebSocket through: one may have met a daemon that was just
+/// being restarted.
+const NO_WEBSOCKET: u32 = 2;
 
 /// Why a connection, or an attempt at one, ended.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) enum Ended {
         /// Why, for people.
         message: String,
     },
+    /// It went over long-polling, and here is a WebSocket that got through.
+    Better(Box<Socket>),
     /// The program closed it.
     Closed,
 }
@@ -68,6 +74,10 @@ pub(crate) struct Connection {
     pub(crate) resume: Resume,
     /// What was asked and not answered.
     pub(crate) pending: Pending,
+    /// How messages travelled last, as the program knows it.
+    pub(crate) transport: Transport,
+    /// A socket that was opened while another was used.
+    better: Option<Box<Socket>>,
     backoff: Backoff,
 }
 
@@ -85,6 +95,8 @@ impl Connection {
             outbox,
             resume: Resume::default(),
             pending: Pending::default(),
+            transport: Transport::WebSocket,
+            better: None,
             backoff: Backoff::default(),
         }
     }
@@ -92,14 +104,18 @@ impl Connection {
     /// Runs until the program closes the client.
     pub(crate) async fn run(mut self) {
         loop {
-            self.announce(ConnState::Connecting {
-                attempt: self.backoff.attempt() + 1,
-            });
-            let ended = self.attempt().await;
+            let ended = match self.better.take() {
+                Some(socket) => self.live(*socket).await,
+                None => self.attempt().await,
+            };
             self.shared.set_link(None);
             self.pending.lost();
             let came_back = match ended {
                 Ended::Closed => None,
+                Ended::Better(socket) => {
+                    self.better = Some(socket);
+                    Some(())
+                }
                 Ended::Lost { reason, wait } => self.wait(reason, wait).await,
                 Ended::Refused { code, message } => self.refused(code, message).await,
             };
@@ -114,21 +130,23 @@ impl Connection {
 
     /// One attempt, and the connection that it opens, up to its end.
     async fn attempt(&mut self) -> Ended {
+        self.announce(ConnState::Connecting {
+            attempt: self.backoff.attempt() + 1,
+        });
         let target = self.options.target.clone();
-        let dialed: Result<Socket, DialError> =
-            match self.meanwhile(Box::pin(dial(&target, ROUTE))).await {
-                Some(dialed) => dialed,
-                None => return Ended::Closed,
-            };
-        match dialed {
-            Ok(socket) => {
-                let since = Instant::now();
-                let ended = self.session(socket).await;
-                self.backoff.lived(since.elapsed());
-                ended
-            }
-            Err(error) => error.into(),
+        match self.meanwhile(Box::pin(reach(&target))).await {
+            Some(Ok(socket)) => self.live(socket).await,
+            Some(Err(error)) => error.into(),
+            None => Ended::Closed,
         }
+    }
+
+    /// An open connection, up to its end.
+    async fn live(&mut self, socket: Socket) -> Ended {
+        let since = Instant::now();
+        let ended = self.session(socket).await;
+        self.backoff.lived(since.elapsed());
+        ended
     }
 
     /// Waits before the next attempt; `None` when the program closed the client.
@@ -255,6 +273,17 @@ impl Connection {
         asks
     }
 
+    /// Tells the program how messages travel, where that is news.
+    pub(crate) fn travels(&mut self, transport: &Transport) {
+        if self.transport != *transport {
+            self.transport = transport.clone();
+            if let Some(tell) = self.options.tell {
+                tell(transport);
+            }
+            self.outbox.push(Event::Transport(transport.clone()));
+        }
+    }
+
     /// Tells the program how the connection stands.
     pub(crate) fn announce(&mut self, state: ConnState) {
         self.shared.state.send_replace(state.clone());
@@ -262,9 +291,43 @@ impl Connection {
     }
 }
 
+/// Opens a WebSocket, or what stands for one where the network lets none through.
+async fn reach(target: &Target) -> Result<Socket, DialError> {
+    let mut attempts = 0;
+    let (error, why) = loop {
+        let error = match dial(target, ROUTE).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => error,
+        };
+        attempts += 1;
+        match error.without_websocket() {
+            Some(why) if attempts == NO_WEBSOCKET => break (error, why),
+            Some(_) => {}
+            None => return Err(error),
+        }
+    };
+    match poll::open(target, why).await {
+        Ok(socket) => Ok(socket),
+        // The daemon's own word is worth more than that of what stands before it.
+        Err(refused) if refused.code().is_some() => Err(refused),
+        Err(_) => Err(error),
+    }
+}
+
+/// Waits until a WebSocket gets through, with so long a pause before each attempt.
+pub(crate) async fn websocket(target: &Target, every: Duration) -> Socket {
+    loop {
+        tokio::time::sleep(every).await;
+        match dial(target, ROUTE).await {
+            Ok(socket) => return socket,
+            Err(error) => tracing::debug!(%error, "still no WebSocket"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use opsctl_link::{Endpoint, Target};
+    use opsctl_link::Endpoint;
     use tokio::sync::{Semaphore, oneshot};
 
     use super::*;
@@ -276,10 +339,7 @@ mod tests {
             token: None,
             connect_timeout: Duration::from_secs(1),
         };
-        let options = Options {
-            target,
-            client: "test".to_owned(),
-        };
+        let options = Options::new(target, "test");
         let shared = Arc::new(Shared::new());
         let (_orders, orders) = mpsc::channel(1);
         let (events, _events) = mpsc::channel(1);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use opsctl_link::Transport;
 use opsctl_protocol::message::{Connected, ErrorCode, ErrorPayload, ToDashboard};
 use opsctl_protocol::{Decoded, OutputFrame, Pattern};
 use tokio::sync::mpsc;
@@ -46,6 +47,8 @@ pub enum ConnState {
 pub enum Event {
     /// The connection's state changed.
     State(ConnState),
+    /// Messages travel in another way than before: no WebSocket gets through this network, or one does again.
+    Transport(Transport),
     /// The daemon introduced itself; comes with every new connection, before anything that the daemon sends on it.
     Connected(Connected),
     /// A push (with channel, epoch and seq), a copy of a state (without), or an `error` about a message that was posted.

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use opsctl_link::{Sender, Target};
+use opsctl_link::{Sender, Target, Transport};
 use opsctl_protocol::codec::{EncodeError, Header};
 use opsctl_protocol::message::{
     CommandInput, DashboardMessage, ErrorCode, ErrorPayload, Payload, Subscribe, Subscribed,
@@ -26,6 +27,9 @@ const RECEIPTS: usize = 1024;
 /// Requests on their way to the connection's task.
 const WAITING_ORDERS: usize = 64;
 
+/// How often a WebSocket is tried while there is none: a network that changes is one to which somebody has moved.
+pub const WEBSOCKET_RETRY: Duration = Duration::from_mins(1);
+
 /// Whom to connect to, and as what.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -33,6 +37,23 @@ pub struct Options {
     pub target: Target,
     /// What kind of program this is (`opsctl tui`), for the daemon's log.
     pub client: String,
+    /// How often a WebSocket is tried while long-polling stands for one.
+    pub websocket_retry: Duration,
+    /// Called when messages travel in another way than before, ahead of the event that tells it; at first they are taken to
+    /// go over a WebSocket.
+    pub tell: Option<fn(&Transport)>,
+}
+
+impl Options {
+    /// The usual, for a program of this kind.
+    pub fn new(target: Target, client: impl Into<String>) -> Self {
+        Self {
+            target,
+            client: client.into(),
+            websocket_retry: WEBSOCKET_RETRY,
+            tell: None,
+        }
+    }
 }
 
 /// Why a request has no answer.

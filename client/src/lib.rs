@@ -29,8 +29,10 @@ pub mod typist;
 
 pub use event::{ConnState, Event, Events};
 pub use handle::{
-    Client, NotConnected, NotTyped, Options, Outcome, Receipt, RequestError, start, start_with_room,
+    Client, NotConnected, NotTyped, Options, Outcome, Receipt, RequestError, WEBSOCKET_RETRY,
+    start, start_with_room,
 };
 pub use input::{InputEnded, InputPump};
 pub use lost::{Lately, Lost};
+pub use opsctl_link::Transport;
 pub use typist::Typist;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use opsctl_link::{Frame, LinkError, SendError, Sender, Socket, split};
+use opsctl_link::{Frame, LinkError, Reader, SendError, Sender, Socket, Stream, Transport, split};
 use opsctl_protocol::codec::Header;
 use opsctl_protocol::frame::Via;
 use opsctl_protocol::message::{
@@ -13,7 +13,7 @@ use opsctl_protocol::message::{
 use opsctl_protocol::{BinaryFrame, Channel, Decoded, OutputFrame, close, decode, encode};
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::{Connection, Ended};
+use crate::connection::{Connection, Ended, websocket};
 use crate::event::{ConnState, Event};
 use crate::handle::{RequestError, unsubscribe_message};
 use crate::pending::About;
@@ -28,12 +28,16 @@ const HELLO_ANSWER: Duration = Duration::from_secs(10);
 /// What a frame leads to.
 enum Outcome {
     Stay,
+    /// The daemon has introduced itself.
+    Greeted(Box<Connected>),
     End(Ended),
 }
 
 impl Connection {
     /// Speaks over an open WebSocket until it ends.
     pub(crate) async fn session(&mut self, socket: Socket) -> Ended {
+        let transport = socket.transport().clone();
+        let is_polling = transport != Transport::WebSocket;
         let (mut reader, sender) = split(socket);
         if let Err(error) = self.greet(&sender) {
             return lost(error);
@@ -42,6 +46,8 @@ impl Connection {
         let mut greeted = false;
         let mut unread = Unread::new(Instant::now());
         let shared = self.shared.clone();
+        let target = self.options.target.clone();
+        let mut better = Box::pin(websocket(&target, self.options.websocket_retry));
         let ended = loop {
             let busy = !self.outbox.is_empty();
             unread.note(busy, Instant::now());
@@ -60,12 +66,18 @@ impl Connection {
                 // The socket is read only when the program has taken what came before: that is the backpressure.
                 frame = reader.next(), if !busy => {
                     let hung_up = frame.as_ref().is_err_and(has_hung_up);
-                    match self.receive(frame, &sender, &mut greeted) {
+                    match self.receive(frame) {
                         Outcome::Stay => {}
+                        Outcome::Greeted(connected) => {
+                            greeted = true;
+                            self.travels(&transport);
+                            self.greeted(*connected, &sender);
+                        }
                         Outcome::End(ended) if hung_up => break because(ended, unread),
                         Outcome::End(ended) => break ended,
                     }
                 }
+                socket = &mut better, if is_polling => break Ended::Better(Box::new(socket)),
                 () = until(due), if due.is_some() => {
                     if let Err(error) = self.send_again(&sender) {
                         break lost(error);
@@ -76,9 +88,33 @@ impl Connection {
                 }
             }
         };
-        if matches!(ended, Ended::Closed) {
-            sender.close(1000, "");
-            sender.closed().await;
+        self.leave(ended, sender, reader, is_polling).await
+    }
+
+    /// Leaves a connection that this side has ended, once all has gone out that was sent over it.
+    async fn leave(
+        &mut self,
+        ended: Ended,
+        sender: Sender,
+        reader: Reader<Stream>,
+        is_polling: bool,
+    ) -> Ended {
+        match ended {
+            Ended::Closed => {
+                sender.close(1000, "");
+                sender.closed().await;
+                // A goodbye that is posted takes a request, which would end with this program.
+                if is_polling {
+                    reader.linger().await;
+                }
+            }
+            Ended::Better(_) => {
+                // What is sent from here on goes over the new one, and must not be ahead of what went before.
+                self.shared.set_link(None);
+                drop(sender);
+                reader.linger().await;
+            }
+            Ended::Lost { .. } | Ended::Refused { .. } => {}
         }
         ended
     }
@@ -132,12 +168,7 @@ impl Connection {
         Ok(())
     }
 
-    fn receive(
-        &mut self,
-        frame: Result<Frame, LinkError>,
-        sender: &Sender,
-        greeted: &mut bool,
-    ) -> Outcome {
+    fn receive(&mut self, frame: Result<Frame, LinkError>) -> Outcome {
         let text = match frame {
             Ok(Frame::Binary(bytes)) => match BinaryFrame::decode(&bytes) {
                 Ok(BinaryFrame::Output(frame)) => return self.output(frame),
@@ -150,7 +181,7 @@ impl Connection {
             Err(error) => return Outcome::End(ended(error)),
         };
         match text {
-            Ok(decoded) => self.heard(decoded, sender, greeted),
+            Ok(decoded) => self.heard(decoded),
             Err(error) => {
                 // A newer daemon may say things that this build does not know; they are not for it.
                 tracing::debug!(%error, "a frame from the daemon was not understood");
@@ -166,16 +197,10 @@ impl Connection {
         Outcome::Stay
     }
 
-    fn heard(
-        &mut self,
-        decoded: Decoded<ToDashboard>,
-        sender: &Sender,
-        greeted: &mut bool,
-    ) -> Outcome {
+    fn heard(&mut self, decoded: Decoded<ToDashboard>) -> Outcome {
         match (decoded.header.re.as_deref(), &decoded.message) {
             (Some(HELLO), ToDashboard::Connected(connected)) => {
-                *greeted = true;
-                self.greeted(connected.clone(), sender);
+                return Outcome::Greeted(Box::new(connected.clone()));
             }
             (Some(HELLO), ToDashboard::Error(error)) => {
                 return Outcome::End(Ended::Refused {

@@ -4,6 +4,8 @@
 //! - [`endpoint`]: a local socket or a URL.
 //! - [`appear`]: a local socket that is there again.
 //! - [`mod@dial`]: from an endpoint to an open WebSocket, or a reason that says whether to try again.
+//! - [`tls`]: who is trusted at the other end of one that is encrypted.
+//! - [`poll`]: the same socket over plain HTTP, where the network lets no WebSocket through.
 //! - [`pulse`]: signs of life, byte by byte; deadlines for silence, for a message, for a write.
 //! - [`meter`]: how much goes over it.
 //! - [`read_ahead`]: large reads for those who stream, small buffers for those who idle.
@@ -14,13 +16,15 @@ mod appear;
 mod dial;
 mod endpoint;
 mod meter;
+pub mod poll;
 mod pulse;
 mod read_ahead;
 mod reader;
 mod sender;
+mod tls;
 
 pub use appear::appears;
-pub use dial::{DialError, Socket, Stream, Target, dial};
+pub use dial::{DialError, Socket, Stream, Target, Transport, dial};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use pulse::{Metered, Patience, Pulse, Stalled};
 pub use reader::{Frame, LinkError, Reader};

@@ -375,7 +375,7 @@ impl Session {
                 let failure = Failure::new(ExitCode::of_refusal(error.code), error.message);
                 return Some(End::Failed(failure));
             }
-            Event::Output(_) | Event::State(_) => {}
+            Event::Output(_) | Event::State(_) | Event::Transport(_) => {}
         }
         None
     }

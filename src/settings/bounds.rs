@@ -45,10 +45,13 @@ pub(super) fn first_out_of_bounds(settings: &Settings) -> Option<OutOfBounds> {
     let max_commands = ("agent", "max_commands", agent.max_commands.into());
     let spool = at_least("agent", "spool_bytes", agent.spool_bytes, MIN_SPOOL);
     let connect_timeout = ("client", "connect_timeout", client.connect_timeout);
+    let websocket_retry = ("client", "websocket_retry", client.websocket_retry);
+    let times = [connect_timeout, websocket_retry].map(some_time);
     of_the_daemon(daemon)
         .into_iter()
         .chain(of_the_limits(limits))
-        .chain([some(max_commands), spool, some_time(connect_timeout)])
+        .chain([some(max_commands), spool])
+        .chain(times)
         .find(|(_, _, within, _)| !within)
         .map(|(section, key, _, expected)| OutOfBounds {
             section,

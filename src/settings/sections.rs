@@ -153,6 +153,8 @@ pub struct Client {
     pub token_file: Place,
     /// How long reaching the daemon may take.
     pub connect_timeout: Time,
+    /// How often a WebSocket is tried while long-polling stands for one.
+    pub websocket_retry: Time,
 }
 
 impl Default for Client {
@@ -161,6 +163,7 @@ impl Default for Client {
             url: Url(None),
             token_file: Place(None),
             connect_timeout: Time(Duration::from_secs(10)),
+            websocket_retry: Time(opsctl_client::WEBSOCKET_RETRY),
         }
     }
 }

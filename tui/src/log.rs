@@ -61,7 +61,7 @@ pub(crate) async fn read(
             }
             Event::State(ConnState::Refused { message, .. }) => return Err(message),
             Event::Dropped { error, .. } => return Err(error.message),
-            Event::State(_) | Event::Connected(_) => {}
+            Event::State(_) | Event::Transport(_) | Event::Connected(_) => {}
         }
     }
     Ok(())

@@ -69,10 +69,7 @@ impl Fake {
             token: None,
             connect_timeout: DEADLINE,
         };
-        Options {
-            target,
-            client: "test".to_owned(),
-        }
+        Options::new(target, "test")
     }
 
     async fn accept(&self) -> UnixStream {

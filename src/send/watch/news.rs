@@ -20,7 +20,7 @@ impl Watch<'_> {
                 self.message(decoded.header.channel.as_ref(), decoded.message);
             }
             Event::State(state) => self.connection(state)?,
-            Event::Connected(_) => {}
+            Event::Connected(_) | Event::Transport(_) => {}
             Event::Dropped { pattern, error } => {
                 if let Some(Channel::Command(id)) = pattern.concrete()
                     && let Some(at) = self.by_id.get(&id).copied()

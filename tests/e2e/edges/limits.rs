@@ -102,10 +102,7 @@ fn our_own_client_waits_and_asks_again() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let (client, mut events) = opsctl_client::start(Options {
-            target,
-            client: "test".to_owned(),
-        });
+        let (client, mut events) = opsctl_client::start(Options::new(target, "test"));
         tokio::spawn(async move { while events.next().await.is_some() {} });
         // More than the burst of twenty.
         let queries = (0..24).map(|_| client.request(CommandQuery::default()));

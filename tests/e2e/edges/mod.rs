@@ -5,6 +5,7 @@
 //! - [`patience`]: peers that take their time.
 //! - [`hostile`]: peers that try to fill the daemon's memory.
 //! - [`drain`]: the daemon stops.
+//! - [`polling`]: a network that lets no WebSocket through.
 //! - [`returning`]: a fleet comes back.
 
 mod drain;
@@ -12,6 +13,7 @@ mod heartbeats;
 mod hostile;
 mod limits;
 mod patience;
+mod polling;
 mod returning;
 
 use crate::harness::{Sandbox, TestDaemon};

@@ -13,6 +13,7 @@ use crate::state::{Link, Message};
 pub(crate) fn message(event: Event) -> Option<Message> {
     Some(match event {
         Event::State(state) => Message::Link(link(state)),
+        Event::Transport(transport) => Message::Travels(transport.to_string(), transport.is_slow()),
         Event::Connected(connected) => Message::Connected(connected),
         Event::Output(frame) => Message::Output(frame),
         Event::Dropped { pattern, error } => Message::Dropped { pattern, error },

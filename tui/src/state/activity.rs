@@ -311,6 +311,12 @@ impl State {
         self.activity.add(self.now, level, Source::Link, &text);
     }
 
+    /// Logs how messages travel from now on.
+    pub(super) fn log_travel(&mut self, how: &str, is_slow: bool) {
+        let level = if is_slow { Level::High } else { Level::Info };
+        self.activity.add(self.now, level, Source::Link, how);
+    }
+
     /// Logs what the last line tells.
     pub(super) fn log_notice(&mut self, text: &str, is_error: bool) {
         let level = if is_error { Level::Error } else { Level::Low };

@@ -46,6 +46,8 @@ pub enum Input {
 pub enum Message {
     /// The connection's state.
     Link(Link),
+    /// How messages travel from now on, in words, and whether that is the slow way.
+    Travels(String, bool),
     /// The daemon introduced itself.
     Connected(Connected),
     /// The fleet, or a part of it.

@@ -55,6 +55,8 @@ pub enum Grade {
 pub struct Connection {
     /// The state now.
     pub link: Link,
+    /// Why it is a slow one, where it is.
+    pub slow: Option<String>,
     /// Whether it is told without a countdown.
     pub still: bool,
     /// When connections were lost lately.
@@ -67,6 +69,7 @@ impl Default for Connection {
     fn default() -> Self {
         Self {
             link: Link::Connecting { attempt: 1 },
+            slow: None,
             still: false,
             losses: Vec::new(),
             lost: None,
@@ -130,6 +133,9 @@ impl Connection {
                     format!("▲ degraded, lost {losses} times in a minute"),
                 )
             }
+            Link::Connected if self.slow.is_some() => {
+                (Grade::Warning, "● connected by polling".to_owned())
+            }
             Link::Connected => (Grade::Good, "● connected".to_owned()),
             Link::Waiting { attempt, until, .. } => {
                 let next = attempt + 1;
@@ -149,6 +155,7 @@ impl Connection {
         match &self.link {
             Link::Connecting { .. } => "◌ connecting".to_owned(),
             Link::Connected if self.is_degraded(now) => "▲ degraded".to_owned(),
+            Link::Connected if self.slow.is_some() => "● polling".to_owned(),
             Link::Waiting { until, .. } => {
                 format!("⚡ reconnecting{}", self.countdown(*until, now))
             }
@@ -271,5 +278,17 @@ mod tests {
             Some(Timestamp(60_000))
         );
         assert_eq!(connection.label(Timestamp(60_000)).1, "● connected");
+    }
+
+    #[test]
+    fn a_slow_way_shows_as_long_as_it_is_gone() {
+        let mut connection = Connection::default();
+        connection.change(Link::Connected, Timestamp(0));
+        connection.slow = Some("HTTP 426".to_owned());
+        let polling = (Grade::Warning, "● connected by polling".to_owned());
+        assert_eq!(connection.label(Timestamp(1)), polling);
+        assert_eq!(connection.brief(Timestamp(1)), "● polling");
+        connection.slow = None;
+        assert_eq!(connection.brief(Timestamp(1)), "● connected");
     }
 }

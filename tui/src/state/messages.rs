@@ -33,6 +33,10 @@ impl State {
         match message {
             Message::Output(frame) => return self.output(&frame),
             Message::Link(link) => self.link(link),
+            Message::Travels(how, is_slow) => {
+                self.log_travel(&how, is_slow);
+                self.connection.slow = is_slow.then_some(how);
+            }
             Message::Connected(connected) => {
                 self.role = Some(connected.rights.role);
                 self.daemon = Some(connected);

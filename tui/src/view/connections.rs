@@ -55,8 +55,9 @@ fn lines(state: &State, width: usize, theme: &Theme) -> Vec<Line<'static>> {
         Span::styled(format!(" {:<NAMES$}", "state"), theme.dim()),
         Span::styled(label, theme.grade(grade)),
     ]));
-    if let Some(trouble) = state.connection.trouble() {
-        lines.push(row("because", trouble));
+    let because = state.connection.trouble();
+    if let Some(because) = because.or(state.connection.slow.as_deref()) {
+        lines.push(row("because", because));
     }
     if let Some(key) = state
         .keys
