@@ -70,8 +70,11 @@ fn path(text: &str) -> PathAndQuery {
 
 /// Somebody who asks, one thing at a time.
 pub(super) struct Http {
+    /// Whom to ask.
     target: Target,
+    /// What is asked for by name, which proxies go by.
     host: HeaderValue,
+    /// The token, as each request shows it.
     bearer: Option<HeaderValue>,
     /// The connection of the last answer.
     open: Option<SendRequest<Full<Bytes>>>,

@@ -114,8 +114,10 @@ fn bodies(envelopes: &[Utf8Bytes]) -> Vec<String> {
     bodies
 }
 
+/// The way up of one session.
 struct Posts {
     http: Http,
+    /// Names the session.
     cursor: Cursor,
     /// The number of the next POST.
     number: u64,

@@ -13,6 +13,7 @@ const MAX_HELD: usize = MAX_MESSAGE;
 /// Messages of a session, numbered from 1.
 #[derive(Debug)]
 pub(super) struct Held {
+    /// Those that were not acknowledged, given or not.
     messages: VecDeque<Utf8Bytes>,
     /// The number of the first of them.
     first: u64,
@@ -22,6 +23,7 @@ pub(super) struct Held {
     given: u64,
     /// Nobody reads any more; what comes is dropped.
     left: bool,
+    /// How the connection ended, once it has.
     closed: Option<Closed>,
 }
 

@@ -56,19 +56,23 @@ type Post = (Posted, oneshot::Sender<Result<(), NotPosted>>);
 /// What polls and posts share with the session's task.
 #[derive(Debug)]
 pub(super) struct Session {
+    /// What its cursors begin with.
     pub(super) id: SessionId,
     /// Whose token opened it.
     pub(super) owner: String,
+    /// What comes down, and how long it is waited for somebody to take it.
     state: Mutex<State>,
     /// Wakes polls that wait.
     news: Notify,
     /// Wakes the task that waits for an acknowledgement.
     room: Notify,
+    /// What goes up; who posts waits for room.
     posts: mpsc::Sender<Post>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// What was not acknowledged yet.
     held: Held,
     /// When the session is over, unless somebody polls.
     due: Instant,
