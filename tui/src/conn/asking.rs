@@ -65,7 +65,11 @@ impl Conn {
             escalate: false,
         };
         self.ask("signal", interrupt, move |answer| match answer {
-            ToDashboard::CommandList(list) => Some(Answer::Signalled(signal, list.commands.len())),
+            ToDashboard::CommandList(list) => Some(Answer::Signalled {
+                signal,
+                command,
+                reached: !list.commands.is_empty(),
+            }),
             _ => None,
         })
     }

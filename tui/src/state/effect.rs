@@ -117,8 +117,15 @@ pub enum Answer {
     Older(Arc<Pane>, Box<Older>),
     /// Older output could not be read.
     NotLoaded(CommandId, String),
-    /// A signal was sent to so many commands.
-    Signalled(Signal, usize),
+    /// What has become of a signal.
+    Signalled {
+        /// Which it is.
+        signal: Signal,
+        /// To which command.
+        command: CommandId,
+        /// Whether that still ran.
+        reached: bool,
+    },
     /// What has become of what was said with this key, or why nothing has.
     Said(String, Result<TerminalTyped, String>),
     /// It was refused.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::doing::Occurrence;
 use super::look::Chosen;
 use super::roster::{GroupName, Grouping};
-use super::{Effect, State};
+use super::{Effect, Focus, State};
 
 /// How long changes are gathered before they are written, in milliseconds.
 const DELAY_MS: u64 = 2000;
@@ -224,7 +224,9 @@ impl State {
         {
             self.panes.focused = focused.min(self.panes.len().saturating_sub(1));
             self.panes.grid |= grid;
-            self.panes.zoomed |= zoomed && !self.panes.is_empty();
+            if zoomed && !self.panes.is_empty() {
+                (self.panes.zoomed, self.focus) = (true, Focus::Pane);
+            }
         }
         Some(effects)
     }

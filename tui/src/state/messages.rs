@@ -228,13 +228,11 @@ impl State {
                 }
                 self.notify(format!("older output could not be loaded: {why}"), true);
             }
-            Answer::Signalled(signal, 0) => {
-                self.notify(
-                    format!("{}: nothing runs there any more", signal.as_str()),
-                    false,
-                );
-            }
-            Answer::Signalled(signal, _) => self.notify(format!("{} sent", signal.as_str()), false),
+            Answer::Signalled {
+                signal,
+                command,
+                reached,
+            } => self.signalled(signal, command, reached),
             Answer::Said(key, word) => self.said(&key, word),
             Answer::Refused { what, why } => {
                 if what == "commands" {

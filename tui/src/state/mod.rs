@@ -412,6 +412,7 @@ impl State {
     /// Fits what depends on the layout: panes of commands without terminals, and the terminal that
     /// the person is attached to.
     fn fit(&mut self) -> Vec<Effect> {
+        self.leave_hidden_list();
         self.layout = Layout::of(self);
         self.see_shown();
         let mut effects = self.glance();

@@ -106,6 +106,12 @@ impl State {
         }
     }
 
+    /// Shows the list where it has the focus: nobody may mark or interrupt what he doesn't see. Every way into the list
+    /// leads through here.
+    pub(super) fn leave_hidden_list(&mut self) {
+        self.panes.zoomed &= self.focus == Focus::Pane;
+    }
+
     /// Goes back to where the pane was opened from.
     pub(super) fn leave_pane(&mut self) {
         match self.came_from {

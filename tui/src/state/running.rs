@@ -1,7 +1,7 @@
 //! Commands are run, interrupted and killed, on one agent or many.
 
-use opsctl_protocol::AgentId;
 use opsctl_protocol::message::{Program, Signal, Target};
+use opsctl_protocol::{AgentId, CommandId};
 
 use super::prompt::remember;
 use super::{Effect, Many, Overlay, Purpose, State};
@@ -37,6 +37,25 @@ impl State {
         }
         let send = |command| Effect::Signal(command, signal);
         commands.into_iter().map(send).collect()
+    }
+
+    /// Tells what has become of a signal, and whom it was for: a key may have met another than was meant.
+    pub(super) fn signalled(&mut self, signal: Signal, command: CommandId, reached: bool) {
+        let (signal, whom) = (signal.as_str(), self.in_words(&command));
+        let text = if reached {
+            format!("{signal} sent to {whom}")
+        } else {
+            format!("{signal}: it no longer runs: {whom}")
+        };
+        self.notify(text, false);
+    }
+
+    /// A command as people know it: its agent and what it runs, in one line.
+    pub fn in_words(&self, command: &CommandId) -> String {
+        self.summary(command).map_or_else(
+            || command.short(),
+            |summary| format!("{}: `{}`", summary.agent_id, summary.program),
+        )
     }
 
     /// Runs something on each of these agents.

@@ -1,0 +1,84 @@
+//! Whom a key acts on: always what is seen, and it is named.
+
+mod world;
+
+use crossterm::event::KeyCode;
+use opsctl_protocol::message::Signal;
+use opsctl_tui::keys::Mode;
+use opsctl_tui::state::{Answer, Effect, Message, State};
+use world::*;
+
+/// What somebody does, and how.
+type Way = (&'static str, fn(&mut State));
+
+/// The build's pane on the whole screen.
+fn zoomed(cols: u16, rows: u16) -> State {
+    let mut state = console(cols, rows);
+    keys(&mut state, "\n\nz");
+    assert!(state.panes.zoomed, "{}", text(&state));
+    state
+}
+
+#[test]
+fn no_way_out_of_a_zoomed_pane_ends_in_a_hidden_list() {
+    let ways: [Way; 5] = [
+        ("Esc", |state| {
+            key(state, KeyCode::Esc);
+        }),
+        (":agents", |state| {
+            keys(state, ":agents\n");
+        }),
+        ("another view and Esc", |state| {
+            keys(state, "2");
+            key(state, KeyCode::Esc);
+            key(state, KeyCode::Esc);
+        }),
+        ("the log", |state| {
+            keys(state, "4\n");
+        }),
+        ("Tab", |state| {
+            key(state, KeyCode::Tab);
+            key(state, KeyCode::Esc);
+        }),
+    ];
+    for (cols, rows) in [(80, 24), (120, 40)] {
+        for (way, go) in ways {
+            let mut state = zoomed(cols, rows);
+            go(&mut state);
+            let in_list = matches!(state.mode(), Mode::Agents | Mode::Commands);
+            assert_eq!(in_list, state.layout.list.is_some(), "{way}");
+            assert!(way != "Esc" || in_list, "{way}: {}", text(&state));
+        }
+    }
+}
+
+#[test]
+fn a_signal_names_whom_it_was_for() {
+    let mut state = zoomed(120, 40);
+    let effects = keys(&mut state, "x");
+    assert!(
+        matches!(effects[..], [Effect::Signal(command, Signal::Int)] if command == id(1)),
+        "{effects:?}"
+    );
+    for (reached, told) in [
+        (true, "INT sent to build-1: `cargo build --release`"),
+        (
+            false,
+            "INT: it no longer runs: build-1: `cargo build --release`",
+        ),
+    ] {
+        let answer = Answer::Signalled {
+            signal: Signal::Int,
+            command: id(1),
+            reached,
+        };
+        state.message(Message::Answer(answer), NOW);
+        assert!(text(&state).contains(told), "{}", text(&state));
+    }
+    keys(&mut state, "4");
+    assert!(
+        text(&state).contains("INT sent to build-1: `cargo build"),
+        "{}",
+        text(&state)
+    );
+}
