@@ -3,9 +3,9 @@
 mod world;
 
 use crossterm::event::KeyCode;
-use opsctl_protocol::message::Signal;
+use opsctl_protocol::message::{AgentList, Role, Signal, State as CommandState};
 use opsctl_tui::keys::Mode;
-use opsctl_tui::state::{Answer, Effect, Message, State};
+use opsctl_tui::state::{Answer, Effect, Link, Message, State};
 use world::*;
 
 /// What somebody does, and how.
@@ -81,4 +81,57 @@ fn a_signal_names_whom_it_was_for() {
         "{}",
         text(&state)
     );
+}
+
+/// Three agents, each with a command, all marked.
+fn marked(cols: u16, rows: u16) -> State {
+    let mut state = bare(cols, rows);
+    let named = [("web-1", "make"), ("web-2", "sleep 9"), ("web-3", "top")];
+    let agents = (1..).zip(named).map(|(number, (name, line))| {
+        let command = command(number, name, line, CommandState::Running);
+        agent(name, &[], vec![command])
+    });
+    let agents = AgentList {
+        agents: agents.collect(),
+        more: false,
+    };
+    state.message(Message::Link(Link::Connected), NOW);
+    state.message(Message::Connected(connected(Role::Admin)), NOW);
+    state.message(Message::Agents(agents), NOW);
+    key(&mut state, KeyCode::Home);
+    keys(&mut state, "   ");
+    state
+}
+
+#[test]
+fn who_kills_or_runs_on_several_sees_all_of_them_first() {
+    for (cols, rows) in [(40, 10), (80, 24), (120, 40)] {
+        let mut state = marked(cols, rows);
+        keys(&mut state, "K");
+        let asked = text(&state);
+        for named in [
+            "web-1: `make`",
+            "web-2: `sleep 9`",
+            "web-3: `top`",
+            "kill 3 commands? [y/N]",
+        ] {
+            assert!(asked.contains(named), "{named}: {asked}");
+        }
+        assert_eq!(keys(&mut state, "y").len(), 3);
+        keys(&mut state, "rls\n");
+        let asked = text(&state);
+        let listed = asked.rsplit("where it runs").next().unwrap_or_default();
+        for named in ["web-1", "web-2", "web-3", "run `ls` on 3 agents? [y/N]"] {
+            assert!(listed.contains(named), "{named}: {asked}");
+        }
+    }
+}
+
+#[test]
+fn more_than_fit_are_scrolled_to() {
+    let mut state = marked(40, 5);
+    keys(&mut state, "K");
+    assert!(text(&state).contains("lines 1-2 of 3"), "{}", text(&state));
+    keys(&mut state, "j");
+    assert!(text(&state).contains("web-3: `top`"), "{}", text(&state));
 }

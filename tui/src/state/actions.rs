@@ -95,7 +95,7 @@ impl State {
 
     fn confirmed(&mut self, yes: bool) -> Vec<Effect> {
         match self.overlay.take() {
-            Some(Overlay::ConfirmKill(commands)) if yes => {
+            Some(Overlay::ConfirmKill { commands, .. }) if yes => {
                 let kill = |command| Effect::Signal(command, Signal::Kill);
                 commands.into_iter().map(kill).collect()
             }

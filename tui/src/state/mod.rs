@@ -73,7 +73,7 @@ use std::collections::VecDeque;
 use opsctl_protocol::message::{
     CommandSummary, Connected, Role, State as CommandState, Subscribe, Target,
 };
-use opsctl_protocol::{Channel, CommandId, Pattern, Timestamp};
+use opsctl_protocol::{AgentId, Channel, CommandId, Pattern, Timestamp};
 
 use crate::clock::Zone;
 use crate::keys::{Keymap, Mode};
@@ -189,7 +189,12 @@ pub enum Overlay {
     /// A line being typed.
     Prompt(Prompt),
     /// Whether to kill these commands.
-    ConfirmKill(Vec<CommandId>),
+    ConfirmKill {
+        /// Which.
+        commands: Vec<CommandId>,
+        /// The first line of what is asked that is shown.
+        line: u16,
+    },
     /// Everything by a few letters.
     Palette(Box<palette::Palette>),
     /// Whether to take this command out of its queue.
@@ -209,10 +214,12 @@ pub enum Overlay {
 pub struct Many {
     /// Where.
     pub(super) targets: Vec<Target>,
-    /// How many agents that are.
-    pub agents: usize,
+    /// Which agents that are.
+    pub agents: Vec<AgentId>,
     /// What, for a shell.
     pub command: String,
+    /// The first line of what is asked that is shown.
+    pub line: u16,
 }
 
 impl State {
@@ -298,7 +305,7 @@ impl State {
             Some(Overlay::Prompt(_)) => Mode::Prompt,
             Some(Overlay::Palette(_)) => Mode::Palette,
             Some(
-                Overlay::ConfirmKill(_)
+                Overlay::ConfirmKill { .. }
                 | Overlay::ConfirmCancel(_)
                 | Overlay::ConfirmAgain(_)
                 | Overlay::ConfirmRun(_)

@@ -22,7 +22,7 @@ impl State {
         match self.may_operate() {
             Err(why) => self.notify(why, true),
             Ok(()) if commands.is_empty() => self.notify("nothing runs there", false),
-            Ok(()) => self.overlay = Some(Overlay::ConfirmKill(commands)),
+            Ok(()) => self.overlay = Some(Overlay::ConfirmKill { commands, line: 0 }),
         }
     }
 
@@ -62,25 +62,25 @@ impl State {
     pub(super) fn run_on(&mut self, agents: Vec<AgentId>, command: &str) -> Vec<Effect> {
         // Their terminals belong side by side.
         self.panes.grid |= agents.len() > 1;
-        let count = agents.len();
-        let targets = agents.into_iter().map(Target::Agent).collect();
-        self.run_in(targets, count, command)
+        let targets = agents.iter().cloned().map(Target::Agent).collect();
+        self.run_in(targets, agents, command)
     }
 
     /// Runs a line, after a question where that is on more than one agent.
     pub(super) fn run_in(
         &mut self,
         targets: Vec<Target>,
-        agents: usize,
+        agents: Vec<AgentId>,
         command: &str,
     ) -> Vec<Effect> {
         if let Err(why) = self.may_operate() {
             self.notify(why, true);
-        } else if agents > 1 {
+        } else if agents.len() > 1 {
             self.overlay = Some(Overlay::ConfirmRun(Many {
                 targets,
                 agents,
                 command: command.to_owned(),
+                line: 0,
             }));
         } else {
             let targets = targets.into_iter();

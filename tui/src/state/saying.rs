@@ -332,10 +332,14 @@ impl State {
     /// Shows other lines of what is asked, where it has more than there is room for.
     pub(super) fn step_question(&mut self, by: i64) {
         let most = crate::view::question_scroll(self);
-        if let Some(Overlay::ConfirmSay(question)) = &mut self.overlay {
-            let line = i64::from(question.line).saturating_add(by);
-            question.line = line.clamp(0, i64::from(most)) as u16;
-        }
+        let line = match &mut self.overlay {
+            Some(Overlay::ConfirmSay(question)) => &mut question.line,
+            Some(Overlay::ConfirmKill { line, .. }) => line,
+            Some(Overlay::ConfirmRun(many)) => &mut many.line,
+            _ => return,
+        };
+        let to = i64::from(*line).saturating_add(by);
+        *line = to.clamp(0, i64::from(most)) as u16;
     }
 }
 

@@ -48,8 +48,8 @@ impl State {
                     let read = read.as_ref();
                     read.is_some_and(|read| read.matches(&agent.agent_id, &agent.labels))
                 });
-                let count = meant.count();
-                return self.run_in(vec![Target::Selector(selector)], count, &command);
+                let agents = meant.map(|agent| agent.agent_id.clone()).collect();
+                return self.run_in(vec![Target::Selector(selector)], agents, &command);
             }
             Line::Say { text, when_idle } => return self.say_chosen(text, when_idle),
             Line::Export { form, path } => return self.export(form, &path),

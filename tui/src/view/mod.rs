@@ -141,8 +141,8 @@ fn everything(state: &State, theme: &Theme, kept: &mut Kept, frame: &mut Frame<'
     if let Some(Overlay::Palette(palette)) = &state.overlay {
         typed = Some(palette::draw(palette, area, theme, buffer));
     }
-    if let Some(Overlay::ConfirmSay(question)) = &state.overlay {
-        question::draw(state, question, area, theme, buffer);
+    if let Some(list) = question::above(state, area.width, theme) {
+        question::draw(list, area, theme, buffer);
         cursor = None;
     }
     if state.away {

@@ -1,7 +1,7 @@
 //! What the person is asked before something is done. The last line asks; where something is said to a program, all of it
 //! stands above that line, so that nobody confirms what he hasn't seen.
 
-use opsctl_protocol::CommandId;
+use opsctl_protocol::{AgentId, CommandId};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -19,17 +19,13 @@ const MARGIN: u16 = 1;
 /// What an overlay asks, where it is a question.
 pub(super) fn text(state: &State, overlay: &Overlay) -> Option<String> {
     match overlay {
-        Overlay::ConfirmKill(commands) => Some(match commands.as_slice() {
-            [command] => {
-                let program = state
-                    .summary(command)
-                    .map(|summary| summary.program.to_string());
-                format!("kill `{}`?", program.unwrap_or_else(|| command.short()))
-            }
+        Overlay::ConfirmKill { commands, .. } => Some(match commands.as_slice() {
+            [command] => format!("kill {}?", state.in_words(command)),
             several => format!("kill {} commands?", several.len()),
         }),
         Overlay::ConfirmRun(many) => {
-            Some(format!("run `{}` on {} agents?", many.command, many.agents))
+            let count = many.agents.len();
+            Some(format!("run `{}` on {count} agents?", many.command))
         }
         Overlay::ConfirmMirror(commands) => Some(format!(
             "type into {} terminals at once: {}?",
@@ -85,36 +81,69 @@ fn keys(typed: &str) -> String {
     names.collect::<Vec<_>>().join(" ")
 }
 
-/// What is said or answered, in lines of this width. Long lines are broken: what is cut off could be what matters.
-fn lines(question: &Question, width: u16, theme: &Theme) -> Vec<String> {
-    let text = match &question.words {
-        Words::Text { text, .. } => text,
-        Words::Answer(answer) => &answer.seen.asked,
-    };
-    let hidden = theme.glyph(Glyph::Hidden);
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        let (mut piece, mut used) = (String::new(), 0);
-        for c in line.chars() {
-            let columns = if c.is_control() {
-                1
-            } else {
-                c.width().unwrap_or(0)
+/// What stands above the last line.
+pub(super) struct Above {
+    title: String,
+    /// No longer than the screen is wide.
+    lines: Vec<String>,
+    /// The first that is shown, where there are more than fit.
+    first: u16,
+}
+
+/// All that is acted on by the answer, in lines for a screen of this width. None where the question itself names it.
+pub(super) fn above(state: &State, width: u16, theme: &Theme) -> Option<Above> {
+    let (title, items, first): (_, Vec<String>, _) = match state.overlay.as_ref()? {
+        Overlay::ConfirmSay(question) => {
+            let text = match &question.words {
+                Words::Text { text, .. } => text,
+                Words::Answer(answer) => &answer.seen.asked,
             };
-            if used + columns > usize::from(width.max(2)) {
-                lines.push(std::mem::take(&mut piece));
-                used = 0;
-            }
-            used += columns;
-            if c.is_control() {
-                piece.push_str(hidden);
-            } else {
-                piece.push(c);
-            }
+            let lines = text.lines().map(str::to_owned).collect();
+            (title(state, question), lines, question.line)
         }
-        lines.push(piece);
+        Overlay::ConfirmKill { commands, line } if commands.len() > 1 => {
+            let named = commands.iter().map(|command| state.in_words(command));
+            ("what is killed".to_owned(), named.collect(), *line)
+        }
+        Overlay::ConfirmRun(many) => {
+            let named = many.agents.iter().map(AgentId::to_string);
+            ("where it runs".to_owned(), named.collect(), many.line)
+        }
+        _ => return None,
+    };
+    let width = width.saturating_sub(2 * MARGIN);
+    let lines = items.iter().flat_map(|item| broken(item, width, theme));
+    Some(Above {
+        title,
+        lines: lines.collect(),
+        first,
+    })
+}
+
+/// A line in pieces of this width: what is cut off could be what matters.
+fn broken(line: &str, width: u16, theme: &Theme) -> Vec<String> {
+    let hidden = theme.glyph(Glyph::Hidden);
+    let mut pieces = Vec::new();
+    let (mut piece, mut used) = (String::new(), 0);
+    for c in line.chars() {
+        let columns = if c.is_control() {
+            1
+        } else {
+            c.width().unwrap_or(0)
+        };
+        if used + columns > usize::from(width.max(2)) {
+            pieces.push(std::mem::take(&mut piece));
+            used = 0;
+        }
+        used += columns;
+        if c.is_control() {
+            piece.push_str(hidden);
+        } else {
+            piece.push(c);
+        }
     }
-    lines
+    pieces.push(piece);
+    pieces
 }
 
 /// Rows for the lines, below a title and above the last line; the first line stays free where it can.
@@ -126,27 +155,24 @@ fn room(height: u16) -> u16 {
 
 /// How far what is asked can be scrolled on this terminal.
 pub fn scroll(state: &State) -> u16 {
-    let Some(Overlay::ConfirmSay(question)) = &state.overlay else {
+    let (cols, rows) = state.size;
+    let Some(above) = above(state, cols, &Theme::plain()) else {
         return 0;
     };
-    let (cols, rows) = state.size;
-    let lines = lines(question, cols.saturating_sub(2 * MARGIN), &Theme::plain());
-    let lines = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let lines = u16::try_from(above.lines.len()).unwrap_or(u16::MAX);
     lines.saturating_sub(room(rows))
 }
 
-/// Draws what is said above the last line.
-pub(super) fn draw(
-    state: &State,
-    question: &Question,
-    area: Rect,
-    theme: &Theme,
-    buffer: &mut Buffer,
-) {
-    let lines = lines(question, area.width.saturating_sub(2 * MARGIN), theme);
+/// Draws it above the last line.
+pub(super) fn draw(above: Above, area: Rect, theme: &Theme, buffer: &mut Buffer) {
+    let Above {
+        mut title,
+        lines,
+        first,
+    } = above;
     let room = usize::from(room(area.height));
     let shown = lines.len().min(room);
-    let first = usize::from(question.line).min(lines.len() - shown);
+    let first = usize::from(first).min(lines.len() - shown);
     let height = (shown + 1).min(usize::from(area.height.saturating_sub(1))) as u16;
     let over = Rect {
         y: area.bottom().saturating_sub(height + 1),
@@ -161,7 +187,6 @@ pub(super) fn draw(
         ..over
     });
     if let Some(row) = rows.next() {
-        let mut title = title(state, question);
         if shown < lines.len() {
             let last = first + shown;
             title = format!("{title}, lines {}-{last} of {}", first + 1, lines.len());
