@@ -388,3 +388,25 @@ fn in_a_pane_it_is_the_pane_s_terminal() {
     let said = sayings(keys(&mut state, "Shi\n"));
     assert_eq!(said[0].to, listener("coder-2", 2));
 }
+
+#[test]
+fn what_is_typed_is_seen_at_every_width() {
+    for (typed, named) in [("1", "1?"), ("\u{1b}", "Esc?"), ("y\r", "y Enter?")] {
+        for cols in 15..130 {
+            let mut state = asking(cols, 10, ASKED);
+            let mut asked = approval(ASKED);
+            asked.approve = typed.to_owned();
+            let mut agents = one_of_each();
+            agents[1].commands[0].approval = Some(asked);
+            let more = false;
+            state.message(Message::Agents(AgentList { agents, more }), NOW);
+            keys(&mut state, "a");
+            let told = text(&state);
+            let above = format!("types {}", named.trim_end_matches('?'));
+            assert!(
+                told.contains(named) || told.contains(&above),
+                "{cols}: {told}"
+            );
+        }
+    }
+}

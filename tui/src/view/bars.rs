@@ -201,9 +201,10 @@ pub(super) fn footer(
         Some(Overlay::Prompt(prompt)) => {
             return Some(typed_line(prompt, area, theme, buffer));
         }
-        Some(overlay) if question::text(state, overlay).is_some() => {
-            let question = question::text(state, overlay).unwrap_or_default();
-            let question = fit(&format!(" {question}"), width.saturating_sub(10));
+        Some(overlay) if state.mode() == Mode::Confirm => {
+            let room = question::width(area.width);
+            let question = question::text(state, overlay, room).unwrap_or_default();
+            let question = fit(&format!(" {question}"), room + 1);
             Line::from(vec![
                 Span::styled(question, theme.error()),
                 Span::raw(" [y/N]"),

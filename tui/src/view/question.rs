@@ -1,12 +1,13 @@
 //! What the person is asked before something is done. The last line asks; where something is said to a program, all of it
 //! stands above that line, so that nobody confirms what he hasn't seen.
 
+use opsctl_protocol::message::ApprovalAnswer;
 use opsctl_protocol::{AgentId, CommandId};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget};
-use unicode_width::UnicodeWidthChar;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::theme::{Glyph, Role, Theme};
 use super::{fit, put_line};
@@ -16,8 +17,19 @@ use crate::state::{Overlay, State};
 /// Columns left free at both sides of what is said.
 const MARGIN: u16 = 1;
 
-/// What an overlay asks, where it is a question.
-pub(super) fn text(state: &State, overlay: &Overlay) -> Option<String> {
+/// Columns from which on an agent's name that is cut still tells something.
+const NAME_COLS: usize = 4;
+
+/// Columns that stay free in the last line beside what is asked: the space before it, the keys that answer, and some air.
+const BESIDE: u16 = 11;
+
+/// Columns for what is asked in the last line of a screen of this width.
+pub(super) fn width(cols: u16) -> usize {
+    cols.saturating_sub(BESIDE).into()
+}
+
+/// What an overlay asks, where it is a question, for so many columns.
+pub(super) fn text(state: &State, overlay: &Overlay, room: usize) -> Option<String> {
     match overlay {
         Overlay::ConfirmKill { commands, .. } => Some(match commands.as_slice() {
             [command] => format!("kill {}?", state.in_words(command)),
@@ -38,12 +50,7 @@ pub(super) fn text(state: &State, overlay: &Overlay) -> Option<String> {
             Some(format!("take `{program}` out of {agent}'s queue?"))
         }
         Overlay::ConfirmSay(question) => Some(match (&question.words, question.to.as_slice()) {
-            (Words::Answer(answer), to) => format!(
-                "{} on {} by typing {}?",
-                verb(answer.verdict),
-                names(to),
-                keys(answer.keys())
-            ),
+            (Words::Answer(answer), to) => answer_text(answer, &names(to), room),
             (Words::Text { when_idle, .. }, to) => {
                 let when = if *when_idle { ", each when idle" } else { "" };
                 format!("say this to {} agents{when}?", to.len())
@@ -52,6 +59,24 @@ pub(super) fn text(state: &State, overlay: &Overlay) -> Option<String> {
         Overlay::ConfirmAgain(again) => Some(format!("run {again} again?")),
         Overlay::Help(_) | Overlay::Prompt(_) | Overlay::Palette(_) => None,
     }
+}
+
+/// Whether to answer, in as many words as there is room for. What is typed is never cut: the agent and the words are. Where
+/// it has no room at all, it stands [above].
+fn answer_text(answer: &ApprovalAnswer, names: &str, room: usize) -> String {
+    let (verb, keys) = (verb(answer.verdict), keys(answer.keys()));
+    let said = |name: &str| format!("{verb} on {name} by typing {keys}?");
+    let for_name = room.saturating_sub(said("").width());
+    if names.width() <= for_name || for_name >= NAME_COLS {
+        return said(&fit(names, for_name.min(names.width())));
+    }
+    let shorter = [
+        format!("{verb} by typing {keys}?"),
+        format!("{verb}: {keys}?"),
+        format!("{keys}?"),
+    ];
+    let fitting = shorter.into_iter().find(|text| text.width() <= room);
+    fitting.unwrap_or_else(|| format!("{verb}?"))
 }
 
 /// The agents of commands, by name.
@@ -98,7 +123,13 @@ pub(super) fn above(state: &State, width: u16, theme: &Theme) -> Option<Above> {
                 Words::Text { text, .. } => text,
                 Words::Answer(answer) => &answer.seen.asked,
             };
-            let lines = text.lines().map(str::to_owned).collect();
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            if let Words::Answer(answer) = &question.words {
+                let typed = keys(answer.keys());
+                if typed.width() >= self::width(width) {
+                    lines.insert(0, format!("types {typed}"));
+                }
+            }
             (title(state, question), lines, question.line)
         }
         Overlay::ConfirmKill { commands, line } if commands.len() > 1 => {
