@@ -2,10 +2,11 @@
 
 mod world;
 
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use opsctl_protocol::Timestamp;
 use opsctl_protocol::message::{AgentList, Role, Signal, State as CommandState};
 use opsctl_tui::keys::Mode;
-use opsctl_tui::state::{Answer, Effect, Link, Message, State};
+use opsctl_tui::state::{Answer, Effect, Input, Link, Message, State};
 use world::*;
 
 /// What somebody does, and how.
@@ -134,4 +135,32 @@ fn more_than_fit_are_scrolled_to() {
     assert!(text(&state).contains("lines 1-2 of 3"), "{}", text(&state));
     keys(&mut state, "j");
     assert!(text(&state).contains("web-3: `top`"), "{}", text(&state));
+}
+
+#[test]
+fn what_went_wrong_is_not_told_for_longer_than_it_lasts() {
+    let mut state = zoomed(120, 40);
+    keys(&mut state, "a");
+    let at = |ms| Timestamp(NOW.0 + ms);
+    let typed = |state: &mut State, now| {
+        let event = KeyEvent::new(KeyCode::Char('l'), KeyModifiers::NONE);
+        state.input(Input::Key(event), now);
+        state.input(Input::Tick, now);
+    };
+    let lost = "\"ls\": was not sent";
+    state.message(Message::Link(Link::Connecting { attempt: 1 }), NOW);
+    state.message(Message::Error(lost.to_owned()), NOW);
+    typed(&mut state, at(100));
+    assert!(text(&state).contains(lost), "{}", text(&state));
+    state.message(Message::Link(Link::Connected), at(500));
+    assert!(text(&state).contains(lost), "it could not be read yet");
+    state.input(Input::Tick, at(2000));
+    assert!(!text(&state).contains(lost), "{}", text(&state));
+
+    // What is heard of lost keys only afterwards stays until something was typed that went.
+    state.message(Message::Error(lost.to_owned()), at(3000));
+    state.input(Input::Tick, at(5500));
+    assert!(text(&state).contains(lost), "{}", text(&state));
+    typed(&mut state, at(5600));
+    assert!(!text(&state).contains(lost), "{}", text(&state));
 }

@@ -53,6 +53,9 @@ impl State {
         // What the program makes of it comes back as output. A frame of the same as before would only
         // delay the key on its way there, and its echo.
         let unseen = passes_on && self.attached && only_input(&effects);
+        if unseen && self.connection.is_connected() {
+            self.get_over();
+        }
         Outcome {
             effects,
             redraw: if unseen {

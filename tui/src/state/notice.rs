@@ -20,6 +20,8 @@ pub struct Notice {
     pub text: String,
     /// Whether something went wrong.
     pub is_error: bool,
+    /// Since when it is told.
+    since: Timestamp,
     /// When it goes away.
     pub until: Timestamp,
 }
@@ -37,6 +39,7 @@ impl State {
         let notice = Notice {
             text,
             is_error,
+            since: self.now,
             until,
         };
         if self.is_unread() {
@@ -51,7 +54,7 @@ impl State {
 
     /// Whether what is told went wrong and was there too shortly to be read.
     fn is_unread(&self) -> bool {
-        let told = |notice: &Notice| self.now.0 + NOTICE_MS < notice.until.0 + UNREAD_MS;
+        let told = |notice: &Notice| self.now.0 < notice.since.0 + UNREAD_MS;
         self.notice
             .as_ref()
             .is_some_and(|notice| notice.is_error && told(notice))
@@ -63,6 +66,7 @@ impl State {
         if !self.is_unread()
             && let Some(mut next) = self.notices.pop_front()
         {
+            next.since = self.now;
             next.until = Timestamp(self.now.0 + NOTICE_MS);
             self.notice = Some(next);
         }
@@ -70,19 +74,26 @@ impl State {
 
     /// What was said about the connection's trouble is over with it, once it could be read. News are of something else.
     pub(super) fn calm_down(&mut self) {
-        if !self.is_unread() {
-            self.notice.take_if(|notice| notice.is_error);
-            self.turn_notices();
+        self.get_over();
+        self.turn_notices();
+    }
+
+    /// What went wrong is told no longer than it takes to read it: who types on, and is heard, knows that it is over.
+    pub(super) fn get_over(&mut self) {
+        let wrong = self.notice.as_mut().filter(|notice| notice.is_error);
+        if let Some(notice) = wrong {
+            let read = Timestamp(notice.since.0 + UNREAD_MS).max(self.now);
+            notice.until = notice.until.min(read);
         }
     }
 
     /// When the notice goes away, or makes place.
     pub(super) fn notice_change(&self) -> Option<Timestamp> {
-        let until = self.notice.as_ref()?.until;
+        let Notice { since, until, .. } = *self.notice.as_ref()?;
         if self.notices.is_empty() {
             Some(until)
         } else {
-            Some(Timestamp(until.0 - (NOTICE_MS - UNREAD_MS)))
+            Some(until.min(Timestamp(since.0 + UNREAD_MS)))
         }
     }
 }
