@@ -399,7 +399,7 @@ fn row(agent: &AgentInfo) -> Vec<Cell> {
         Some(_) => Style::Good,
     };
     let state = match agent.activity_reason.as_deref() {
-        Some(reason) if agent.is_connected() => format!("{}: {reason}", word(agent)),
+        Some(reason) if agent.doing().is_some() => format!("{}: {reason}", word(agent)),
         _ => word(agent).to_owned(),
     };
     vec![

@@ -196,7 +196,7 @@ fn print(out: &mut impl Write, status: &Status, context: &Context) -> Result<()>
     Ok(())
 }
 
-/// How many connected agents do what, those first that need a person most.
+/// How many agents do what, those first that need a person most.
 fn activities(agents: &[AgentLine]) -> String {
     let count = |word: &str| agents.iter().filter(|agent| agent.doing == word).count();
     let counts = Activity::ALL.map(|activity| (activity, count(activity.as_str())));

@@ -167,6 +167,36 @@ fn how_a_terminal_ended_stays_until_the_next_starts() {
     wait_doing(&daemon, "starting", "process");
 }
 
+#[test]
+fn an_agent_whose_main_program_failed_is_not_just_offline() {
+    let daemon = TestDaemon::start();
+    let main = |line| {
+        let args = ["agent", "--name", "a", "--", "sh", "-c", line];
+        daemon.opsctl(args).run()
+    };
+    main("exit 3").expect_code(3);
+    let told = wait_until("the agent to have left", || {
+        let agent = agent(&daemon);
+        (agent["status"] == "disconnected").then_some(agent)
+    });
+    assert_eq!(told["failed"], true);
+    let table = daemon.opsctl(["agents"]).run().expect_code(0).out();
+    assert!(table.contains("error: exit 3"), "{table}");
+    // What ended well, and what only lost its connection, are away.
+    main("exit 0").expect_code(0);
+    let table = daemon.opsctl(["agents"]).run().expect_code(0).out();
+    assert!(table.contains("offline"), "{table}");
+    let args = ["--", "sh", "-c", "echo up; exec sleep 1000"];
+    let mut cut = TestAgent::start_with(&daemon, "a", args);
+    wait_doing(&daemon, "working", "process");
+    cut.kill();
+    wait_until("the agent to be away", || {
+        let table = daemon.opsctl(["agents"]).run().expect_code(0).out();
+        table.contains("offline").then_some(())
+    });
+    cut.start_again(&daemon);
+}
+
 /// A capture of a real program's screen, without the line that says where it comes from.
 fn capture(name: &str) -> String {
     let file = format!(

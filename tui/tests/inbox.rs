@@ -4,9 +4,13 @@
 mod world;
 
 use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use opsctl_protocol::message::{AgentList, Approval, Role, Signal, TerminalSnapshot};
+use opsctl_protocol::message::State as CommandState;
+use opsctl_protocol::message::{
+    Activity, AgentList, Approval, Presence, Role, Signal, TerminalSnapshot,
+};
 use opsctl_protocol::{AgentId, Timestamp};
 use opsctl_tui::keys::Mode;
+use opsctl_tui::state::doing::Doing;
 use opsctl_tui::state::{Effect, Input, Message, State};
 use world::*;
 
@@ -151,4 +155,34 @@ fn the_mouse_points_at_what_is_seen() {
         let heard_now = heard(&rest(&mut state));
         assert_eq!(heard_now.last(), Some(&format!("+command:{}", id(4))));
     }
+}
+
+#[test]
+fn who_left_because_its_main_program_failed_waits_to_be_seen() {
+    let mut state = console(120, 40);
+    let running = command(9, "web-1", "build", CommandState::Running);
+    let at_work = agent("web-1", &[], vec![running]);
+    state.message(Message::Agent(at_work.clone()), NOW);
+    // What was seen of it before is not this.
+    state.fleet.see(&at_work.agent_id);
+    let (_, connected) = state.fleet.counts();
+    let mut gone = doing(at_work.clone(), Activity::Error, Some("exit 3"));
+    gone.commands.clear();
+    gone.status = Presence::Disconnected;
+    let away = gone.clone();
+    gone.failed = true;
+    state.message(Message::Agent(gone), NOW);
+    assert_eq!(state.fleet.counts().1, connected - 1);
+    keys(&mut state, "2");
+    let waits = |state: &State| state.fleet.roster().inbox().any(|a| a.as_str() == "web-1");
+    assert!(waits(&state), "{}", text(&state));
+    state.inbox.selected = Some(at_work.agent_id.clone());
+    assert!(text(&state).contains("exit 3"), "{}", text(&state));
+    keys(&mut state, "x");
+    assert!(!waits(&state));
+    assert_eq!(state.fleet.doing(&at_work.agent_id), Doing::Disconnected);
+    // One that only lost its connection needs nobody.
+    state.message(Message::Agent(at_work), NOW);
+    state.message(Message::Agent(away), NOW);
+    assert!(!waits(&state));
 }

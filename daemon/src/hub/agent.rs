@@ -68,6 +68,13 @@ impl Agent {
         known.iter().any(|capability| capability == RECEIPTS)
     }
 
+    /// How its main program failed, where that was the last of its terminals to end. An agent leaves with its main program.
+    pub(super) fn failure(&self) -> Option<&Said> {
+        self.ended
+            .as_ref()
+            .filter(|said| said.is_main && said.word.activity == Activity::Error)
+    }
+
     /// Sends a message, if the agent is connected.
     pub(super) fn send(&self, message: ToAgent) -> bool {
         self.link
@@ -389,6 +396,7 @@ impl Hub {
             activity_source: None,
             activity_since: None,
             activity_command_id: None,
+            failed: false,
             commands,
             latency_ms: agent.latency_ms,
             max_commands: agent.row.max_commands,

@@ -136,6 +136,9 @@ pub struct AgentInfo {
     /// The command that the activity is of; absent, the agent said it of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity_command_id: Option<CommandId>,
+    /// Whether it left because its main program failed; the activity tells how.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// Commands that are running or wait on it, oldest first; the first 32 of them.
     #[serde(default)]
     pub commands: Vec<CommandSummary>,
@@ -154,12 +157,16 @@ impl AgentInfo {
     }
 
     /// What it is doing, as people are told it. Where nobody says anything, the commands that there are do: one between pipes
-    /// runs or not, and what goes on in a terminal isn't guessed. `None` while there is no connection.
+    /// runs or not, and what goes on in a terminal isn't guessed. `None` while there is no connection, unless it left because
+    /// its main program failed: that is an `error` like any other.
     pub fn doing(&self) -> Option<Activity> {
         let has = |state| self.commands.iter().any(|command| command.state == state);
         let is_in_terminal =
             |command: &CommandSummary| command.state == State::Running && command.pty;
-        self.is_connected().then(|| match self.activity {
+        if !self.is_connected() {
+            return self.failed.then_some(Activity::Error);
+        }
+        Some(match self.activity {
             Activity::Unknown if self.commands.iter().any(is_in_terminal) => Activity::Unknown,
             Activity::Unknown if has(State::Running) => Activity::Working,
             Activity::Unknown if has(State::Delivered) => Activity::Starting,

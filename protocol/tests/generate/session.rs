@@ -186,7 +186,11 @@ pub(super) fn agent_info() -> impl Strategy<Value = AgentInfo> {
     let status = select(vec![Presence::Connected, Presence::Disconnected]);
     let times = (status, timestamp(), timestamp());
     let said = (words(), words(), vec(text(), 0..3), activity());
-    let numbers = (option::of(number()), option::of(any::<u32>()));
+    let numbers = (
+        option::of(number()),
+        option::of(any::<u32>()),
+        any::<bool>(),
+    );
     let why = (
         option::of(text()),
         option::of(activity_source()),
@@ -215,6 +219,7 @@ pub(super) fn agent_info() -> impl Strategy<Value = AgentInfo> {
                 activity_source: why.1,
                 activity_since: why.2,
                 activity_command_id: why.3,
+                failed: numbers.2,
                 commands,
                 latency_ms: numbers.0,
                 max_commands: numbers.1,

@@ -82,6 +82,8 @@ impl Doing {
     pub fn of(agent: &AgentInfo, seen: bool) -> Self {
         match agent.doing() {
             None => Self::Disconnected,
+            // That its main program failed is told once; then it is away like any other.
+            Some(Activity::Error) if seen && !agent.is_connected() => Self::Disconnected,
             Some(Activity::Starting) => Self::Starting,
             Some(Activity::Working) => Self::Working,
             Some(Activity::Blocked) => Self::Blocked,

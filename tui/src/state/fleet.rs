@@ -16,6 +16,8 @@ const FINISHED_LIMIT: usize = 2000;
 #[derive(Debug, Default)]
 pub struct Fleet {
     agents: BTreeMap<AgentId, AgentInfo>,
+    /// How many of them are connected, so that nobody counts for each frame.
+    connected: usize,
     commands: BTreeMap<CommandId, CommandSummary>,
     /// The commands of each agent, so that nobody looks through all.
     of_agent: BTreeMap<AgentId, BTreeSet<CommandId>>,
@@ -45,6 +47,7 @@ impl Fleet {
                 return Vec::new();
             }
             self.agents.clear();
+            self.connected = 0;
             self.roster.clear();
             self.known = true;
             agents = before;
@@ -83,10 +86,12 @@ impl Fleet {
         let missed = known.any(|command| !command.state.is_final() && !listed(&command.command_id));
         drop(known);
         let now = Occurrence::of(&agent);
-        if self.seen.get(&name).is_some_and(|seen| *seen != now) && agent.is_connected() {
+        if self.seen.get(&name).is_some_and(|seen| *seen != now) && agent.doing().is_some() {
             self.seen.remove(&name);
         }
-        self.agents.insert(name.clone(), agent);
+        self.connected += usize::from(agent.is_connected());
+        let before = self.agents.insert(name.clone(), agent);
+        self.connected -= usize::from(before.is_some_and(|agent| agent.is_connected()));
         self.enlist(&name);
         missed.then_some(name)
     }
@@ -157,7 +162,8 @@ impl Fleet {
 
     /// Takes an agent off the list. What is known of its commands stays; their ends come as for any other.
     pub fn forget(&mut self, agent_id: &AgentId) {
-        self.agents.remove(agent_id);
+        let gone = self.agents.remove(agent_id);
+        self.connected -= usize::from(gone.is_some_and(|agent| agent.is_connected()));
         self.roster.remove(agent_id);
         self.seen.remove(agent_id);
     }
@@ -252,9 +258,7 @@ impl Fleet {
 
     /// How many agents there are, and how many of them are connected.
     pub fn counts(&self) -> (usize, usize) {
-        let totals = self.roster.totals();
-        let all = totals.all();
-        (all, all - totals.of(Doing::Disconnected))
+        (self.agents.len(), self.connected)
     }
 
     /// An agent by its name.

@@ -64,6 +64,7 @@ pub fn agent(name: &str, labels: &[(&str, &str)], commands: Vec<CommandSummary>)
         activity_source: None,
         activity_since: None,
         activity_command_id: None,
+        failed: false,
         commands,
         latency_ms: Some(3),
         max_commands: None,

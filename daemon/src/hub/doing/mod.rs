@@ -75,6 +75,8 @@ pub(super) struct Said {
     pub(super) source: ActivitySource,
     /// Of which command.
     pub(super) command_id: Option<CommandId>,
+    /// Whether that is the agent's main program.
+    pub(super) is_main: bool,
 }
 
 impl Said {
@@ -105,6 +107,7 @@ impl Hub {
                     word,
                     source,
                     command_id: None,
+                    is_main: false,
                 };
                 agent.said = (activity != Activity::Unknown).then_some(said);
             }
@@ -288,7 +291,9 @@ impl Hub {
                 .chain(agent.ended.clone())
                 .max_by_key(Said::need)
         };
-        let Some(said) = agent.said.clone().or_else(most) else {
+        let failure = agent.failure().filter(|_| !info.is_connected());
+        info.failed = failure.is_some();
+        let Some(said) = failure.or(agent.said.as_ref()).cloned().or_else(most) else {
             return;
         };
         info.activity = said.word.activity;
@@ -316,6 +321,7 @@ impl Command {
                 since: summary.activity_since?,
             },
             command_id: Some(summary.command_id),
+            is_main: summary.main,
         })
     }
 }
