@@ -40,12 +40,23 @@ fn copied(effects: &[Effect]) -> Option<&str> {
 }
 
 fn click(state: &mut State, kind: MouseEventKind, line: u16, col: u16, after: u64) -> Vec<Effect> {
+    click_holding(KeyModifiers::NONE, state, kind, (line, col), after)
+}
+
+/// The same while keys are held.
+fn click_holding(
+    modifiers: KeyModifiers,
+    state: &mut State,
+    kind: MouseEventKind,
+    (line, col): (u16, u16),
+    after: u64,
+) -> Vec<Effect> {
     let view = inner(state.layout.panes[0].1);
     let event = MouseEvent {
         kind,
         column: view.x + col,
         row: view.y + line,
-        modifiers: KeyModifiers::NONE,
+        modifiers,
     };
     let now = Timestamp(NOW.0 + after);
     state.input(Input::Mouse(event), now).effects
@@ -54,6 +65,18 @@ fn click(state: &mut State, kind: MouseEventKind, line: u16, col: u16, after: u6
 const DOWN: MouseEventKind = MouseEventKind::Down(MouseButton::Left);
 const DRAG: MouseEventKind = MouseEventKind::Drag(MouseButton::Left);
 const UP: MouseEventKind = MouseEventKind::Up(MouseButton::Left);
+
+#[test]
+fn a_drag_with_alt_or_ctrl_selects_a_block() {
+    for held in [KeyModifiers::ALT, KeyModifiers::CONTROL] {
+        let mut state = reading("one two\r\nsix ten\r\nmay day\r\n");
+        let mut at = |kind, place| click_holding(held, &mut state, kind, place, 0);
+        at(DOWN, (0, 4));
+        at(DRAG, (2, 5));
+        let effects = at(UP, (2, 5));
+        assert_eq!(copied(&effects), Some("tw\nte\nda"));
+    }
+}
 
 #[test]
 fn a_search_goes_upwards_and_around() {

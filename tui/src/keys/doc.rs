@@ -19,6 +19,18 @@ interrupt = [\"x\"]
 An unknown action or key, or a key that would do two things in one place, is an error at the start that says what to do.
 ";
 
+/// The heading of what the mouse does.
+pub const MOUSE_HEADING: &str = "Mouse in a pane";
+
+/// What the mouse does in a pane, for people; the page and the help in the console tell it.
+pub const MOUSE: [(&str, &str); 5] = [
+    ("drag", "select characters; letting go copies them"),
+    ("double click", "select a word, or words with a drag"),
+    ("triple click", "select a line, or lines with a drag"),
+    ("alt-drag, ctrl-drag", "select a block"),
+    ("wheel", "scroll"),
+];
+
 /// The page.
 pub fn page() -> String {
     let mut page = vec![INTRODUCTION.to_owned()];
@@ -39,6 +51,10 @@ pub fn page() -> String {
             let shared = each(shared.iter().map(|row| row.name.to_owned()));
             page.push(format!("\nAlso here, as above: {shared}.\n"));
         }
+    }
+    page.push(format!("\n## {MOUSE_HEADING}\n\n| mouse | |\n|---|---|\n"));
+    for (gesture, help) in MOUSE {
+        page.push(format!("| {gesture} | {help} |\n"));
     }
     page.concat()
 }

@@ -1,6 +1,6 @@
 //! What the mouse does: it points, scrolls and selects; an attached program that asks for it gets it.
 
-use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use opsctl_protocol::Timestamp;
 use opsctl_terminal::Mouse;
 use ratatui::layout::{Position, Rect};
@@ -103,7 +103,7 @@ impl State {
                 let clicks = again.map_or(1, |press| press.clicks % 3 + 1);
                 pane.copy = None;
                 if clicks > 1 {
-                    pane.start_copy(selection(place, place, clicks), size);
+                    pane.start_copy(selection(place, place, kind(clicks, event.modifiers)), size);
                 }
                 let link = pane.link(place);
                 self.press = Some(Press {
@@ -124,7 +124,8 @@ impl State {
                 if let Some(press) =
                     press.filter(|press| pane.copy.is_some() || press.place != place)
                 {
-                    pane.start_copy(selection(press.place, place, press.clicks), size);
+                    let kind = kind(press.clicks, event.modifiers);
+                    pane.start_copy(selection(press.place, place, kind), size);
                 }
             }
             kind => {
@@ -145,12 +146,17 @@ impl State {
     }
 }
 
-fn selection(anchor: Place, cursor: Place, clicks: u8) -> Copy {
-    let kind = match clicks {
+/// What so many clicks select. With either key held it is a block: some terminals keep Alt to themselves, others Ctrl.
+fn kind(clicks: u8, held: KeyModifiers) -> Kind {
+    match clicks {
+        1 if held.intersects(KeyModifiers::ALT | KeyModifiers::CONTROL) => Kind::Block,
         1 => Kind::Char,
         2 => Kind::Word,
         _ => Kind::Line,
-    };
+    }
+}
+
+fn selection(anchor: Place, cursor: Place, kind: Kind) -> Copy {
     Copy {
         cursor,
         anchor: Some(anchor),

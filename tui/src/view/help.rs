@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::put_line;
 use super::theme::Theme;
-use crate::keys::{self, Mode};
+use crate::keys::{self, Mode, doc};
 use crate::state::State;
 use crate::state::command_line::COMMANDS;
 
@@ -108,7 +108,11 @@ fn sections(state: &State, width: usize, theme: &Theme) -> Vec<Section> {
     let commands = COMMANDS
         .iter()
         .map(|(name, args, help)| (format!(":{name} {args}"), *help));
-    let all = modes.chain([("Command line", commands.collect())]);
+    let mouse = doc::MOUSE.map(|(gesture, help)| (gesture.to_owned(), help));
+    let all = modes.chain([
+        (doc::MOUSE_HEADING, mouse.to_vec()),
+        ("Command line", commands.collect()),
+    ]);
     let told = all.map(|(heading, mut rows)| {
         rows.retain(fits);
         (heading, rows)
