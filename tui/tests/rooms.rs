@@ -526,3 +526,26 @@ fn times_are_those_of_the_persons_clock() {
     );
     assert!(!shown.contains("UTC"), "{shown}");
 }
+
+#[test]
+fn lines_of_the_command_line_are_found_in_the_palette_and_offered_while_typed() {
+    for letters in ["exp", "export"] {
+        let mut state = console(120, 40);
+        press(&mut state, KeyCode::Char('k'), KeyModifiers::CONTROL);
+        keys(&mut state, letters);
+        assert!(
+            text(&state).contains(":export text|ansi|cast FILE"),
+            "{}",
+            text(&state)
+        );
+        keys(&mut state, "\n");
+        assert!(
+            text(&state).contains(":export   text|ansi|cast FILE"),
+            "{}",
+            text(&state)
+        );
+    }
+    let mut state = console(120, 40);
+    keys(&mut state, ":gr");
+    assert!(text(&state).contains(":gr  group grid"), "{}", text(&state));
+}

@@ -1,6 +1,7 @@
 //! The key table as a page for people; docs/keys.md is exactly this.
 
 use super::{Mode, TABLE};
+use crate::state::command_line::COMMANDS;
 
 const INTRODUCTION: &str = "# The console's keys
 
@@ -31,6 +32,16 @@ pub const MOUSE: [(&str, &str); 5] = [
     ("wheel", "scroll"),
 ];
 
+const COMMAND_LINE: &str = "
+## The command line
+
+`:` takes one of these; any start that only one has is enough, and Tab completes it. What fits is shown behind what is
+typed. Those that take something are in the palette too.
+
+| line | |
+|---|---|
+";
+
 /// The page.
 pub fn page() -> String {
     let mut page = vec![INTRODUCTION.to_owned()];
@@ -55,6 +66,11 @@ pub fn page() -> String {
     page.push(format!("\n## {MOUSE_HEADING}\n\n| mouse | |\n|---|---|\n"));
     for (gesture, help) in MOUSE {
         page.push(format!("| {gesture} | {help} |\n"));
+    }
+    page.push(COMMAND_LINE.to_owned());
+    for (name, arguments, help) in COMMANDS {
+        let line = format!(":{name} {arguments}").replace('|', "\\|");
+        page.push(format!("| `{}` | {help} |\n", line.trim_end()));
     }
     page.concat()
 }

@@ -187,6 +187,26 @@ impl Line {
     }
 }
 
+/// What may follow what is typed so far: the commands that begin so, or of the only one what it takes and does.
+pub fn offered(typed: &str) -> String {
+    let (word, rest) = typed.split_once(char::is_whitespace).unwrap_or((typed, ""));
+    let begun = typed.len() > word.len();
+    let is_meant = |name: &&str| {
+        if begun {
+            *name == word
+        } else {
+            name.starts_with(word)
+        }
+    };
+    let names = || COMMANDS.iter().map(|(name, ..)| *name).filter(is_meant);
+    let mut fitting = COMMANDS.iter().filter(|(name, ..)| is_meant(name));
+    match (fitting.next(), fitting.next()) {
+        (Some((_, takes, help)), None) if rest.is_empty() => format!("{takes}  {help}"),
+        (Some(_), Some(_)) => names().collect::<Vec<_>>().join(" "),
+        _ => String::new(),
+    }
+}
+
 fn full_name(word: &str) -> Result<&'static str, String> {
     let names = || COMMANDS.iter().map(|(name, ..)| *name);
     if let Some(name) = names().find(|name| *name == word) {
@@ -229,6 +249,25 @@ mod tests {
             "logs",
         ] {
             assert!(Line::read(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_fits_is_offered() {
+        for (typed, expected) in [
+            ("ex", "text|ansi|cast FILE  write the pane"),
+            ("export ", "text|ansi|cast FILE  write the pane"),
+            ("gr", "group grid"),
+            ("", "run send say"),
+        ] {
+            assert!(
+                offered(typed).starts_with(expected),
+                "{typed}: {}",
+                offered(typed)
+            );
+        }
+        for typed in ["export cast x", "nonsense", "r x"] {
+            assert_eq!(offered(typed), "", "{typed}");
         }
     }
 

@@ -8,6 +8,7 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use opsctl_protocol::message::State as CommandState;
 use opsctl_protocol::{AgentId, CommandId};
 
+use super::command_line::COMMANDS;
 use super::{Effect, Focus, Overlay, Prompt, Purpose, State, View};
 use crate::keys::{Action, Key, Keymap, Mode, text};
 
@@ -69,6 +70,8 @@ pub enum What {
     Command(CommandId),
     /// The theme is shown.
     Theme(String),
+    /// The command line is begun with this command, which takes something more.
+    Line(&'static str),
 }
 
 /// How a few letters fit, the best first.
@@ -185,6 +188,10 @@ impl State {
         match item.what {
             What::Act(action) => self.act(self.mode(), action),
             What::Theme(name) => vec![Effect::Theme(name)],
+            What::Line(name) => {
+                self.ask(Purpose::Command, &format!("{name} "));
+                Vec::new()
+            }
             What::Agent(agent) => {
                 self.view = View::Fleet;
                 self.list_agents();
@@ -228,6 +235,7 @@ impl State {
 
     fn items(&self) -> Vec<Item> {
         let mut items = actions(&self.keys, self.mode_below());
+        items.extend(lines());
         items.extend(self.panes.list.iter().map(|pane| Item {
             kind: "pane",
             label: format!("{}  {}", pane.agent, pane.program),
@@ -270,6 +278,18 @@ impl State {
         }));
         items
     }
+}
+
+/// What only the command line does: the others do what keys do.
+fn lines() -> impl Iterator<Item = Item> {
+    let taking = COMMANDS.iter().filter(|(_, takes, _)| !takes.is_empty());
+    taking.map(|&(name, takes, help)| Item {
+        kind: "line",
+        label: help.to_owned(),
+        name,
+        detail: format!(":{name} {takes}"),
+        what: What::Line(name),
+    })
 }
 
 /// What keys do in a mode.

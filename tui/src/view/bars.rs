@@ -10,8 +10,9 @@ use super::theme::{Glyph, Role, Theme};
 use super::{fit, put_line, question};
 use crate::age;
 use crate::keys::{Action, Binding, Key, Mode};
+use crate::state::command_line::offered;
 use crate::state::work::{Progress, Work, cancels};
-use crate::state::{Overlay, Prompt, State, View};
+use crate::state::{Overlay, Prompt, Purpose, State, View};
 
 /// From this many columns on all views are named, not only the one that is shown.
 const WIDE: usize = 120;
@@ -265,9 +266,15 @@ fn typed_line(prompt: &Prompt, area: Rect, theme: &Theme, buffer: &mut Buffer) -
     let room = width.saturating_sub(label.width() + 1);
     let (shown, skipped) = skip_columns(&text, before.saturating_sub(room));
     let x = label.width() + before - skipped;
+    let offered = match prompt.purpose {
+        Purpose::Command => offered(&prompt.text),
+        _ => String::new(),
+    };
+    let left = room.saturating_sub(shown.width() + 2);
     let line = Line::from(vec![
         Span::styled(label, theme.key()),
         Span::raw(shown.to_owned()),
+        Span::styled(format!("  {}", fit(&offered, left)), theme.dim()),
     ]);
     put_line(buffer, area, &line);
     Position::new(area.x + (x.min(width - 1)) as u16, area.y)
