@@ -4,7 +4,7 @@ mod world;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use opsctl_protocol::Timestamp;
-use opsctl_protocol::message::{AgentList, Role, Signal, State as CommandState};
+use opsctl_protocol::message::{Activity, AgentList, Role, Signal, State as CommandState};
 use opsctl_tui::keys::Mode;
 use opsctl_tui::state::{Answer, Effect, Input, Link, Message, State};
 use world::*;
@@ -90,7 +90,7 @@ fn marked(cols: u16, rows: u16) -> State {
     let named = [("web-1", "make"), ("web-2", "sleep 9"), ("web-3", "top")];
     let agents = (1..).zip(named).map(|(number, (name, line))| {
         let command = command(number, name, line, CommandState::Running);
-        agent(name, &[], vec![command])
+        doing(agent(name, &[], vec![command]), Activity::Working, None)
     });
     let agents = AgentList {
         agents: agents.collect(),
@@ -163,4 +163,22 @@ fn what_went_wrong_is_not_told_for_longer_than_it_lasts() {
     assert!(text(&state).contains(lost), "{}", text(&state));
     typed(&mut state, at(5600));
     assert!(!text(&state).contains(lost), "{}", text(&state));
+}
+
+#[test]
+fn the_title_counts_what_is_listed() {
+    let mut state = marked(120, 40);
+    let working = text(&state);
+    let sign = working
+        .split(" agents (3) ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let sign = sign.unwrap_or_default().replace('3', "1");
+    assert!(sign.ends_with('1'), "{working}");
+    keys(&mut state, "/web-2\n");
+    let told = text(&state);
+    assert!(
+        told.contains(&format!("(1 of 3) /web-2 {sign}")),
+        "{sign}: {told}"
+    );
 }

@@ -29,7 +29,7 @@ fn counted(counts: &Counts) -> impl Iterator<Item = (Doing, usize)> {
     all.into_iter().filter(|(_, count)| *count > 0)
 }
 
-/// The title: how many agents, what they do, and how they are listed.
+/// The title: how many agents, what those listed do, and how they are listed.
 pub(super) fn title(state: &State, theme: &Theme) -> String {
     let roster = state.fleet.roster();
     let (listed, all) = (roster.listed(), roster.totals().all());
@@ -37,7 +37,8 @@ pub(super) fn title(state: &State, theme: &Theme) -> String {
         "" => format!(" agents ({all})"),
         filter => format!(" agents ({listed} of {all}) /{filter}"),
     }];
-    let counted = counted(roster.totals());
+    let counts = roster.listed_counts();
+    let counted = counted(&counts);
     parts.extend(counted.map(|(doing, count)| format!(" {}{count}", theme.sign(doing))));
     let marked = state.list.marks.len();
     if marked > 0 {

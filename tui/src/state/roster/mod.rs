@@ -188,6 +188,17 @@ impl Roster {
         &self.totals
     }
 
+    /// What those do that are listed, in folded groups too.
+    pub fn listed_counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for group in &self.groups {
+            for (all, count) in counts.0.iter_mut().zip(group.counts.0) {
+                *all += count;
+            }
+        }
+        counts
+    }
+
     /// All that need a person, whatever is listed: most first, then who has waited longest.
     pub fn inbox(&self) -> impl Iterator<Item = &AgentId> {
         self.inbox.iter().map(|(_, _, agent)| agent)
