@@ -2,6 +2,8 @@
 
 use opsctl_protocol::message::{CommandSummary, State};
 
+use super::listing::Stage;
+
 /// A filter, read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -70,7 +72,7 @@ impl Filter {
             let is = |text: &str| matches(&word.text, &text.to_lowercase());
             let has = |text: &str| text.to_lowercase().contains(&word.text);
             let fits = match word.field {
-                Some(Field::State) => command.state.as_str().starts_with(&word.text),
+                Some(Field::State) => states(command).any(|state| state.starts_with(&word.text)),
                 Some(Field::Agent | Field::Source) => is(command.agent_id.as_str()),
                 Some(Field::By) => is(&command.requested_by),
                 Some(Field::Exit) if !is_over(command.state) => return false,
@@ -104,6 +106,15 @@ impl Filter {
             fits != word.not
         })
     }
+}
+
+/// The words for how a command stands: the contract's, and those that the view Commands counts and people say.
+fn states(command: &CommandSummary) -> impl Iterator<Item = &'static str> {
+    let (code, signal) = (command.exit_code, command.signal);
+    let status = command.state.exit_status(command.timed_out, code, signal);
+    let failed = command.state == State::Exited && status.is_some_and(|status| status != 0);
+    let said = [command.state.as_str(), Stage::of(command.state).word()];
+    said.into_iter().chain(failed.then_some("failed"))
 }
 
 /// Whether a command was to run and no longer does: what goes on, and what was taken back, has no exit status that could be
@@ -200,6 +211,29 @@ mod tests {
             let fits = |filter: &&str| Filter::new(filter).fits_command(&command);
             let found: Vec<&str> = filters.into_iter().filter(fits).collect();
             assert_eq!(found, fitting, "{:?} {:?}", command.state, command.signal);
+        }
+    }
+
+    #[test]
+    fn states_have_the_words_of_the_view() {
+        let spec = CommandSpec::new(Program::Shell("make".to_owned()));
+        let agent = AgentId::new("web-1").expect("a name");
+        for (state, exit_code, fitting) in [
+            (State::Queued, None, &["waiting", "queued"][..]),
+            (State::Running, None, &["running"]),
+            (State::Exited, Some(0), &["ended", "exited"]),
+            (State::Exited, Some(3), &["ended", "exited", "failed"]),
+            (State::Failed, None, &["ended", "failed"]),
+        ] {
+            let command = CommandSummary {
+                state,
+                exit_code,
+                ..CommandSummary::queued(CommandId([1; 16]), agent.clone(), &spec)
+            };
+            let words = ["waiting", "queued", "running", "ended", "exited", "failed"];
+            let fits = |word: &&str| Filter::new(&format!("state:{word}")).fits_command(&command);
+            let found: Vec<&str> = words.into_iter().filter(fits).collect();
+            assert_eq!(found, fitting, "{state:?} {exit_code:?}");
         }
     }
 

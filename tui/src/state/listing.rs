@@ -22,11 +22,20 @@ pub enum Stage {
 }
 
 impl Stage {
-    fn of(state: State) -> Self {
+    pub(super) fn of(state: State) -> Self {
         match state {
             State::Running | State::Delivered => Self::Runs,
             State::Queued => Self::Waits,
             _ => Self::Ended,
+        }
+    }
+
+    /// The word for it in the view's title.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Runs => "running",
+            Self::Waits => "waiting",
+            Self::Ended => "ended",
         }
     }
 }
