@@ -193,7 +193,7 @@ fn a_prompt_that_has_changed_is_said_to_have_and_refused_by_the_daemon() {
     keys(&mut state, "4");
     let log = text(&state);
     assert!(
-        log.contains("approve: refused (another prompt is open)"),
+        log.contains("approve: refused (another prompt is open), by uid:0: 1 to \"Bash command"),
         "{log}"
     );
     assert_eq!(

@@ -114,6 +114,16 @@ impl Words {
             Self::Answer(answer) => verb(answer.verdict).to_owned(),
         }
     }
+
+    /// What was answered to what, in one line, for those who ask later.
+    fn about(&self) -> Option<String> {
+        let Self::Answer(answer) = self else {
+            return None;
+        };
+        let asked: Vec<&str> = answer.seen.asked.split_whitespace().collect();
+        let keys = crate::view::key_names(answer.keys());
+        Some(format!("{keys} to {:?}", asked.join(" ")))
+    }
 }
 
 /// What an answer does.
@@ -288,10 +298,16 @@ impl State {
             return;
         }
         let (batch, label) = (open.batch, open.saying.words.label());
+        let about = open.saying.words.about();
         if word.state.is_final() {
             self.sayings.open.remove(key);
         }
-        let text = format!("{label}: {}", word.told);
+        let by = self
+            .daemon
+            .as_ref()
+            .map_or("", |daemon| &daemon.rights.subject);
+        let about = about.map_or_else(String::new, |about| format!(", by {by}: {about}"));
+        let text = format!("{label}: {}{about}", word.told);
         self.log_said(word.agent.clone(), level(word.state), &text);
         if before.is_some() {
             // It had been queued, and that was told.

@@ -36,7 +36,7 @@ pub use connections::scroll as connections_scroll;
 pub use help::scroll as help_scroll;
 pub use list::listed_at;
 pub use palette::places as palette_places;
-pub use question::scroll as question_scroll;
+pub use question::{keys as key_names, scroll as question_scroll};
 pub(crate) use table::first as first_row;
 pub use theme::Theme;
 use theme::{Glyph, Role};

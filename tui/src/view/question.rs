@@ -94,7 +94,7 @@ fn names(to: &[Listener]) -> String {
 }
 
 /// Keys by their names, as they are written on keyboards.
-fn keys(typed: &str) -> String {
+pub fn keys(typed: &str) -> String {
     let names = typed.chars().map(|c| match c {
         '\r' | '\n' => "Enter".to_owned(),
         '\u{1b}' => "Esc".to_owned(),
