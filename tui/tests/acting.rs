@@ -6,7 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use opsctl_protocol::Timestamp;
 use opsctl_protocol::message::{Activity, AgentList, Role, Signal, State as CommandState};
 use opsctl_tui::keys::Mode;
-use opsctl_tui::state::{Answer, Effect, Input, Link, Message, State};
+use opsctl_tui::state::{Answer, Effect, Focus, Input, Link, Message, State};
 use world::*;
 
 /// What somebody does, and how.
@@ -180,5 +180,35 @@ fn the_title_counts_what_is_listed() {
     assert!(
         told.contains(&format!("(1 of 3) /web-2 {sign}")),
         "{sign}: {told}"
+    );
+}
+
+#[test]
+fn the_way_into_the_panes_begins_at_the_one_just_opened() {
+    let mut state = marked(160, 40);
+    key(&mut state, KeyCode::Esc);
+    key(&mut state, KeyCode::Home);
+    keys(&mut state, "+j+");
+    assert_eq!((state.panes.len(), state.focus), (2, Focus::List));
+    key(&mut state, KeyCode::Tab);
+    assert_eq!((state.panes.focused, state.focus), (1, Focus::Pane));
+    key(&mut state, KeyCode::Tab);
+    key(&mut state, KeyCode::Tab);
+    assert_eq!((state.panes.focused, state.focus), (0, Focus::Pane));
+}
+
+#[test]
+fn a_match_that_is_out_of_sight_is_no_longer_the_one_shown() {
+    let mut state = console(120, 40);
+    keys(&mut state, "\n\n");
+    state.message(output(1, 0, &numbered(200)), NOW);
+    keys(&mut state, "/17\n");
+    keys(&mut state, "nnnnnnnnnnn");
+    assert!(text(&state).contains("match 1/"), "{}", text(&state));
+    keys(&mut state, "G");
+    let told = text(&state);
+    assert!(
+        told.contains("match ") && !told.contains("match 1/"),
+        "{told}"
     );
 }

@@ -392,6 +392,7 @@ impl State {
             }
         }
         self.panes.grid |= self.panes.len() > 1;
+        self.panes.fresh = true;
         effects
     }
 }

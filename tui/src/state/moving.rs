@@ -39,7 +39,9 @@ impl State {
         if self.focus == Focus::Pane {
             let size = Layout::of(self).inner(self.panes.focused);
             if let Some(pane) = self.panes.list.get_mut(self.panes.focused) {
-                pane.scroll(by, pane.size_beside_times(size));
+                let size = pane.size_beside_times(size);
+                pane.scroll(by, size);
+                pane.leave_match(size);
             }
         } else {
             self.step_list(by);
@@ -75,7 +77,12 @@ impl State {
         } else {
             0
         };
-        let next = (now + if forward { 1 } else { places - 1 }) % places;
+        let fresh = std::mem::take(&mut self.panes.fresh);
+        let next = if fresh && forward && now == 0 && places > 1 {
+            self.panes.focused + 1
+        } else {
+            (now + if forward { 1 } else { places - 1 }) % places
+        };
         // A zoomed pane hides the list: the round then goes through the panes only.
         let next = match next {
             0 if self.panes.zoomed && !self.panes.is_empty() => {

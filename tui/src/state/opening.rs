@@ -32,7 +32,7 @@ impl State {
             return Vec::new();
         }
         if beside {
-            self.panes.grid = true;
+            (self.panes.grid, self.panes.fresh) = (true, true);
         } else {
             self.focus = Focus::Pane;
         }

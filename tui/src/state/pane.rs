@@ -269,6 +269,15 @@ impl Pane {
         }
     }
 
+    /// Is at no match any more where the one that was gone to is out of sight.
+    pub(super) fn leave_match(&mut self, size: (u16, u16)) {
+        let top = self.top_line(size);
+        let shown = top..top + u64::from(size.1);
+        if let Some(search) = &mut self.search {
+            search.leave(&shown);
+        }
+    }
+
     /// The number of the line at the top of a view of `size`.
     pub fn top_line(&self, size: (u16, u16)) -> u64 {
         lines::top(&self.screen).saturating_add_signed(self.window(size).line.into())

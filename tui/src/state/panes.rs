@@ -43,6 +43,8 @@ pub struct Panes {
     pub(super) list: Vec<Pane>,
     /// The one that keys go to.
     pub focused: usize,
+    /// Whether it was opened from the list just now, so that the way into the panes begins there.
+    pub(super) fresh: bool,
     /// Whether all are shown, where there is room.
     pub grid: bool,
     /// Whether the focused one has the whole screen.

@@ -1,5 +1,7 @@
 //! Searching a pane's lines.
 
+use std::ops::Range;
+
 use opsctl_terminal::Screen;
 use regex::{Regex, RegexBuilder};
 
@@ -123,6 +125,12 @@ impl Search {
         };
         self.current = found.and_then(|at| self.found.get(at)).copied();
         self.current
+    }
+
+    /// Is at no match any more, where the one that was gone to begins in none of these lines.
+    pub fn leave(&mut self, shown: &Range<u64>) {
+        self.current
+            .take_if(|found| !shown.contains(&found.start.line));
     }
 
     /// The match that is shown.
