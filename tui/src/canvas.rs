@@ -2,7 +2,7 @@
 //! little is drawn, compared and written.
 
 use ratatui::backend::{Backend, ClearType};
-use ratatui::buffer::{Buffer, Cell};
+use ratatui::buffer::{Buffer, Cell, CellWidth};
 use ratatui::layout::{Position, Rect};
 
 /// Rows that are compared one by one; of more, all are compared at once.
@@ -157,14 +157,27 @@ impl<B: Backend> Canvas<B> {
                 few.sort_unstable();
                 for row in few {
                     let (shown, next) = (row_of(&self.shown, row), row_of(&self.next, row));
-                    self.backend.draw(shown.diff_iter(&next))?;
+                    if is_written_anew(&self.shown, &self.next, row) {
+                        write_anew(&mut self.backend, &self.next, row)?;
+                    } else {
+                        self.backend.draw(shown.diff_iter(&next))?;
+                    }
                     let at = cells_of(&self.next, row);
                     self.shown.content[at].clone_from_slice(&next.content);
                 }
                 self.is_same = true;
             }
             Rows::Few(_) | Rows::All => {
-                self.backend.draw(self.shown.diff_iter(&self.next))?;
+                let rows = 0..self.next.area.height;
+                let anew: Vec<u16> = rows
+                    .filter(|row| is_written_anew(&self.shown, &self.next, *row))
+                    .collect();
+                let differing = self.shown.diff_iter(&self.next);
+                self.backend
+                    .draw(differing.filter(|(_, row, _)| !anew.contains(row)))?;
+                for row in anew {
+                    write_anew(&mut self.backend, &self.next, row)?;
+                }
                 std::mem::swap(&mut self.shown, &mut self.next);
                 self.is_same = false;
             }
@@ -178,6 +191,44 @@ fn cells_of(buffer: &Buffer, row: u16) -> std::ops::Range<usize> {
     let cols = usize::from(buffer.area.width);
     let start = usize::from(row) * cols;
     start..start + cols
+}
+
+/// Whether a row differs, and has or had what terminals give different widths: where the rest of it stands isn't known then.
+fn is_written_anew(shown: &Buffer, next: &Buffer, row: u16) -> bool {
+    let cells = [shown, next].map(|buffer| &buffer.content[cells_of(buffer, row)]);
+    cells.iter().any(|cells| cells.iter().any(is_disputed)) && cells[0] != cells[1]
+}
+
+/// Whether terminals disagree about how many columns a cell takes, alone or with its neighbours.
+fn is_disputed(cell: &Cell) -> bool {
+    const JOINER: char = '\u{200d}';
+    const EMOJI_STYLE: char = '\u{fe0f}';
+    let symbol = cell.symbol();
+    // None of them has fewer bytes; most cells have one.
+    symbol.len() > 2
+        && symbol.chars().any(|c| {
+            matches!(c, JOINER | EMOJI_STYLE | '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f3fb}'..='\u{1f3ff}')
+        })
+}
+
+/// Writes all of a row. After what is disputed the cursor is put where the next cell belongs, as each call of the backend
+/// begins with that, so that no terminal's opinion moves the rest.
+fn write_anew<B: Backend>(backend: &mut B, buffer: &Buffer, row: u16) -> Result<(), B::Error> {
+    let mut piece: Vec<(u16, u16, &Cell)> = Vec::new();
+    let mut covered = 0;
+    for (col, cell) in (0_u16..).zip(&buffer.content[cells_of(buffer, row)]) {
+        // The second column of a wide character has nothing of its own.
+        if col < covered {
+            continue;
+        }
+        covered = col + cell.cell_width().max(1);
+        let follows = piece.last().is_some_and(|(_, _, last)| is_disputed(last));
+        if follows && !is_disputed(cell) {
+            backend.draw(piece.drain(..))?;
+        }
+        piece.push((col, row, cell));
+    }
+    backend.draw(piece.into_iter())
 }
 
 /// A copy of one row.

@@ -84,11 +84,16 @@ fn themes() -> [Theme; 2] {
     ]
 }
 
+const FLAG: &str = "\u{1f1e9}\u{1f1ea}";
+const JOINED: &str = "\u{1f469}\u{200d}";
+
 /// A canvas, and what a terminal shows of it.
 struct Shown {
     canvas: Canvas<CrosstermBackend<Bytes>>,
     written: Bytes,
     screen: Screen,
+    /// It shows each half of a flag in two columns, and a woman who is joined to something in one.
+    disagrees: bool,
 }
 
 /// What was written to the terminal and not yet read by it.
@@ -112,6 +117,7 @@ impl Shown {
             canvas: Canvas::new(CrosstermBackend::new(written.clone()), size),
             written,
             screen: Screen::new(size.0, size.1, 0),
+            disagrees: false,
         }
     }
 
@@ -123,7 +129,13 @@ impl Shown {
         self.canvas
             .draw(|frame| view::draw(state, theme, kept, changed, frame))
             .expect("memory takes everything");
-        self.screen.feed(&self.written.0.take());
+        let mut written = self.written.0.take();
+        if self.disagrees {
+            let text = String::from_utf8(written).expect("text is written");
+            let halves = text.replace(FLAG, "DDEE");
+            written = halves.replace(JOINED, "W").into_bytes();
+        }
+        self.screen.feed(&written);
     }
 
     /// All that is seen, row by row, and where the cursor is, if it is seen.
@@ -221,6 +233,33 @@ proptest! {
             let mut whole = Shown::blank(state.size);
             whole.draw(&state, theme, &mut Kept::default(), Redraw::Everything);
             prop_assert_eq!(shown.seen(), whole.seen());
+        }
+    }
+}
+
+#[test]
+fn an_overlay_over_emoji_leaves_nothing_where_a_terminal_gives_them_other_widths() {
+    let theme = sixteen();
+    let blank = |size| Shown {
+        disagrees: true,
+        ..Shown::blank(size)
+    };
+    for before in [0, 7, 30, 40] {
+        let mut state = two_panes();
+        let text = format!("{JOINED}\u{1f4bb} and {FLAG}/ x//y");
+        let line = format!("{}{text}\r\n", " ".repeat(before));
+        state.message(output(1, 0, &line.repeat(25)), NOW);
+        let (mut kept, mut shown) = (Kept::default(), blank(state.size));
+        shown.draw(&state, &theme, &mut kept, Redraw::Everything);
+        let pressed = [('z', KeyModifiers::NONE), ('k', KeyModifiers::CONTROL)];
+        let typed = "exp".chars().map(|c| (c, KeyModifiers::NONE));
+        for (c, held) in pressed.into_iter().chain(typed) {
+            let event = KeyEvent::new(KeyCode::Char(c), held);
+            let changed = state.input(Input::Key(event), NOW).redraw;
+            shown.draw(&state, &theme, &mut kept, changed);
+            let mut whole = blank(state.size);
+            whole.draw(&state, &theme, &mut Kept::default(), Redraw::Everything);
+            assert_eq!(shown.seen(), whole.seen(), "{before} {c}");
         }
     }
 }
