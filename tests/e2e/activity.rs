@@ -356,6 +356,35 @@ fn what_a_screen_shows_is_known_again_after_a_restart() {
 }
 
 #[test]
+fn what_a_program_told_its_terminal_is_the_same_occurrence_after_a_restart() {
+    let mut daemon = TestDaemon::start();
+    let one = TestAgent::start(&daemon, "a");
+    let mark = daemon.path("told");
+    let line = format!(
+        r"while ! [ -e '{0}.go' ]; do sleep 0.05; done; printf '\033]133;D;4\007'; touch '{0}'; exec sleep 1000",
+        mark.display()
+    );
+    terminal(&daemon, &line);
+    wait_until("the program to run", || {
+        let agent = agent(&daemon);
+        (agent["commands"][0]["state"] == "running").then_some(())
+    });
+    // The daemon hears of it later than it is told.
+    daemon.kill();
+    std::fs::write(format!("{}.go", mark.display()), "").unwrap();
+    wait_until("the program to have told", || mark.exists().then_some(()));
+    daemon.start_again();
+    one.wait_connected(&daemon);
+    let before = wait_doing(&daemon, "error", "signal");
+    daemon.kill();
+    daemon.start_again();
+    one.wait_connected(&daemon);
+    let after = wait_doing(&daemon, "error", "signal");
+    assert_eq!(after["activitySince"], before["activitySince"]);
+    assert_eq!(after["activityCommandId"], before["activityCommandId"]);
+}
+
+#[test]
 fn own_rules_count_and_bad_ones_are_told() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.path("rules")).unwrap();

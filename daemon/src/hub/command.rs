@@ -350,7 +350,7 @@ impl Hub {
         self.effects.push(Effect::Log(room, record(&piece)));
         self.push_output(&piece);
         if is_terminal {
-            self.note_output(piece.command_id, &piece.data);
+            self.note_output(piece.command_id, &piece.data, piece.time);
             self.note_echo(piece.command_id, &piece.data);
         }
     }

@@ -165,8 +165,9 @@ impl Hub {
         }
     }
 
-    /// A program has put something out in its terminal.
-    pub(super) fn note_output(&mut self, command_id: CommandId, data: &[u8]) {
+    /// A program has put something out in its terminal. What it tells thereby holds since the agent read it: the output log
+    /// keeps that time, so that after a restart it is the same occurrence, and what somebody has seen stays seen.
+    pub(super) fn note_output(&mut self, command_id: CommandId, data: &[u8], read: Timestamp) {
         let now = self.now;
         let Some(command) = self.commands.get_mut(&command_id) else {
             return;
@@ -184,7 +185,7 @@ impl Hub {
         }
         let mut notices = Vec::new();
         for signal in heard {
-            doing.standing.heard(&signal, now);
+            doing.standing.heard(&signal, read);
             match signal {
                 Signal::Title(title) if title != doing.title => {
                     // Another program may be at work.
