@@ -1,6 +1,6 @@
 //! What programs are doing, and how everybody learns of it.
 
-use super::harness::{Sandbox, TestAgent, TestDaemon, has_program, wait_until};
+use super::harness::{Pty, Sandbox, TestAgent, TestDaemon, has_program, wait_until};
 use super::lists::wait_state;
 use super::raw::Raw;
 
@@ -250,20 +250,25 @@ fn a_screen_shows_what_a_program_asks() {
     wait_doing(&daemon, "done", "process");
 }
 
-#[test]
-fn a_program_within_a_shell_counts_as_itself_and_the_prompt_is_idle() {
-    let mut daemon = TestDaemon::start();
-    let mut one = TestAgent::start(&daemon, "a");
-    let screens = ["claude-approve-command", "claude-working"];
-    let program = showing(&daemon, "claude", &screens);
-    // A prompt that no rule knows.
+/// A shell on the agent, at a prompt that no rule knows.
+fn at_a_prompt(daemon: &TestDaemon) -> Pty {
     let rc = daemon.file("rc", "PS1='next, please: '\n");
     let shell = daemon
         .opsctl(["send", "a", "--pty", "--", "bash", "--rcfile"])
         .arg(&rc)
         .pty(100, 40);
     shell.wait_text("next, please:");
-    wait_doing(&daemon, "idle", "process");
+    wait_doing(daemon, "idle", "process");
+    shell
+}
+
+#[test]
+fn a_program_within_a_shell_counts_as_itself_and_the_prompt_is_idle() {
+    let mut daemon = TestDaemon::start();
+    let mut one = TestAgent::start(&daemon, "a");
+    let screens = ["claude-approve-command", "claude-working"];
+    let program = showing(&daemon, "claude", &screens);
+    let shell = at_a_prompt(&daemon);
     shell.send(format!("{program}\r"));
     let seen = wait_doing(&daemon, "blocked", "rule");
     assert_eq!(seen["activityReason"], "approval");
@@ -296,13 +301,7 @@ fn a_program_within_a_shell_counts_as_itself_and_the_prompt_is_idle() {
 fn what_a_program_within_a_shell_said_goes_with_it() {
     let daemon = TestDaemon::start();
     let _agent = TestAgent::start(&daemon, "a");
-    let rc = daemon.file("rc", "PS1='next, please: '\n");
-    let shell = daemon
-        .opsctl(["send", "a", "--pty", "--", "bash", "--rcfile"])
-        .arg(&rc)
-        .pty(100, 40);
-    shell.wait_text("next, please:");
-    wait_doing(&daemon, "idle", "process");
+    let shell = at_a_prompt(&daemon);
     let reporting = daemon.file(
         "reporting",
         &format!("read a; {} report working; read b\n", opsctl()),

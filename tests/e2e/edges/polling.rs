@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -9,7 +10,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::daemon_with;
-use crate::harness::{Opsctl, TestAgent, TestDaemon};
+use crate::harness::{Opsctl, Process, TestAgent, TestDaemon};
 use crate::raw::{http, numbers};
 
 /// What a proxy does that knows no WebSocket.
@@ -135,20 +136,26 @@ fn input_goes_up_whole_and_once_though_answers_are_lost() {
     assert!(!sent.err().contains("lost"), "{}", sent.err());
 }
 
-#[test]
-fn a_websocket_is_used_again_once_one_gets_through() {
-    let daemon = daemon_with("[client]\nwebsocket_retry = \"100ms\"\n");
-    let _agent = TestAgent::start(&daemon, "a");
-    let network = Network::before(&daemon);
+/// A `send` behind the network, whose command has said 0, counts to 100,000 once the file is there, and ends with 3.
+fn counting(network: &Network, daemon: &TestDaemon) -> (Process, PathBuf) {
     let go = daemon.path("go");
     let line = format!(
         "echo 0; until [ -e {} ]; do sleep 0.05; done; seq 1 100000; exit 3",
         go.display()
     );
     let sending = network
-        .opsctl(&daemon, ["send", "a", "--", "sh", "-c", &line])
+        .opsctl(daemon, ["send", "a", "--", "sh", "-c", &line])
         .spawn();
     sending.wait_stdout("0\n");
+    (sending, go)
+}
+
+#[test]
+fn a_websocket_is_used_again_once_one_gets_through() {
+    let daemon = daemon_with("[client]\nwebsocket_retry = \"100ms\"\n");
+    let _agent = TestAgent::start(&daemon, "a");
+    let network = Network::before(&daemon);
+    let (sending, go) = counting(&network, &daemon);
     assert!(
         sending.stderr().contains("long-polling"),
         "{}",
@@ -346,15 +353,7 @@ fn a_restart_of_the_daemon_is_survived_without_a_websocket() {
     let mut daemon = TestDaemon::start();
     let _agent = TestAgent::start(&daemon, "a");
     let network = Network::before(&daemon);
-    let go = daemon.path("go");
-    let line = format!(
-        "echo 0; until [ -e {} ]; do sleep 0.05; done; seq 1 100000; exit 3",
-        go.display()
-    );
-    let sending = network
-        .opsctl(&daemon, ["send", "a", "--", "sh", "-c", &line])
-        .spawn();
-    sending.wait_stdout("0\n");
+    let (sending, go) = counting(&network, &daemon);
     daemon.stop().expect_code(0);
     daemon.start_again();
     sending.wait_stderr("connected again");
